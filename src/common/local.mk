@@ -1,0 +1,22 @@
+# libkitebase: plain C, for the VMM too. libkitecommon: GLib, the daemon's. libkitexml: libxml2, on its own
+# so that whatever does not ask for libxml2 does not get it.
+noinst_LIBRARIES += libkitebase.a libkitecommon.a libkitexml.a
+
+libkitebase_a_SOURCES = \
+	%D%/checked.h \
+	%D%/cleanup.h \
+	%D%/enum_table.h %D%/enum_table.c \
+	%D%/err.h %D%/err.c
+libkitebase_a_CFLAGS = $(AM_CFLAGS)
+
+libkitecommon_a_SOURCES = \
+	%D%/error.h %D%/error.c \
+	%D%/log.h %D%/log.c \
+	%D%/fd.h %D%/fd.c \
+	%D%/atomic_file.h %D%/atomic_file.c \
+	%D%/lock.h %D%/lock.c
+libkitecommon_a_CFLAGS = $(DAEMON_CFLAGS)
+
+libkitexml_a_SOURCES = \
+	%D%/xml.h %D%/xml_writer.c %D%/xml_reader.c
+libkitexml_a_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)

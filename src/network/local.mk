@@ -1,0 +1,1 @@
+# Networks: an issue of their own; the folder keeps their place.

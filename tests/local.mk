@@ -1,0 +1,11 @@
+# make check: no root, no KVM, no network, about a minute. One .mk a layer, so that nobody edits another's.
+include tests/unit/common.mk
+include tests/unit/rpc.mk
+include tests/unit/host.mk
+include tests/unit/conf.mk
+include tests/unit/backend.mk
+include tests/unit/domain.mk
+include tests/unit/storage.mk
+include tests/unit/vmm.mk
+
+EXTRA_DIST += %D%/lib/tap.h %D%/fuzz/replay_main.c

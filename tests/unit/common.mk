@@ -1,0 +1,6 @@
+# Unit tests of src/common.
+check_PROGRAMS += tests/unit/test_common
+tests_unit_test_common_SOURCES = tests/unit/test_common.c
+tests_unit_test_common_CFLAGS = $(DAEMON_CFLAGS)
+tests_unit_test_common_LDADD = libkitecommon.a libkitebase.a $(DAEMON_LIBS)
+TESTS += tests/unit/test_common

@@ -1,0 +1,1 @@
+# RNG schemas, installed beside the daemon and used for *_VALIDATE.
