@@ -6,7 +6,13 @@ include src/driver/backend/local.mk
 include src/driver/domain/local.mk
 
 sbin_PROGRAMS += virtkited
-virtkited_SOURCES = %D%/main.c
+virtkited_SOURCES = \
+	%D%/driver.h \
+	%D%/paths.h \
+	%D%/daemon_config.h \
+	%D%/host/host.h \
+	%D%/host/qemu_caps.h \
+	%D%/main.c
 virtkited_CFLAGS = $(DAEMON_CFLAGS)
 virtkited_CPPFLAGS = $(AM_CPPFLAGS) $(PATH_CPPFLAGS)
 virtkited_LDADD = libkitecommon.a libkitebase.a $(DAEMON_LIBS)
