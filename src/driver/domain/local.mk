@@ -1,1 +1,2 @@
-# Owned by the domain layer.
+# libkitedomain: live domains, their lists, state, persistence, events and RPC handlers.
+EXTRA_DIST += %D%/domain.h %D%/domain_list.h %D%/events.h
