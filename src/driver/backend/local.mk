@@ -1,1 +1,9 @@
-# Owned by the backend layer.
+# Back ends: QMP and guest-agent clients, VM processes, QEMU's command line.
+noinst_LIBRARIES += libkitebackend.a
+libkitebackend_a_SOURCES = \
+	%D%/agent_client.h %D%/agent_client.c \
+	%D%/backend.h %D%/backend.c \
+	%D%/monitor.h \
+	%D%/qmp_client.h \
+	%D%/vm_process.h
+libkitebackend_a_CFLAGS = $(DAEMON_CFLAGS)
