@@ -14,9 +14,8 @@
 typedef struct Host Host;                     /* driver/host/host.h */
 typedef struct QemuCapsCache QemuCapsCache;   /* driver/host/qemu_caps.h */
 typedef struct DomainList DomainList;         /* driver/domain/domain_list.h */
-typedef struct DomainEvents DomainEvents;     /* driver/domain/: who wants which domain event */
-typedef struct Backends Backends;             /* driver/backend/: the back ends and their shared state */
-typedef struct OtherEvents OtherEvents;       /* driver/other_events.h: subscriptions of the other drivers */
+typedef struct EventRegistry EventRegistry;   /* driver/domain/events.h: subscriptions of all kinds */
+typedef struct BackendConfig BackendConfig;   /* driver/backend/backend.h */
 
 typedef struct Driver {
     const DaemonConfig *config;
@@ -24,9 +23,8 @@ typedef struct Driver {
     Host *host;
     QemuCapsCache *qemu_caps;
     DomainList *domains;
-    DomainEvents *domain_events;
-    Backends *backends;
-    OtherEvents *other_events;
+    EventRegistry *events;
+    const BackendConfig *backend_config;
     GMainContext *vm_context; /* the VM thread's: QMP, agents, pidfds, consoles */
 } Driver;
 
