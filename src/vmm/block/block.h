@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Block nodes: what a disk device reads and writes. Nodes are stacked (throttle on qcow2 on file); a device
+ * sees the top one only.
+ *
+ * Life of a request: the device fills a BlockRequest (its own memory, with the guest's buffers as iov) and
+ * submits it on the node's loop; the node completes it exactly once, on the same loop, possibly before
+ * block_submit() returns. Until then request and buffers are the node's. Order: requests that are in flight
+ * together may be done in any order (the guest orders by waiting); a flush makes every write that completed
+ * before its submission durable. With FUA the write itself is durable when it completes.
+ *
+ * Results: 0 or -errno. -ENOSPC and -EIO are what devices apply the werror / rerror policy to.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "common/err.h"
+#include "vmm/loop.h"
+
+typedef enum BlockOpKind {
+    BLOCK_READ,
+    BLOCK_WRITE,
+    BLOCK_FLUSH, /* offset and length are 0 */
+    BLOCK_DISCARD, /* contents undefined afterwards */
+    BLOCK_WRITE_ZEROES, /* reads as zero afterwards */
+} BlockOpKind;
+
+enum {
+    BLOCK_FUA = 1 << 0, /* write, write-zeroes: durable on completion */
+    BLOCK_MAY_UNMAP = 1 << 1, /* write-zeroes: may deallocate */
+};
+
+typedef struct BlockRequest BlockRequest;
+struct BlockRequest {
+    BlockOpKind kind;
+    unsigned flags;
+    uint64_t offset, length; /* bytes; inside the node's size, multiples of its request alignment */
+    const struct iovec *iov; /* read, write: at least length bytes */
+    unsigned iov_count;
+    void (*complete)(BlockRequest *request, int result);
+    void *opaque;
+    /* The node's: a request is in one node at a time, layers above keep their own requests for what they send
+     * down. */
+    uint64_t scratch[6];
+    BlockRequest *next;
+};
+
+typedef struct BlockInfo {
+    uint64_t size; /* bytes; changes on resize */
+    uint32_t alignment; /* of offset and length, bytes: 512 or 4096 */
+    uint32_t buffer_alignment; /* of buffers (O_DIRECT); the node bounces what does not fit */
+    bool read_only;
+    bool can_discard, can_write_zeroes;
+    uint32_t physical_block; /* hints for the guest's topology, bytes; 0 unknown */
+    uint32_t optimal_io;
+    uint32_t discard_alignment;
+} BlockInfo;
+
+typedef struct Block Block;
+
+typedef struct BlockOps {
+    const char *driver; /* QEMU's name: "file", "qcow2", "throttle" */
+    void (*submit)(Block *block, BlockRequest *request);
+    /* Everything submitted since the last call goes to the kernel in one go; NULL when submit does it. */
+    void (*flush_queue)(Block *block);
+    int (*resize)(Block *block, uint64_t size, Err *err);
+    /* Moves to another loop; nothing is in flight. */
+    int (*attach_loop)(Block *block, Loop *loop, Err *err);
+    void (*close)(Block *block); /* nothing is in flight; frees everything but *block's base */
+} BlockOps;
+
+/* Base of every node; the driver's struct begins with it. */
+struct Block {
+    const BlockOps *ops;
+    char node_name[64];
+    BlockInfo info;
+    Loop *loop;
+    unsigned in_flight; /* kept by block_submit() */
+    bool claimed; /* a device uses it */
+    /* Told on the node's loop after info changed (live resize). */
+    void (*changed)(void *opaque);
+    void *changed_opaque;
+};
+
+/* All: the node's loop. block_submit() checks range and alignment (-EINVAL) before the driver sees the
+ * request. */
+void block_submit(Block *block, BlockRequest *request);
+void block_flush_queue(Block *block);
+int block_resize(Block *block, uint64_t size, Err *err);
+/* Runs the loop's events of this node until nothing is in flight (deactivate, close). */
+void block_drain(Block *block);
+/* Main thread, before the node is used. */
+int block_attach_loop(Block *block, Loop *loop, Err *err);
+void block_close(Block *block);

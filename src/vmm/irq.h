@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Interrupts into the guest: legacy lines (GSIs of PIC and IOAPIC) and message-signalled ones. Raising one is
+ * one write to an eventfd that KVM turns into an interrupt (irqfd), from any thread, without a vCPU exit.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+
+#define IRQ_LINES 24 /* pins of the IOAPIC */
+
+typedef struct KvmVm KvmVm;
+typedef struct Irq Irq;
+
+int irq_new(KvmVm *vm, Irq **ret, Err *err);
+void irq_free(Irq *irq);
+
+/* Level of a line; any thread. Lines below 16 reach PIC and IOAPIC. */
+void irq_line_set(Irq *irq, unsigned gsi, bool level);
+/* A line that is raised by an edge only (GED, RTC). */
+void irq_line_pulse(Irq *irq, unsigned gsi);
+
+/*
+ * One MSI or MSI-X vector: an eventfd, a GSI of its own while it is routed. Masked, or without an address,
+ * raising it leaves it pending in the eventfd; unmasking delivers it (PCI 3.0, 6.8.2.9).
+ */
+typedef struct IrqMsi IrqMsi;
+
+int irq_msi_new(Irq *irq, IrqMsi **ret, Err *err);
+void irq_msi_free(IrqMsi *msi);
+/* Sets address, data and mask as the guest wrote them. pci_devid: bus << 8 | devfn. vCPU threads. */
+int irq_msi_set(IrqMsi *msi, uint64_t address, uint32_t data, bool masked, uint32_t pci_devid);
+void irq_msi_raise(IrqMsi *msi); /* any thread */
+bool irq_msi_pending(const IrqMsi *msi);
+int irq_msi_fd(const IrqMsi *msi); /* the eventfd, for vhost; stays owned by the vector */

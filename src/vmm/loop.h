@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Event loops: one runs on the main thread (QMP, timers, slow devices), others on named iothreads (queues of
+ * block and net devices). epoll underneath, level-triggered.
+ *
+ * Who owns what: a watch, a timer and a defer belong to one loop and are only touched on that loop's thread,
+ * or before the loop runs. loop_call() and loop_post() are for every other thread. A device lives on exactly
+ * one loop (VirtioDevice.loop): all its ops run there, so a device needs no lock of its own unless it spreads
+ * its queues over several loops.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+#include "common/err.h"
+
+typedef struct Loop Loop;
+
+/* A loop that does not run yet; name at most 15 bytes (thread name). */
+int loop_new(const char *name, Loop **ret, Err *err);
+/* Stops and joins an iothread. Every watch and timer must be gone. */
+void loop_free(Loop *loop);
+/* Makes a thread that runs the loop until loop_free(). prepare (may be NULL) runs first on the new thread. */
+int loop_start(Loop *loop, void (*prepare)(void *opaque), void *opaque, Err *err);
+/* Runs on the calling thread until loop_quit(). */
+void loop_run(Loop *loop);
+void loop_quit(Loop *loop); /* any thread */
+bool loop_is_current(const Loop *loop);
+const char *loop_name(const Loop *loop);
+int loop_thread_id(const Loop *loop); /* kernel tid; 0 before the thread runs */
+
+/* One fd. Embed it in the owner and zero it first; watching says fd >= 0 and registered. */
+typedef struct LoopWatch {
+    Loop *loop;
+    int fd;
+    void (*ready)(void *opaque, uint32_t events); /* EPOLLIN, EPOLLOUT, EPOLLHUP, EPOLLERR */
+    void *opaque;
+    bool active;
+} LoopWatch;
+
+int loop_watch(Loop *loop, LoopWatch *watch, int fd, uint32_t events, void (*ready)(void *, uint32_t),
+               void *opaque);
+int loop_watch_events(LoopWatch *watch, uint32_t events);
+/* No callback comes after it returns, also not from events already fetched. The fd stays the caller's. */
+void loop_unwatch(LoopWatch *watch);
+
+/* One-shot timers on CLOCK_MONOTONIC, nanoseconds. */
+typedef struct LoopTimer {
+    Loop *loop;
+    void (*expired)(void *opaque);
+    void *opaque;
+    uint64_t deadline;
+    unsigned slot; /* place in the heap, 0 when not set */
+} LoopTimer;
+
+uint64_t loop_now(void);
+void loop_timer_init(Loop *loop, LoopTimer *timer, void (*expired)(void *opaque), void *opaque);
+int loop_timer_set(LoopTimer *timer, uint64_t deadline); /* again: moves it */
+void loop_timer_cancel(LoopTimer *timer);
+
+/* Work once all events fetched so far are handled (batching, e.g. one io_uring submit for many requests). */
+typedef struct LoopDefer {
+    Loop *loop;
+    void (*run)(void *opaque);
+    void *opaque;
+    struct LoopDefer *next;
+    bool queued;
+} LoopDefer;
+
+void loop_defer_init(Loop *loop, LoopDefer *defer, void (*run)(void *opaque), void *opaque);
+void loop_defer(LoopDefer *defer); /* more than once before it ran: runs once */
+void loop_defer_cancel(LoopDefer *defer);
+
+/* Any thread: runs fn on the loop's thread and waits for it; directly when this is that thread. */
+void loop_call(Loop *loop, void (*fn)(void *opaque), void *opaque);
+/* Any thread: the same without waiting. The post is the caller's and must stay until it ran; posted twice,
+ * runs once. */
+typedef struct LoopPost {
+    void (*run)(void *opaque);
+    void *opaque;
+    struct LoopPost *next;
+    bool queued;
+} LoopPost;
+void loop_post(Loop *loop, LoopPost *post);
+/* On the loop's thread, while it waits for something else (vCPUs to stop): serves calls and posts only, until
+ * *done is not 0. Whoever sets *done calls loop_wake() afterwards. */
+void loop_serve_until(Loop *loop, const volatile int *done);
+void loop_wake(Loop *loop); /* any thread */
