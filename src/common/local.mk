@@ -14,7 +14,8 @@ libkitecommon_a_SOURCES = \
 	%D%/log.h %D%/log.c \
 	%D%/fd.h %D%/fd.c \
 	%D%/atomic_file.h %D%/atomic_file.c \
-	%D%/lock.h %D%/lock.c
+	%D%/lock.h %D%/lock.c \
+	%D%/bitmap.h
 libkitecommon_a_CFLAGS = $(DAEMON_CFLAGS)
 
 libkitexml_a_SOURCES = \

@@ -1,1 +1,19 @@
-# Owned by the conf layer.
+# XML <-> definition structs. Knows no back end, no RPC, no live object. Device elements (def_*.c) stand in
+# devices.mk, so that they and the rest do not get into each other's way.
+noinst_LIBRARIES += libkiteconf.a
+libkiteconf_a_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
+libkiteconf_a_CPPFLAGS = $(AM_CPPFLAGS) $(PATH_CPPFLAGS)
+libkiteconf_a_SOURCES = \
+	%D%/clock_def.h \
+	%D%/cpu_def.h \
+	%D%/device_def.h \
+	%D%/device_info.h \
+	%D%/device_table.c \
+	%D%/domain_def.h \
+	%D%/domain_env.h \
+	%D%/features_def.h \
+	%D%/os_def.h \
+	%D%/tune_def.h
+include src/driver/conf/devices.mk
+# What a program that uses conf/ links.
+CONF_LIBS = libkiteconf.a libkitexml.a libkitecommon.a libkitebase.a $(DAEMON_LIBS) $(LIBXML2_LIBS)
