@@ -1,1 +1,2 @@
 # Configuration, units, polkit policy.
+EXTRA_DIST += data/virtkited.conf

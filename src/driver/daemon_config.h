@@ -26,8 +26,7 @@ typedef struct DaemonConfig {
     gboolean tls_no_verify_certificate, tls_no_sanity_certificate;
     char **tls_allowed_dn_list; /* NULL: every certificate the CA signed; "" entries match nothing */
     char *tls_priority;         /* NULL: GnuTLS's NORMAL */
-    char *tcp_min_ssf;          /* kept as text; see tcp_min_ssf_value */
-    guint tcp_min_ssf_value;    /* 112 */
+    guint tcp_min_ssf;          /* bits of SASL encryption that TCP needs: 112 */
     /* limits */
     guint max_clients;            /* 5000 */
     guint max_queued_clients;     /* 1000 */
@@ -75,6 +74,7 @@ gboolean daemon_config_load(DaemonConfig *config, const char *path, GError **err
 gboolean daemon_config_parse(DaemonConfig *config, const char *text, gsize length, const char *name,
                              GError **error);
 
-/* Permission bits of the sockets: the configured ones, else 0777 (system) or 0700 (session). */
-guint daemon_config_rw_mode(const DaemonConfig *config, gboolean privileged);
-guint daemon_config_ro_mode(const DaemonConfig *config, gboolean privileged);
+/* Permission bits of the sockets: the configured ones; else, for writing, everybody where polkit asks who may, the
+ * group when one is configured, and the owner alone otherwise; for reading, everybody. */
+guint daemon_config_rw_mode(const DaemonConfig *config, gboolean polkit);
+guint daemon_config_ro_mode(const DaemonConfig *config);

@@ -49,8 +49,18 @@ static void replay(const char *path)
 
 int main(int argc, char **argv)
 {
+    const char *name = strstr(argv[0], "fuzz_"), *top = getenv("abs_top_srcdir");
+    char *corpus = NULL;
+
     for (int i = 1; i < argc; i++)
         replay(argv[i]);
+    /* make check names nothing: tests/fuzz/fuzz_X replays tests/fuzz/corpus/X. */
+    for (const char *n = name; n != NULL; n = strstr(n + 1, "fuzz_"))
+        name = n;
+    if (argc == 1 && name != NULL && top != NULL &&
+        asprintf(&corpus, "%s/tests/fuzz/corpus/%s", top, name + strlen("fuzz_")) >= 0)
+        replay(corpus);
+    free(corpus);
     printf("ok 1 - %d inputs replayed\n1..1\n", count);
     return 0;
 }
