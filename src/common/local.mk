@@ -15,9 +15,9 @@ libkitecommon_a_SOURCES = \
 	%D%/fd.h %D%/fd.c \
 	%D%/atomic_file.h %D%/atomic_file.c \
 	%D%/lock.h %D%/lock.c \
-	%D%/bitmap.h
+	%D%/bitmap.h %D%/bitmap.c
 libkitecommon_a_CFLAGS = $(DAEMON_CFLAGS)
 
 libkitexml_a_SOURCES = \
-	%D%/xml.h %D%/xml_writer.c %D%/xml_reader.c
+	%D%/xml.h %D%/xml_writer.c %D%/xml_reader.c %D%/xml_schema.c
 libkitexml_a_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
