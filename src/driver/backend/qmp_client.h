@@ -7,7 +7,7 @@
  * queues, wakes the VM thread and sleeps on a condition until reply, deadline or loss of the socket, whichever is
  * first. qmp_call_async() may be used anywhere; its callback runs on the VM thread.
  *
- * Life: reference counted. The socket is lost when the peer closes it, when it sends something that is not QMP or
+ * Life: reference counted; the last reference does not close, so call qmp_client_close() when done. The socket is lost when the peer closes it, when it sends something that is not QMP or
  * breaks a limit, or by qmp_client_close(); then every pending call fails at once, later calls fail at once, and
  * `lost` is called exactly once, after the last event.
  */
@@ -20,6 +20,7 @@ typedef struct QmpClient QmpClient;
 
 /* Limits on what the peer may send; beyond them the connection is lost. */
 #define QMP_MESSAGE_MAX (64u * 1024 * 1024) /* bytes of one message: query-stats of 1,000s of objects is < 10 MiB */
+#define QMP_DEPTH_MAX 1024u                 /* levels; nested backing images are a level each */
 #define QMP_PENDING_MAX 1024u               /* calls without a reply yet; further calls fail */
 #define QMP_FDS_MAX 16u                     /* descriptors with one command */
 
@@ -37,6 +38,9 @@ typedef enum QmpErrorClass {
     QMP_ERROR_TIMEOUT,           /* no reply before the deadline; a late one is dropped */
     QMP_ERROR_LOST,              /* the socket is gone */
 } QmpErrorClass;
+
+/* Numbers: QEMU writes unsigned 64-bit integers, JSON here has signed ones only; what is larger than G_MAXINT64 arrives
+ * as G_MAXINT64 (that is how "unknown", 2^64 - 1, looks). qmp_call_raw() gives the text as it came. */
 
 typedef struct QmpClientOps {
     /* VM thread. An event of the guest's process. data is borrowed, may be NULL; time is the peer's clock. */
@@ -56,6 +60,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(QmpClient, qmp_client_unref)
 
 /* Waits for the greeting and negotiates capabilities. Any thread but the VM thread. Errors: as qmp_call(). */
 gboolean qmp_client_negotiate(QmpClient *client, guint timeout_ms, GError **error);
+
+/* VM thread: handles what has already arrived, so that no event is missed when the process is seen to be gone first. */
+void qmp_client_drain(QmpClient *client);
 
 /* Ends the connection now; any thread, does not wait. Pending calls fail with why (NULL: "connection closed"). */
 void qmp_client_close(QmpClient *client, const char *why);
@@ -87,10 +94,10 @@ typedef void (*QmpReplyFunc)(QmpClient *client, json_t *result, const GError *er
 void qmp_call_async(QmpClient *client, const char *command, json_t *args, guint timeout_ms, QmpReplyFunc func,
                     gpointer opaque);
 
-/* Sends a raw object (as `virsh qemu-monitor-command` gives it; an "id" in it is replaced) and returns the whole reply
- * object, also when it is an error reply. */
-gboolean qmp_call_raw(QmpClient *client, json_t *message, const int *fds, guint n_fds, guint timeout_ms, json_t **ret_reply,
-                      GError **error);
+/* Sends a raw object (as `virsh qemu-monitor-command` gives it; stolen; an "id" in it is replaced) and returns the
+ * text of the whole reply object, also when it is an error reply. Caller frees. */
+gboolean qmp_call_raw(QmpClient *client, json_t *message, const int *fds, guint n_fds, guint timeout_ms,
+                      char **ret_reply, GError **error);
 
 /* Descriptors over to the peer: `getfd` under a name, `add-fd` into a set (fdset < 0: a new one), its number in
  * *ret_fdset. fd is borrowed. */
