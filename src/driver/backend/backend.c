@@ -22,3 +22,31 @@ char *backend_run_path(const char *run_dir, const char *name)
 {
     return g_build_filename(run_dir, name, NULL);
 }
+
+BackendConfig *backend_config_new(GMainContext *context, QemuCapsCache *qemu_caps, gboolean privileged)
+{
+    BackendConfig *config = g_new0(BackendConfig, 1);
+
+    config->context = context;
+    config->qemu_caps = qemu_caps;
+    config->privileged = privileged;
+    config->user = (uid_t)-1;
+    config->group = (gid_t)-1;
+    config->seccomp_sandbox = TRUE;
+    return config;
+}
+
+void backend_config_free(BackendConfig *config)
+{
+    if (config == NULL)
+        return;
+    g_free(config->vnc_listen);
+    g_free(config->spice_listen);
+    g_free(config->vnc_password);
+    g_free(config->hugetlbfs_mount);
+    g_free(config->memory_backing_dir);
+    g_free(config->bridge_helper);
+    g_free(config->passt_path);
+    g_free(config->default_emulator);
+    g_free(config);
+}

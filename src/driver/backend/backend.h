@@ -14,13 +14,13 @@
 
 typedef struct DomainDef DomainDef;
 
-typedef struct Backends Backends;
+typedef struct BackendConfig BackendConfig;
 typedef struct QemuCapsCache QemuCapsCache;
 
 /* The back ends' shared state: settings of the whole daemon, filled once before the first start and constant
  * afterwards, and the table of display ports that starts in progress have reserved (guards itself). Strings are
- * g_malloc'ed, freed by backends_free(). */
-struct Backends {
+ * g_malloc'ed, freed by backend_config_free(). */
+struct BackendConfig {
     GMainContext *context;    /* the VM thread's */
     gboolean privileged;      /* system daemon (may make taps) or session */
     uid_t user;               /* user and group of VM processes; (uid_t)-1: as the daemon */
@@ -44,9 +44,9 @@ struct Backends {
 };
 
 /* Defaults; user and group -1, sandbox on. context and qemu_caps are borrowed. */
-Backends *backends_new(GMainContext *context, QemuCapsCache *qemu_caps, gboolean privileged);
-void backends_free(Backends *backends);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(Backends, backends_free)
+BackendConfig *backend_config_new(GMainContext *context, QemuCapsCache *qemu_caps, gboolean privileged);
+void backend_config_free(BackendConfig *config);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(BackendConfig, backend_config_free)
 
 typedef struct VmStartOptions {
     const char *run_dir;      /* of this domain: /run/kite/domains/NAME; exists, is ours */
@@ -113,14 +113,14 @@ struct BackendOps {
      * caller does vm_cont() (monitor.h). On failure nothing is left behind: no process, tap, socket or file.
      * callbacks/opaque: see VmCallbacks; the event queue is held back until vm_process_publish().
      */
-    gboolean (*start)(Backends *backends, DomainDef *live, const VmStartOptions *options,
+    gboolean (*start)(const BackendConfig *config, DomainDef *live, const VmStartOptions *options,
                       const VmCallbacks *callbacks, gpointer opaque, GDestroyNotify free_opaque, VmProcess **ret,
                       VmLiveInfo **ret_live, GError **error);
 
     /* Finds a running VM again. FALSE with *error: it is gone (or not the same process), or does not answer. When the
      * process lives but the monitor does not answer within the deadline, the error is VIR_ERR_OPERATION_TIMEOUT and
      * *ret is set all the same (so that it can be destroyed); ret_live is then NULL. */
-    gboolean (*reconnect)(Backends *backends, DomainDef *live, const VmReconnectOptions *options,
+    gboolean (*reconnect)(const BackendConfig *config, DomainDef *live, const VmReconnectOptions *options,
                           const VmCallbacks *callbacks, gpointer opaque, GDestroyNotify free_opaque, VmProcess **ret,
                           VmLiveInfo **ret_live, GError **error);
 
@@ -129,7 +129,7 @@ struct BackendOps {
 
     /* After the VM has ended (or before a start): removes sockets, taps and helpers that belong to it. live may be
      * NULL when only the run folder is known. Never fails. */
-    void (*cleanup)(Backends *backends, DomainDef *live, const char *run_dir);
+    void (*cleanup)(const BackendConfig *config, DomainDef *live, const char *run_dir);
 };
 
 extern const BackendOps backend_qemu;

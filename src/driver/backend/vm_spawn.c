@@ -4,6 +4,9 @@
  * the same whatever the size of the daemon, and works while other threads run. Between clone and exec the child makes
  * system calls only: no allocation, no locks, no glibc wrapper that talks to other threads (setuid).
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* clone */
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -14,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
