@@ -1,1 +1,7 @@
-# Owned by the host layer.
+# libkitehost: facts about this machine and about its QEMU binaries.
+noinst_LIBRARIES += libkitehost.a
+libkitehost_a_SOURCES = \
+	%D%/host.h %D%/host_private.h \
+	%D%/host.c %D%/host_cpu.c %D%/host_memory.c %D%/host_sysinfo.c
+libkitehost_a_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
+libkitehost_a_CPPFLAGS = $(AM_CPPFLAGS) $(PATH_CPPFLAGS)
