@@ -43,9 +43,9 @@ void agent_client_set_timeout(AgentClient *client, int seconds);
 
 /*
  * One command. args (may be NULL) is stolen. *ret gets the value of "return". seconds: as above.
- * Errors: VIR_ERR_AGENT_UNRESPONSIVE (no answer to the sync, deadline, guest went away), VIR_ERR_AGENT_COMMAND_TIMEOUT
- * (sync answered, the command did not), VIR_ERR_AGENT_UNSYNCED, VIR_ERR_INTERNAL_ERROR "unable to execute QEMU agent
- * command 'x': desc" when the guest refused (VIR_ERR_NO_SUPPORT-like classes: see ret_class).
+ * Errors: VIR_ERR_AGENT_UNRESPONSIVE (no answer within the deadline, guest went away, nobody listens),
+ * VIR_ERR_AGENT_UNSYNCED (the guest answers, but never to our sync), VIR_ERR_INTERNAL_ERROR "unable to execute QEMU agent
+ * command 'x': desc" when the guest refused (see ret_class for commands it does not know).
  */
 gboolean agent_call(AgentClient *client, const char *command, json_t *args, int seconds, json_t **ret, GError **error);
 /* The same, with the guest's error class ("CommandNotFound", ...) in *ret_class, NULL otherwise; caller frees. */
@@ -55,8 +55,9 @@ gboolean agent_call_full(AgentClient *client, const char *command, json_t *args,
 gboolean agent_call_raw(AgentClient *client, const char *request, int seconds, char **ret_reply, GError **error);
 
 typedef enum AgentShutdownMode { AGENT_SHUTDOWN_POWERDOWN, AGENT_SHUTDOWN_REBOOT, AGENT_SHUTDOWN_HALT } AgentShutdownMode;
-/* guest-shutdown: has no reply when it works. Returns TRUE as soon as the note comes, or the guest closes its end, or
- * the deadline passes after a good sync. */
+/* guest-shutdown: has no reply when it works. Returns TRUE as soon as the note comes (SHUTDOWN, or RESET for a reboot)
+ * or QEMU closes its end; waits AGENT_SHUTDOWN_SECONDS. */
+#define AGENT_SHUTDOWN_SECONDS 60
 gboolean agent_shutdown(AgentClient *client, AgentShutdownMode mode, GError **error);
 /* guest-suspend-{disk,ram,hybrid}, the same way. what: "disk", "ram", "hybrid". */
 gboolean agent_suspend(AgentClient *client, const char *what, GError **error);

@@ -168,5 +168,3 @@ gboolean vm_dump_memory(QmpClient *qmp, int fd, const char *format, gboolean pag
 gboolean vm_human_command(QmpClient *qmp, const char *line, char **ret_text, GError **error);
 /* The whole of query-migrate; "status" is absent when none ever ran. */
 gboolean vm_query_migrate(QmpClient *qmp, json_t **ret, GError **error);
-/* "Has the command": query-commands is asked once a client and remembered. */
-gboolean vm_has_command(QmpClient *qmp, const char *command);
