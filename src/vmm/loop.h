@@ -27,6 +27,8 @@ int loop_start(Loop *loop, void (*prepare)(void *opaque), void *opaque, Err *err
 /* Runs on the calling thread until loop_quit(). */
 void loop_run(Loop *loop);
 void loop_quit(Loop *loop); /* any thread */
+/* One turn on the loop's own thread, also from inside a callback (drains); block: waits for something to happen. */
+void loop_iterate(Loop *loop, bool block);
 bool loop_is_current(const Loop *loop);
 const char *loop_name(const Loop *loop);
 int loop_thread_id(const Loop *loop); /* kernel tid; 0 before the thread runs */

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * GSI routing and irqfds. GSIs 0..23 are lines (0..15 to both PICs, all to the IOAPIC); each unmasked MSI vector has a
+ * GSI from 24 up, whose route holds its address and data. A vector is attached to its eventfd with KVM_IRQFD while it is
+ * unmasked; detached, the eventfd just counts, which is exactly the pending bit. KVM delivers a count that is already
+ * there when the irqfd is attached again.
+ */
+#include "vmm/irq.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "common/checked.h"
+#include "vmm/kvm.h"
+
+#define MSI_GSI_FIRST IRQ_LINES
+#define MSI_GSI_MAX 2048
+#define LINE_ROUTES (16 + IRQ_LINES)
+
+struct IrqMsi {
+    Irq *irq;
+    int fd;
+    int gsi; /* -1: never routed yet */
+    bool attached;
+    uint64_t address;
+    uint32_t data, devid;
+};
+
+struct Irq {
+    KvmVm *vm;
+    pthread_mutex_t lock;
+    IrqMsi *gsis[MSI_GSI_MAX]; /* index: gsi - MSI_GSI_FIRST */
+    unsigned gsi_count;        /* highest one in use + 1 */
+    struct kvm_irq_routing *routing; /* room for all; grows */
+    unsigned routing_size;
+};
+
+/* Under the lock: the whole table anew, as KVM wants it. */
+static int push_routes(Irq *irq)
+{
+    unsigned need = LINE_ROUTES + irq->gsi_count, n = 0;
+
+    if (irq->routing_size < need) {
+        unsigned size = need + 64;
+        struct kvm_irq_routing *grown = realloc(irq->routing, sizeof *grown + size * sizeof grown->entries[0]);
+
+        if (grown == NULL)
+            return -ENOMEM;
+        irq->routing = grown;
+        irq->routing_size = size;
+    }
+    struct kvm_irq_routing_entry *e = irq->routing->entries;
+
+    memset(irq->routing, 0, sizeof *irq->routing + need * sizeof *e);
+    if (!irq->vm->split_irqchip) {
+        for (unsigned i = 0; i < 16; i++) {
+            if (i == 2)
+                continue; /* the cascade between the PICs */
+            e[n].gsi = i;
+            e[n].type = KVM_IRQ_ROUTING_IRQCHIP;
+            e[n].u.irqchip.irqchip = i < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE;
+            e[n++].u.irqchip.pin = i & 7;
+        }
+        for (unsigned i = 0; i < IRQ_LINES; i++) {
+            e[n].gsi = i;
+            e[n].type = KVM_IRQ_ROUTING_IRQCHIP;
+            e[n].u.irqchip.irqchip = KVM_IRQCHIP_IOAPIC;
+            /* The PIT's line 0 is wired to pin 2; the MADT tells the guest so. */
+            e[n++].u.irqchip.pin = i == 0 ? 2 : i;
+        }
+    }
+    for (unsigned i = 0; i < irq->gsi_count; i++) {
+        const IrqMsi *msi = irq->gsis[i];
+
+        if (msi == NULL)
+            continue;
+        e[n].gsi = MSI_GSI_FIRST + i;
+        e[n].type = KVM_IRQ_ROUTING_MSI;
+        e[n].u.msi.address_lo = (uint32_t)msi->address;
+        e[n].u.msi.address_hi = (uint32_t)(msi->address >> 32);
+        e[n++].u.msi.data = msi->data;
+    }
+    irq->routing->nr = n;
+    return kvm_set_routing(irq->vm, irq->routing);
+}
+
+int irq_new(KvmVm *vm, Irq **ret, Err *err)
+{
+    Irq *irq = calloc(1, sizeof *irq);
+    int r;
+
+    if (irq == NULL)
+        return err_set(err, ENOMEM, "out of memory");
+    irq->vm = vm;
+    pthread_mutex_init(&irq->lock, NULL);
+    r = push_routes(irq);
+    if (r < 0) {
+        irq_free(irq);
+        return err_set(err, -r, "cannot set interrupt routes: KVM_SET_GSI_ROUTING: %s", strerror(-r));
+    }
+    *ret = irq;
+    return 0;
+}
+
+void irq_free(Irq *irq)
+{
+    if (irq == NULL)
+        return;
+    pthread_mutex_destroy(&irq->lock);
+    free(irq->routing);
+    free(irq);
+}
+
+void irq_line_set(Irq *irq, unsigned gsi, bool level)
+{
+    (void)kvm_irq_line(irq->vm, gsi, level);
+}
+
+void irq_line_pulse(Irq *irq, unsigned gsi)
+{
+    irq_line_set(irq, gsi, true);
+    irq_line_set(irq, gsi, false);
+}
+
+int irq_msi_new(Irq *irq, IrqMsi **ret, Err *err)
+{
+    IrqMsi *msi = calloc(1, sizeof *msi);
+
+    if (msi == NULL)
+        return err_set(err, ENOMEM, "out of memory");
+    msi->irq = irq;
+    msi->gsi = -1;
+    msi->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (msi->fd < 0) {
+        free(msi);
+        return err_set(err, errno, "cannot make an interrupt descriptor: %s", strerror(errno));
+    }
+    *ret = msi;
+    return 0;
+}
+
+static void detach(IrqMsi *msi)
+{
+    if (msi->attached)
+        (void)kvm_irqfd(msi->irq->vm, msi->fd, (unsigned)msi->gsi, false);
+    msi->attached = false;
+}
+
+void irq_msi_free(IrqMsi *msi)
+{
+    Irq *irq;
+
+    if (msi == NULL)
+        return;
+    irq = msi->irq;
+    pthread_mutex_lock(&irq->lock);
+    detach(msi);
+    if (msi->gsi >= 0) {
+        irq->gsis[msi->gsi - MSI_GSI_FIRST] = NULL;
+        (void)push_routes(irq);
+    }
+    pthread_mutex_unlock(&irq->lock);
+    close(msi->fd);
+    free(msi);
+}
+
+static int take_gsi(IrqMsi *msi)
+{
+    Irq *irq = msi->irq;
+
+    for (unsigned i = 0; i < MSI_GSI_MAX; i++) {
+        if (irq->gsis[i] == NULL) {
+            irq->gsis[i] = msi;
+            irq->gsi_count = MAX(irq->gsi_count, i + 1);
+            msi->gsi = (int)(MSI_GSI_FIRST + i);
+            return 0;
+        }
+    }
+    return -ENOSPC;
+}
+
+int irq_msi_set(IrqMsi *msi, uint64_t address, uint32_t data, bool masked, uint32_t pci_devid)
+{
+    Irq *irq = msi->irq;
+    bool changed = msi->address != address || msi->data != data || msi->gsi < 0;
+    int r = 0;
+
+    pthread_mutex_lock(&irq->lock);
+    msi->address = address;
+    msi->data = data;
+    msi->devid = pci_devid;
+    if (masked) {
+        detach(msi);
+    } else {
+        if (msi->gsi < 0)
+            r = take_gsi(msi);
+        if (r == 0 && changed)
+            r = push_routes(irq);
+        if (r >= 0 && !msi->attached) {
+            r = kvm_irqfd(irq->vm, msi->fd, (unsigned)msi->gsi, true);
+            msi->attached = r >= 0;
+        }
+    }
+    pthread_mutex_unlock(&irq->lock);
+    return r < 0 ? r : 0;
+}
+
+void irq_msi_raise(IrqMsi *msi)
+{
+    uint64_t one = 1;
+
+    while (write(msi->fd, &one, sizeof one) < 0 && errno == EINTR)
+        ;
+}
+
+bool irq_msi_pending(const IrqMsi *msi)
+{
+    struct pollfd poll_fd = {.fd = msi->fd, .events = POLLIN};
+
+    return !msi->attached && poll(&poll_fd, 1, 0) > 0;
+}
+
+int irq_msi_fd(const IrqMsi *msi)
+{
+    return msi->fd;
+}

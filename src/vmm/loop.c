@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Event loop: epoll for descriptors, a binary heap of timers, a list of calls from other threads behind an eventfd.
+ *
+ * One turn: calls and posts, expired timers, one epoll_wait, callbacks of what it fetched, defers. A callback may
+ * unwatch anything: the fetched events of that watch are cancelled, also those of an outer turn (turns nest in
+ * loop_iterate()).
+ *
+ * #syscalls epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd2 read write close futex clock_gettime poll
+ */
+#include "vmm/loop.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EVENTS_MAX 32
+
+typedef struct Batch {
+    struct epoll_event events[EVENTS_MAX];
+    int count;
+    struct Batch *outer;
+} Batch;
+
+typedef struct Call {
+    void (*fn)(void *opaque);
+    void *opaque;
+    bool done;
+    struct Call *next;
+} Call;
+
+struct Loop {
+    char name[16];
+    int epoll_fd, wake_fd;
+    pthread_t owner; /* the thread everything belongs to */
+    pthread_t thread;
+    bool started;
+    int tid;
+    bool quit; /* atomic */
+    Batch *batch;
+
+    LoopTimer **heap; /* heap[1 .. heap_count] */
+    unsigned heap_count, heap_size;
+    LoopDefer *defers, **defers_tail;
+
+    pthread_mutex_t lock; /* guards calls and posts */
+    pthread_cond_t called;
+    Call *calls, **calls_tail;
+    LoopPost *posts, **posts_tail;
+
+    void (*prepare)(void *opaque);
+    void *prepare_opaque;
+};
+
+uint64_t loop_now(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+int loop_new(const char *name, Loop **ret, Err *err)
+{
+    Loop *loop = calloc(1, sizeof *loop);
+    struct epoll_event event = {.events = EPOLLIN};
+
+    if (loop == NULL)
+        return err_set(err, ENOMEM, "out of memory");
+    strncpy(loop->name, name, sizeof loop->name - 1);
+    loop->owner = pthread_self();
+    loop->defers_tail = &loop->defers;
+    loop->calls_tail = &loop->calls;
+    loop->posts_tail = &loop->posts;
+    pthread_mutex_init(&loop->lock, NULL);
+    pthread_cond_init(&loop->called, NULL);
+    loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    /* data.ptr NULL stands for the wake descriptor */
+    if (loop->wake_fd < 0 || loop->epoll_fd < 0 ||
+        epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->wake_fd, &event) < 0) {
+        int r = err_set(err, errno, "cannot make the event loop %s: %s", name, strerror(errno));
+
+        loop_free(loop);
+        return r;
+    }
+    *ret = loop;
+    return 0;
+}
+
+void loop_free(Loop *loop)
+{
+    if (loop == NULL)
+        return;
+    if (loop->started) {
+        loop_quit(loop);
+        pthread_join(loop->thread, NULL);
+    }
+    if (loop->epoll_fd >= 0)
+        close(loop->epoll_fd);
+    if (loop->wake_fd >= 0)
+        close(loop->wake_fd);
+    pthread_mutex_destroy(&loop->lock);
+    pthread_cond_destroy(&loop->called);
+    free(loop->heap);
+    free(loop);
+}
+
+static void *thread_main(void *opaque)
+{
+    Loop *loop = opaque;
+
+    loop->owner = pthread_self();
+    __atomic_store_n(&loop->tid, (int)syscall(SYS_gettid), __ATOMIC_RELEASE);
+    prctl(PR_SET_NAME, loop->name);
+    if (loop->prepare)
+        loop->prepare(loop->prepare_opaque);
+    loop_run(loop);
+    return NULL;
+}
+
+int loop_start(Loop *loop, void (*prepare)(void *opaque), void *opaque, Err *err)
+{
+    pthread_attr_t attr;
+    int r;
+
+    loop->prepare = prepare;
+    loop->prepare_opaque = opaque;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, 256 * 1024);
+    /* From here on the loop is nobody's until its thread takes it: calls queue up. */
+    loop->owner = (pthread_t)0;
+    r = pthread_create(&loop->thread, &attr, thread_main, loop);
+    pthread_attr_destroy(&attr);
+    if (r != 0) {
+        loop->owner = pthread_self();
+        return err_set(err, r, "cannot start the thread %s: %s", loop->name, strerror(r));
+    }
+    loop->started = true;
+    return 0;
+}
+
+bool loop_is_current(const Loop *loop)
+{
+    return pthread_equal(__atomic_load_n(&loop->owner, __ATOMIC_ACQUIRE), pthread_self());
+}
+
+const char *loop_name(const Loop *loop)
+{
+    return loop->name;
+}
+
+int loop_thread_id(const Loop *loop)
+{
+    return __atomic_load_n(&loop->tid, __ATOMIC_ACQUIRE);
+}
+
+void loop_wake(Loop *loop)
+{
+    uint64_t one = 1;
+
+    while (write(loop->wake_fd, &one, sizeof one) < 0 && errno == EINTR)
+        ;
+}
+
+void loop_quit(Loop *loop)
+{
+    __atomic_store_n(&loop->quit, true, __ATOMIC_RELEASE);
+    loop_wake(loop);
+}
+
+/* --- descriptors ---------------------------------------------------------------------------------------------- */
+
+int loop_watch(Loop *loop, LoopWatch *watch, int fd, uint32_t events, void (*ready)(void *, uint32_t), void *opaque)
+{
+    struct epoll_event event = {.events = events, .data.ptr = watch};
+
+    watch->loop = loop;
+    watch->fd = fd;
+    watch->ready = ready;
+    watch->opaque = opaque;
+    if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+        return -errno;
+    watch->active = true;
+    return 0;
+}
+
+int loop_watch_events(LoopWatch *watch, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = watch};
+
+    if (!watch->active)
+        return -EINVAL;
+    return epoll_ctl(watch->loop->epoll_fd, EPOLL_CTL_MOD, watch->fd, &event) < 0 ? -errno : 0;
+}
+
+void loop_unwatch(LoopWatch *watch)
+{
+    if (!watch->active)
+        return;
+    epoll_ctl(watch->loop->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
+    watch->active = false;
+    for (Batch *batch = watch->loop->batch; batch != NULL; batch = batch->outer) {
+        for (int i = 0; i < batch->count; i++) {
+            if (batch->events[i].data.ptr == watch)
+                batch->events[i].data.ptr = NULL;
+        }
+    }
+}
+
+/* --- timers --------------------------------------------------------------------------------------------------- */
+
+static void heap_place(Loop *loop, unsigned slot, LoopTimer *timer)
+{
+    loop->heap[slot] = timer;
+    timer->slot = slot;
+}
+
+static void heap_up(Loop *loop, unsigned slot)
+{
+    LoopTimer *timer = loop->heap[slot];
+
+    while (slot > 1 && loop->heap[slot / 2]->deadline > timer->deadline) {
+        heap_place(loop, slot, loop->heap[slot / 2]);
+        slot /= 2;
+    }
+    heap_place(loop, slot, timer);
+}
+
+static void heap_down(Loop *loop, unsigned slot)
+{
+    LoopTimer *timer = loop->heap[slot];
+
+    for (;;) {
+        unsigned child = slot * 2;
+
+        if (child > loop->heap_count)
+            break;
+        if (child < loop->heap_count && loop->heap[child + 1]->deadline < loop->heap[child]->deadline)
+            child++;
+        if (loop->heap[child]->deadline >= timer->deadline)
+            break;
+        heap_place(loop, slot, loop->heap[child]);
+        slot = child;
+    }
+    heap_place(loop, slot, timer);
+}
+
+void loop_timer_init(Loop *loop, LoopTimer *timer, void (*expired)(void *opaque), void *opaque)
+{
+    *timer = (LoopTimer){.loop = loop, .expired = expired, .opaque = opaque};
+}
+
+int loop_timer_set(LoopTimer *timer, uint64_t deadline)
+{
+    Loop *loop = timer->loop;
+
+    loop_timer_cancel(timer);
+    timer->deadline = deadline;
+    if (loop->heap_count + 2 > loop->heap_size) {
+        unsigned size = loop->heap_size ? loop->heap_size * 2 : 16;
+        LoopTimer **heap = realloc(loop->heap, size * sizeof *heap);
+
+        if (heap == NULL)
+            return -ENOMEM;
+        loop->heap = heap;
+        loop->heap_size = size;
+    }
+    loop->heap[++loop->heap_count] = timer;
+    heap_up(loop, loop->heap_count);
+    return 0;
+}
+
+void loop_timer_cancel(LoopTimer *timer)
+{
+    Loop *loop = timer->loop;
+    unsigned slot = timer->slot;
+    LoopTimer *last;
+
+    if (slot == 0)
+        return;
+    timer->slot = 0;
+    last = loop->heap[loop->heap_count--];
+    if (last == timer)
+        return;
+    loop->heap[slot] = last;
+    last->slot = slot;
+    heap_up(loop, slot);
+    heap_down(loop, last->slot);
+}
+
+static void run_timers(Loop *loop)
+{
+    if (loop->heap_count == 0)
+        return;
+    for (uint64_t now = loop_now(); loop->heap_count > 0 && loop->heap[1]->deadline <= now;) {
+        LoopTimer *timer = loop->heap[1];
+
+        loop_timer_cancel(timer);
+        timer->expired(timer->opaque);
+    }
+}
+
+/* --- defers, calls, posts ------------------------------------------------------------------------------------- */
+
+void loop_defer_init(Loop *loop, LoopDefer *defer, void (*run)(void *opaque), void *opaque)
+{
+    *defer = (LoopDefer){.loop = loop, .run = run, .opaque = opaque};
+}
+
+void loop_defer(LoopDefer *defer)
+{
+    Loop *loop = defer->loop;
+
+    if (defer->queued)
+        return;
+    defer->queued = true;
+    defer->next = NULL;
+    *loop->defers_tail = defer;
+    loop->defers_tail = &defer->next;
+}
+
+void loop_defer_cancel(LoopDefer *defer)
+{
+    if (!defer->queued)
+        return;
+    for (LoopDefer **at = &defer->loop->defers; *at != NULL; at = &(*at)->next) {
+        if (*at == defer) {
+            *at = defer->next;
+            if (defer->loop->defers_tail == &defer->next)
+                defer->loop->defers_tail = at;
+            break;
+        }
+    }
+    defer->queued = false;
+}
+
+static void run_defers(Loop *loop)
+{
+    while (loop->defers != NULL) {
+        LoopDefer *defer = loop->defers;
+
+        loop->defers = defer->next;
+        if (loop->defers == NULL)
+            loop->defers_tail = &loop->defers;
+        defer->queued = false;
+        defer->run(defer->opaque);
+    }
+}
+
+void loop_call(Loop *loop, void (*fn)(void *opaque), void *opaque)
+{
+    Call call = {.fn = fn, .opaque = opaque};
+
+    if (loop_is_current(loop)) {
+        fn(opaque);
+        return;
+    }
+    pthread_mutex_lock(&loop->lock);
+    *loop->calls_tail = &call;
+    loop->calls_tail = &call.next;
+    pthread_mutex_unlock(&loop->lock);
+    loop_wake(loop);
+    pthread_mutex_lock(&loop->lock);
+    while (!call.done)
+        pthread_cond_wait(&loop->called, &loop->lock);
+    pthread_mutex_unlock(&loop->lock);
+}
+
+void loop_post(Loop *loop, LoopPost *post)
+{
+    bool wake = false;
+
+    pthread_mutex_lock(&loop->lock);
+    if (!post->queued) {
+        post->queued = true;
+        post->next = NULL;
+        *loop->posts_tail = post;
+        loop->posts_tail = &post->next;
+        wake = true;
+    }
+    pthread_mutex_unlock(&loop->lock);
+    if (wake)
+        loop_wake(loop);
+}
+
+static void run_calls(Loop *loop)
+{
+    pthread_mutex_lock(&loop->lock);
+    while (loop->calls != NULL || loop->posts != NULL) {
+        if (loop->calls != NULL) {
+            Call *call = loop->calls;
+
+            loop->calls = call->next;
+            if (loop->calls == NULL)
+                loop->calls_tail = &loop->calls;
+            pthread_mutex_unlock(&loop->lock);
+            call->fn(call->opaque);
+            pthread_mutex_lock(&loop->lock);
+            call->done = true;
+            pthread_cond_broadcast(&loop->called);
+        } else {
+            LoopPost *post = loop->posts;
+
+            loop->posts = post->next;
+            if (loop->posts == NULL)
+                loop->posts_tail = &loop->posts;
+            post->queued = false;
+            pthread_mutex_unlock(&loop->lock);
+            post->run(post->opaque);
+            pthread_mutex_lock(&loop->lock);
+        }
+    }
+    pthread_mutex_unlock(&loop->lock);
+}
+
+static void drain_wake(Loop *loop)
+{
+    uint64_t value;
+
+    while (read(loop->wake_fd, &value, sizeof value) < 0 && errno == EINTR)
+        ;
+}
+
+void loop_serve_until(Loop *loop, const volatile int *done)
+{
+    for (;;) {
+        /* Only the wake descriptor is waited for: nothing else of the loop may run now. */
+        struct pollfd poll_fd = {.fd = loop->wake_fd, .events = POLLIN};
+
+        run_calls(loop);
+        if (__atomic_load_n(done, __ATOMIC_ACQUIRE))
+            break;
+        poll(&poll_fd, 1, -1);
+        drain_wake(loop);
+    }
+    loop_wake(loop); /* what was drained may have been meant for the outer turn (quit) */
+}
+
+/* --- the loop ------------------------------------------------------------------------------------------------- */
+
+static int wait_events(Loop *loop, Batch *batch, bool block)
+{
+    struct timespec ts = {0}, *timeout = &ts;
+
+    if (block && loop->defers == NULL) {
+        if (loop->heap_count == 0) {
+            timeout = NULL;
+        } else {
+            uint64_t now = loop_now(), deadline = loop->heap[1]->deadline;
+            uint64_t left = deadline > now ? deadline - now : 0;
+
+            ts.tv_sec = (time_t)(left / 1000000000u);
+            ts.tv_nsec = (long)(left % 1000000000u);
+        }
+    }
+    int n = epoll_pwait2(loop->epoll_fd, batch->events, EVENTS_MAX, timeout, NULL);
+
+    if (n < 0 && errno == ENOSYS)
+        n = epoll_wait(loop->epoll_fd, batch->events, EVENTS_MAX,
+                       timeout ? (int)(ts.tv_sec * 1000 + (ts.tv_nsec + 999999) / 1000000) : -1);
+    return n;
+}
+
+void loop_iterate(Loop *loop, bool block)
+{
+    Batch batch = {.outer = loop->batch};
+
+    run_calls(loop);
+    run_timers(loop);
+    if (__atomic_load_n(&loop->quit, __ATOMIC_ACQUIRE))
+        return;
+    loop->batch = &batch;
+    batch.count = wait_events(loop, &batch, block);
+    for (int i = 0; i < batch.count; i++) {
+        LoopWatch *watch = batch.events[i].data.ptr;
+
+        if (watch == NULL)
+            drain_wake(loop);
+        else
+            watch->ready(watch->opaque, batch.events[i].events);
+    }
+    loop->batch = batch.outer;
+    run_timers(loop);
+    run_defers(loop);
+}
+
+void loop_run(Loop *loop)
+{
+    __atomic_store_n(&loop->owner, pthread_self(), __ATOMIC_RELEASE);
+    if (loop->tid == 0)
+        loop->tid = (int)syscall(SYS_gettid);
+    while (!__atomic_load_n(&loop->quit, __ATOMIC_ACQUIRE))
+        loop_iterate(loop, true);
+    run_calls(loop);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One line a device. */
+#include "vmm/virtio/device_table.h"
+
+#include <string.h>
+
+#include "common/checked.h"
+#include "vmm/virtio/devices.h"
+
+static const VirtioDeviceKind device_table[] = {
+    {.driver = "virtio-rng-pci", .create = rng_create},
+};
+
+const VirtioDeviceKind *device_table_find(const char *driver)
+{
+    for (size_t i = 0; i < ARRAY_LEN(device_table); i++) {
+        if (strcmp(device_table[i].driver, driver) == 0)
+            return &device_table[i];
+    }
+    return NULL;
+}
+
+const VirtioDeviceKind *device_table_at(unsigned index)
+{
+    return index < ARRAY_LEN(device_table) ? &device_table[index] : NULL;
+}

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Constructors that device_table.c lists; see VirtioDeviceKind.create. */
+#pragma once
+
+#include "vmm/props.h"
+#include "vmm/virtio/device_host.h"
+#include "vmm/virtio/virtio.h"
+
+int rng_create(Props *props, DeviceHost *host, VirtioDevice **ret, Err *err);
