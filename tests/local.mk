@@ -8,4 +8,6 @@ include tests/unit/domain.mk
 include tests/unit/storage.mk
 include tests/unit/vmm.mk
 
+include tests/root.mk
+
 EXTRA_DIST += %D%/lib/tap.h %D%/fuzz/replay_main.c

@@ -1,0 +1,37 @@
+# Slower tests, each a make target of its own; all print TAP and skip what the machine cannot do.
+#   check-root     real TCG Linux guests, namespaces, faults        (root)
+#   check-interop  unmodified clients against our socket            (root)
+#   check-kvm      freestanding guests on /dev/kvm                  (tests/guest/local.mk)
+#   check-lab      nested KVM in QEMU TCG                           (tests/lab)
+SYSTEM_PYTHON = /usr/bin/python3
+
+ROOT_TESTS = \
+	tests/root/test_lifecycle.py \
+	tests/root/test_faults.py \
+	tests/root/test_scale.py \
+	tests/root/test_devices.py
+INTEROP_TESTS = \
+	tests/interop/test_virsh.py \
+	tests/interop/test_python.py \
+	tests/interop/test_virt_install.py \
+	tests/interop/test_go.py \
+	tests/interop/test_virt_manager.py
+
+EXTRA_DIST += $(ROOT_TESTS) $(INTEROP_TESTS) tests/lib/kitehost.py tests/lib/mkguest.sh tests/lib/guest-init.sh \
+	tests/run-all tests/interop/go/main.go
+
+# A staged installation that the tests lay over /usr in a mount namespace.
+stage: all
+	rm -rf '$(abs_top_builddir)/stage'
+	$(MAKE) install DESTDIR='$(abs_top_builddir)/stage' >/dev/null
+
+check-root: stage
+	$(MAKE) check-TESTS TESTS='$(ROOT_TESTS)' PY_LOG_COMPILER='$(SYSTEM_PYTHON)' TEST_SUITE_LOG=check-root.log
+
+check-interop: stage
+	$(MAKE) check-TESTS TESTS='$(INTEROP_TESTS)' PY_LOG_COMPILER='$(SYSTEM_PYTHON)' TEST_SUITE_LOG=check-interop.log
+
+bench: stage
+	$(SYSTEM_PYTHON) '$(srcdir)/tests/bench/bench.py'
+
+PHONY_TARGETS += stage check-root check-interop bench

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What must hold when things go wrong: stuck and killed processes, full disks, rubbish on the socket, wrong input."""
+import json
+import os
+import random
+import signal
+import socket
+import struct
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import kitehost
+from kitehost import case, domain_xml, fails, virsh, wait_console, wait_for, write
+
+
+def setup():
+    return kitehost.Daemon().start()
+
+
+def start_guest(name, **kw):
+    write(name + ".xml", domain_xml(name, kernel=kitehost.linux_guest(), cmdline="kite.quiet", **kw))
+    virsh("define", "%s/%s.xml" % (kitehost.WORK, name))
+    virsh("start", name)
+    wait_console(name, "KITE-GUEST-UP")
+    return kitehost.processes("guest=%s,|guest=%s " % (name, name))[0]
+
+
+def timed(*args, **kw):
+    begin = time.monotonic()
+    result = virsh(*args, **kw)
+    return time.monotonic() - begin, result
+
+
+@case
+def stopped_process():
+    """a VM under SIGSTOP delays no read about itself and no call about another; destroy ends it"""
+    pid = start_guest("stuck")
+    start_guest("other")
+    os.kill(pid, signal.SIGSTOP)
+    # Somebody is stuck in a call about it, on purpose.
+    import subprocess
+    waiter = subprocess.Popen(["virsh", "-c", kitehost.URI, "suspend", "stuck"], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL)
+    time.sleep(0.5)
+    for args in (("domstate", "stuck"), ("dominfo", "stuck"), ("dumpxml", "stuck"), ("list", "--all"),
+                 ("domstats", "stuck"), ("domstats",), ("dommemstat", "stuck"), ("vcpuinfo", "stuck"),
+                 ("suspend", "other"), ("resume", "other"), ("domstats", "other")):
+        took, _ = timed(*args)
+        assert took < 3, "virsh %s took %.1f s" % (args, took)
+    took, _ = timed("destroy", "stuck")
+    assert took < 5, took
+    assert virsh("domstate", "stuck") == "shut off"
+    waiter.wait(20)
+    wait_for("end of the process", lambda: not os.path.exists("/proc/%d" % pid) or
+             open("/proc/%d/stat" % pid).read().split()[2] == "Z", 5)
+    virsh("start", "stuck")
+    virsh("destroy", "stuck")
+    virsh("destroy", "other")
+
+
+@case
+def daemon_killed(daemon):
+    """kill -9 of the daemon: guests run on, are found again, events and states are right"""
+    virsh("start", "other")
+    ident = virsh("domid", "other")
+    virsh("suspend", "other")
+    virsh("start", "stuck")
+    stuck = kitehost.processes("guest=stuck")[0]
+    xml = virsh("dumpxml", "other")
+    daemon.kill9()
+    assert kitehost.processes("guest=other")
+    os.kill(stuck, signal.SIGKILL)
+    wait_for("end of the process", lambda: not kitehost.processes("guest=stuck"))
+    daemon.start()
+    wait_for("reconnect", lambda: virsh("domstate", "other") == "paused")
+    assert virsh("domid", "other") == ident
+    assert virsh("dumpxml", "other") == xml
+    wait_for("death noticed", lambda: virsh("domstate", "stuck") == "shut off")
+    virsh("resume", "other")
+    assert virsh("domstate", "other") == "running"
+    virsh("domstats", "other")
+    assert json.loads(virsh("qemu-monitor-command", "other", '{"execute":"query-status"}'))["return"]["running"]
+    virsh("destroy", "other")
+    assert os.listdir("/run/kite/domains") == [], os.listdir("/run/kite/domains")
+
+
+@case
+def qemu_killed():
+    """a crash of QEMU is reported, with its last words, and leaves nothing"""
+    virsh("start", "other")
+    pid = kitehost.processes("guest=other")[0]
+    os.kill(pid, signal.SIGSEGV)
+    wait_for("crash noticed", lambda: virsh("domstate", "other", "--reason") == "shut off (crashed)", 10)
+    assert os.listdir("/run/kite/domains") == []
+
+
+@case
+def bad_start_is_told():
+    """a start that fails names object, step and cause; nothing stays behind"""
+    disk = "<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='/nowhere/x.qcow2'/><target dev='vda'/></disk>"
+    write("bad.xml", domain_xml("bad", disk))
+    virsh("define", kitehost.WORK + "/bad.xml")
+    text = fails("start", "bad", contains="/nowhere")
+    assert "No such file" in text, text
+    assert virsh("domstate", "bad") == "shut off"
+    assert os.listdir("/run/kite/domains") == []
+    virsh("undefine", "bad")
+
+
+@case
+def busy_vnc_port():
+    """a VNC port that is taken is an error that names it"""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 5977))
+        s.listen()
+        write("vnc.xml", domain_xml("vnc", "<graphics type='vnc' port='5977' listen='127.0.0.1'/>"))
+        virsh("define", kitehost.WORK + "/vnc.xml")
+        fails("start", "vnc", contains="5977")
+        virsh("undefine", "vnc")
+
+
+@case
+def wrong_definitions():
+    """wrong XML, duplicates, unknown network: libvirt's codes in words, no residue"""
+    before = sorted(os.listdir("/etc/kite/domains"))
+    fails("define", write("w1.xml", "<domain type='qemu'><name>w</name>"), contains="XML")
+    fails("define", write("w2.xml", "<network><name>w</name></network>"))
+    fails("define", write("w3.xml", domain_xml("w").replace("machine='q35'", "machine='no-such-machine'")))
+    fails("define", write("w4.xml", domain_xml("w", "<disk type='file' device='disk'><source file='/x'/></disk>")))
+    fails("define", write("w5.xml", domain_xml("a/b")), contains="/")
+    # same name with another uuid; same uuid with another name
+    virsh("define", write("d1.xml", domain_xml("dup", uuid="11111111-1111-4111-8111-111111111111")))
+    fails("define", write("d2.xml", domain_xml("dup", uuid="21111111-1111-4111-8111-111111111111")),
+          contains="already exists with uuid")
+    fails("define", write("d3.xml", domain_xml("dup2", uuid="11111111-1111-4111-8111-111111111111")),
+          contains="is already defined with uuid")
+    virsh("undefine", "dup")
+    write("net.xml", domain_xml("w", "<interface type='network'><source network='nonesuch'/></interface>"))
+    status, text = virsh("create", kitehost.WORK + "/net.xml", check=False)
+    assert status == 1 and "nonesuch" in text, text
+    assert sorted(os.listdir("/etc/kite/domains")) == before
+    assert "w" not in virsh("list", "--all", "--name").split()
+
+
+@case
+def full_disk():
+    """a full disk in the middle of define loses no definition"""
+    virsh("define", write("keep.xml", domain_xml("keep", extra="<description>old</description>")))
+    import shutil
+    saved = kitehost.WORK + "/saved"
+    shutil.copytree("/etc/kite", saved, symlinks=True, dirs_exist_ok=True)
+    kitehost.run("mount", "-t", "tmpfs", "-o", "size=64k", "small", "/etc/kite/domains")
+    try:
+        shutil.copytree(saved + "/domains", "/etc/kite/domains", symlinks=True, dirs_exist_ok=True)
+        with open("/etc/kite/domains/filler", "wb") as f:
+            try:
+                while True:
+                    f.write(b"x" * 4096)
+                    f.flush()
+            except OSError:
+                pass
+        with open("/etc/kite/domains/keep.xml") as f:
+            old = f.read()
+        text = fails("define", write("keep2.xml", domain_xml("keep", extra="<description>new</description>", uuid=virsh("domuuid", "keep"))))
+        assert "No space left" in text, text
+        with open("/etc/kite/domains/keep.xml") as f:
+            assert f.read() == old
+        assert virsh("desc", "keep") == "old"
+        fails("define", write("fresh.xml", domain_xml("fresh")), contains="No space left")
+        assert "fresh" not in virsh("list", "--all", "--name").split()
+        assert not [n for n in os.listdir("/etc/kite/domains") if "tmp" in n], os.listdir("/etc/kite/domains")
+    finally:
+        kitehost.run("umount", "/etc/kite/domains")
+    virsh("undefine", "keep")
+
+
+@case
+def rubbish_on_the_socket(daemon):
+    """clients that send rubbish lose their connection and nothing else"""
+    dice = random.Random(7)
+    fds = None
+    for turn in range(300):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect("/run/libvirt/virtkited-sock")
+            kind = turn % 5
+            if kind == 0:
+                data = dice.randbytes(dice.randint(1, 200))
+            elif kind == 1:
+                data = struct.pack(">I", 0xffffffff)
+            elif kind == 2:
+                data = struct.pack(">IIIIIII", 28, 0x20008086, 1, dice.randint(0, 500), dice.randint(0, 9), turn, dice.randint(0, 9))
+            elif kind == 3:
+                body = dice.randbytes(dice.randint(0, 100))
+                data = struct.pack(">IIIIIII", 28 + len(body), 0x20008086, 1, dice.randint(0, 470), 0, turn, 0) + body
+            else:
+                data = struct.pack(">I", 28)
+            s.settimeout(0.05)
+            try:
+                s.sendall(data)
+                s.recv(4096)
+            except OSError:
+                pass
+        if turn == 50:
+            fds = daemon.open_fds()
+    assert daemon.alive()
+    virsh("list", "--all")
+    wait_for("descriptors to be closed", lambda: daemon.open_fds() <= fds + 3, 5)
+
+
+@case
+def read_only_socket():
+    """the read-only socket reads and changes nothing"""
+    virsh("define", write("ro.xml", domain_xml("ro", "<graphics type='vnc' passwd='geheim'/>")))
+    assert "ro" in virsh("-r", "list", "--all", "--name").split()
+    virsh("-r", "dumpxml", "ro")
+    assert "geheim" in virsh("dumpxml", "--security-info", "ro")
+    assert "geheim" not in virsh("dumpxml", "ro")
+    for args in (("start", "ro"), ("undefine", "ro"), ("dumpxml", "--security-info", "ro"), ("autostart", "ro"),
+                 ("define", kitehost.WORK + "/ro.xml")):
+        fails("-r", *args, contains="read only")
+    virsh("undefine", "ro")
+
+
+@case
+def clean_stop(daemon):
+    """SIGTERM leaves VMs running, removes the sockets; the next start finds the VMs"""
+    virsh("start", "other")
+    ident = virsh("domid", "other")
+    assert daemon.stop() == 0
+    assert kitehost.processes("guest=other")
+    assert not os.path.exists("/run/libvirt/virtkited-sock")
+    daemon.start()
+    wait_for("reconnect", lambda: virsh("domstate", "other") == "running")
+    assert virsh("domid", "other") == ident
+    virsh("destroy", "other")
+    for name in ("other", "stuck"):
+        virsh("undefine", name)
+
+
+@case
+def no_zombies(daemon):
+    """no dead child is left unreaped"""
+    zombies = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                fields = open("/proc/%s/stat" % entry).read().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            if fields[0] == "Z" and int(fields[1]) == daemon.process.pid:
+                zombies.append(entry)
+    assert not zombies, zombies
+
+
+if __name__ == "__main__":
+    kitehost.enter()
+    sys.exit(kitehost.main(setup))
