@@ -11,3 +11,5 @@ include tests/unit/vmm.mk
 include tests/root.mk
 
 EXTRA_DIST += %D%/lib/tap.h %D%/fuzz/replay_main.c
+
+TESTS += tools/dev/check-includes.sh tools/dev/check-style.sh

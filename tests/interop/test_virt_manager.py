@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""virt-manager under Xvfb: opens the connection, lists a running guest, shows its details and its console."""
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import kitehost
+from kitehost import case, domain_xml, virsh, wait_console, wait_for, write
+
+DISPLAY = ":77"
+NEEDED = ("virt-manager", "Xvfb", "dbus-run-session", "xdotool", "xwd")
+
+
+def setup():
+    missing = [p for p in NEEDED if not shutil.which(p)]
+    if missing:
+        raise kitehost.Skip("not installed: " + ", ".join(missing))
+    daemon = kitehost.Daemon().start()
+    os.makedirs("/tmp/.X11-unix", mode=0o1777, exist_ok=True)
+    daemon.xvfb = subprocess.Popen(["Xvfb", DISPLAY, "-screen", "0", "1280x900x24", "-nolisten", "tcp"],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.environ["DISPLAY"] = DISPLAY
+    wait_for("X server", lambda: os.path.exists("/tmp/.X11-unix/X77"))
+    os.makedirs("/run/dbus", exist_ok=True)
+    virsh("define", write("desk.xml", domain_xml(
+        "desk", "<graphics type='vnc' port='-1'/><video><model type='vga'/></video>", kernel=kitehost.linux_guest(),
+        cmdline="kite.quiet")))
+    virsh("start", "desk")
+    wait_console("desk", "KITE-GUEST-UP")
+    return daemon
+
+
+def teardown(daemon):
+    daemon.xvfb.kill()
+    daemon.xvfb.wait()
+    daemon.stop()
+
+
+def windows():
+    done = subprocess.run(["xdotool", "search", "--onlyvisible", "--name", "."], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    names = []
+    for window in done.stdout.split():
+        name = subprocess.run(["xdotool", "getwindowname", window], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout.strip()
+        names.append(name)
+    return names
+
+
+def manager(*args):
+    log = open(kitehost.WORK + "/virt-manager.log", "w")
+    return subprocess.Popen(["dbus-run-session", "virt-manager", "--no-fork", "--debug", "-c", kitehost.URI] + list(args),
+                            stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+                            env=dict(os.environ, GSETTINGS_BACKEND="memory", NO_AT_BRIDGE="1", GDK_BACKEND="x11"))
+
+
+def log_text():
+    with open(kitehost.WORK + "/virt-manager.log", errors="replace") as f:
+        return f.read()
+
+
+def picture(name):
+    folder = os.environ.get("KITE_TEST_PICTURES")
+    if folder:
+        subprocess.run("xwd -root -silent | convert xwd:- %s/%s.png" % (folder, name), shell=True)
+
+
+def end(process):
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def errors_in_log():
+    return [line for line in log_text().splitlines() if "Traceback" in line or "Error polling" in line or
+            "Unable to open connection" in line or ("ERROR" in line and "libvirt" in line.lower())]
+
+
+@case
+def opens_and_lists():
+    """the manager window opens the connection and lists the running guest"""
+    process = manager("--show-host-summary")
+    try:
+        wait_for("window", lambda: windows() or process.poll() is not None, 60)
+        wait_for("connection", lambda: "desk" in log_text() or process.poll() is not None, 60)
+        time.sleep(3)
+        picture("manager")
+        assert process.poll() is None, log_text()[-2000:]
+        assert not errors_in_log(), errors_in_log()
+    finally:
+        end(process)
+
+
+@case
+def shows_details():
+    """the details window of the running guest opens"""
+    process = manager("--show-domain-editor", "desk")
+    try:
+        wait_for("details window", lambda: any("desk" in name for name in windows()) or process.poll() is not None, 60)
+        time.sleep(3)
+        picture("details")
+        assert process.poll() is None, log_text()[-2000:]
+        assert not errors_in_log(), errors_in_log()
+    finally:
+        end(process)
+
+
+@case
+def shows_console():
+    """the graphical console of the running guest connects"""
+    process = manager("--show-domain-console", "desk")
+    try:
+        wait_for("console window", lambda: any("desk" in name for name in windows()) or process.poll() is not None, 60)
+        wait_for("a viewer", lambda: "Viewer connected" in log_text() or "initialized" in log_text().lower()
+                 or process.poll() is not None, 20)
+        time.sleep(3)
+        picture("console")
+        assert process.poll() is None, log_text()[-2000:]
+        assert not errors_in_log(), errors_in_log()
+    finally:
+        end(process)
+
+
+if __name__ == "__main__":
+    kitehost.enter()
+    sys.exit(kitehost.main(setup, teardown))
