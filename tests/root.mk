@@ -3,7 +3,7 @@
 #   check-interop  unmodified clients against our socket            (root)
 #   check-kvm      freestanding guests on /dev/kvm                  (tests/guest/local.mk)
 #   check-lab      nested KVM in QEMU TCG                           (tests/lab)
-SYSTEM_PYTHON = /usr/bin/python3
+DEBIAN_PYTHON3 = /usr/bin/python3
 
 ROOT_TESTS = \
 	tests/root/test_lifecycle.py \
@@ -26,12 +26,12 @@ stage: all
 	$(MAKE) install DESTDIR='$(abs_top_builddir)/stage' >/dev/null
 
 check-root: stage
-	$(MAKE) check-TESTS TESTS='$(ROOT_TESTS)' PY_LOG_COMPILER='$(SYSTEM_PYTHON)' TEST_SUITE_LOG=check-root.log
+	$(MAKE) check-TESTS TESTS='$(ROOT_TESTS)' PY_LOG_COMPILER='$(DEBIAN_PYTHON3)' TEST_SUITE_LOG=check-root.log
 
 check-interop: stage
-	$(MAKE) check-TESTS TESTS='$(INTEROP_TESTS)' PY_LOG_COMPILER='$(SYSTEM_PYTHON)' TEST_SUITE_LOG=check-interop.log
+	$(MAKE) check-TESTS TESTS='$(INTEROP_TESTS)' PY_LOG_COMPILER='$(DEBIAN_PYTHON3)' TEST_SUITE_LOG=check-interop.log
 
 bench: stage
-	$(SYSTEM_PYTHON) '$(srcdir)/tests/bench/bench.py'
+	$(DEBIAN_PYTHON3) '$(srcdir)/tests/bench/bench.py'
 
 PHONY_TARGETS += stage check-root check-interop bench

@@ -7,7 +7,8 @@
  * queues, wakes the VM thread and sleeps on a condition until reply, deadline or loss of the socket, whichever is
  * first. qmp_call_async() may be used anywhere; its callback runs on the VM thread.
  *
- * Life: reference counted; the last reference does not close, so call qmp_client_close() when done. The socket is lost when the peer closes it, when it sends something that is not QMP or
+ * Life: reference counted; the last reference does not close, so call qmp_client_close() when done. The socket
+ * is lost when the peer closes it, when it sends something that is not QMP or
  * breaks a limit, or by qmp_client_close(); then every pending call fails at once, later calls fail at once, and
  * `lost` is called exactly once, after the last event.
  */
