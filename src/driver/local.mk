@@ -17,7 +17,6 @@ libkiteconfig_a_CPPFLAGS = $(AM_CPPFLAGS) $(PATH_CPPFLAGS)
 sbin_PROGRAMS += virtkited
 virtkited_SOURCES = \
 	%D%/driver.h \
-	%D%/host/qemu_caps.h \
 	%D%/main.c
 virtkited_CFLAGS = $(DAEMON_CFLAGS)
 virtkited_CPPFLAGS = $(AM_CPPFLAGS) $(PATH_CPPFLAGS)

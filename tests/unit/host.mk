@@ -9,3 +9,11 @@ tests_fuzz_fuzz_daemon_config_LDADD = $(tests_unit_test_daemon_config_LDADD)
 TESTS += tests/unit/test_daemon_config
 TESTS += tests/fuzz/fuzz_daemon_config
 EXTRA_DIST += tests/fuzz/corpus/daemon_config
+
+HOST_TEST_LIBS = libkitehost.a libkitexml.a libkitecommon.a libkitebase.a $(DAEMON_LIBS) $(LIBXML2_LIBS)
+check_PROGRAMS += tests/unit/test_qemu_caps
+tests_unit_test_qemu_caps_SOURCES = tests/unit/test_qemu_caps.c
+tests_unit_test_qemu_caps_CFLAGS = $(DAEMON_CFLAGS)
+tests_unit_test_qemu_caps_LDADD = $(HOST_TEST_LIBS)
+TESTS += tests/unit/test_qemu_caps
+EXTRA_DIST += tests/unit/record_qmp.py tests/golden/qmp

@@ -2,6 +2,8 @@
 noinst_LIBRARIES += libkitehost.a
 libkitehost_a_SOURCES = \
 	%D%/host.h %D%/host_private.h \
-	%D%/host.c %D%/host_cpu.c %D%/host_memory.c %D%/host_sysinfo.c
+	%D%/host.c %D%/host_cpu.c %D%/host_memory.c %D%/host_sysinfo.c \
+	%D%/qemu_caps.h %D%/qemu_caps_private.h %D%/qemu_probe.h \
+	%D%/qemu_caps.c %D%/qemu_caps_cache.c %D%/qemu_probe.c
 libkitehost_a_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
 libkitehost_a_CPPFLAGS = $(AM_CPPFLAGS) $(PATH_CPPFLAGS)
