@@ -56,6 +56,10 @@ typedef struct VmStartOptions {
     int incoming_fd;          /* with "fd:": descriptor to pass, else -1 */
     gboolean reset_nvram;     /* make the nvram file anew from its template */
     guint timeout_ms;         /* until the monitor answers; 0: 30000 */
+    /* Called by start() on its own thread as soon as the process exists, with callbacks' opaque: from then on it can be
+     * killed (which makes start() fail), and be noted down so that a daemon killed right now leaves no orphan. May be
+     * NULL. */
+    void (*spawned)(VmProcess *vm, gpointer opaque);
 } VmStartOptions;
 
 /* How a VM that runs already is found again; from the status file. */

@@ -31,6 +31,7 @@
 
 #include <glib.h>
 #include <libvirt/libvirt.h>
+#include <sys/types.h>
 
 #include "common/error.h"
 #include "common/lock.h"
@@ -43,6 +44,7 @@ typedef struct DomainList DomainList;
 typedef struct Domain Domain;
 typedef struct VmProcess VmProcess;
 typedef struct QmpClient QmpClient;
+typedef struct VmLiveInfo VmLiveInfo;
 
 enum { JOB_WAIT_SECONDS = 30 };
 
@@ -62,6 +64,7 @@ typedef struct DomainJob {
     GCond freed;
     const char *owner; /* what holds it ("virDomainSuspend"); NULL: free. Static string. */
     GThread *thread;
+    gboolean cancelled; /* the domain was removed: waiters give up */
     gint64 since_us; /* g_get_monotonic_time() when it was taken */
     guint waiters;
 } DomainJob;
@@ -74,6 +77,7 @@ struct Domain {
     char uuid_text[37];
     DomainJob job; /* the modify lock; locks itself */
     Lock lock;     /* the state lock */
+    GCond stopped; /* with the state lock: stopping became FALSE */
 
     /* (s) below: state lock */
     char *name;          /* (s) changes by rename only, list lock held as well */
@@ -87,17 +91,26 @@ struct Domain {
     gboolean listed;     /* (s) look-ups find it: false for one whose definition is not yet safe on disk */
     gboolean removed;    /* (s) was taken out of the list: start anew with another look-up */
     gboolean autostart;  /* (s) */
+    gboolean managed_save; /* (s) there is an image that the next start restores */
+    guint snapshots, checkpoints; /* (s) how many there are */
     gboolean updated;    /* (s) the live definition was changed since the start */
     gboolean starting;   /* (s) a start job is at work: not to be stopped by process-exit alone */
     gboolean stopping;   /* (s) somebody is taking down this run */
-    int stop_state_reason; /* (s) why it stops, decided before it does: VIR_DOMAIN_SHUTOFF_*; 0 when unknown */
-    gboolean guest_shutdown; /* (s) SHUTDOWN was announced with guest=true */
-    gboolean fake_reboot;    /* (s) the next SHUTDOWN event is a reboot we asked for */
+    int stop_reason;     /* (s) VIR_DOMAIN_SHUTOFF_*: decided before it ends, by whoever ends it; 0: not */
+    int pause_reason;    /* (s) VIR_DOMAIN_PAUSED_* for the next STOP event, set by whoever asks for it; 0: not */
+    int run_reason;      /* (s) VIR_DOMAIN_RUNNING_* for the next RESUME event; 0: not */
+    gboolean guest_shutdown;  /* (s) SHUTDOWN was announced: its end is no crash */
+    gboolean fake_reboot;     /* (s) the next SHUTDOWN is one half of a reboot that was asked for */
+    gboolean paused_shutdown; /* (s) the STOP that follows such a SHUTDOWN is nobody's business */
+    gboolean status_pending;  /* (s) a write of the status file is on its way */
+    pid_t pid;           /* (s) of the running VM, with its start time: known before vm is, after a restart of */
+    guint64 pid_start;   /*     the daemon; 0: off */
+    VmLiveInfo *info;    /* (s) vCPU and iothread ids and the like; NULL when off */
     guint64 taints;      /* (s) 1 << DomainTaint */
     GPtrArray *deprecations; /* (s) texts of deprecated things in use; may be NULL */
     char *disk_errors;   /* (s) reserved for the I/O error of a paused guest: alias of the disk, or NULL */
     Client *autodestroy; /* (s) pointer compared only, never followed; NULL: lives on */
-    GPtrArray *graveyard; /* (s) definitions that ended while a job was at work */
+    GPtrArray *graveyard; /* (s) definitions that were replaced while a job was at work; see domain_bury() */
 
     /* Work handed over from the VM thread, done one after another by a worker. */
     GMutex defer_mutex;
@@ -187,6 +200,14 @@ gboolean domain_replace_config(Domain *dom, DomainDef *def, GError **error);
 void domain_taint(Domain *dom, DomainTaint taint); /* takes the state lock; logs once a run */
 const char *domain_taint_name(DomainTaint taint);
 const char *domain_taint_text(DomainTaint taint);
+
+/* Publishes def as the live definition (NULL: none) or as the persistent one. What was there is kept until no job can
+ * be looking at it any more. State lock held; takes def. */
+void domain_put_live(Domain *dom, DomainDef *def);
+void domain_put_config(Domain *dom, DomainDef *def);
+
+/* Writes the status file soon, on another thread. Any thread; state lock held. */
+void domain_save_status_soon(Domain *dom);
 
 /* --- handing work to a worker ------------------------------------------------------------------------------------ */
 

@@ -34,7 +34,7 @@ typedef enum { EVENT_STYLE_LEGACY, EVENT_STYLE_CALLBACK } EventStyle;
 typedef struct EventSubscription {
     EventKind kind;
     EventStyle style;
-    int callback_id; /* unique per client and kind; starts at 0 */
+    int callback_id; /* unique per client; starts at 0 */
     int event_id;
     Client *client;
     gboolean has_uuid;
@@ -78,7 +78,7 @@ typedef struct EventRequest {
  * VIR_ERR_INVALID_ARG for a bad pattern. ret_callback_id may be NULL. */
 gboolean event_subscribe(EventRegistry *registry, Client *client, const EventRequest *request, int *ret_callback_id,
                          GError **error);
-/* CALLBACK style. VIR_ERR_INVALID_ARG "domain event callback %d not registered". */
+/* CALLBACK style. VIR_ERR_INTERNAL_ERROR "domain event callback %d not registered". */
 gboolean event_unsubscribe(EventRegistry *registry, Client *client, EventKind kind, int callback_id, GError **error);
 gboolean event_unsubscribe_legacy(EventRegistry *registry, Client *client, EventKind kind, int event_id,
                                   GError **error);
@@ -90,5 +90,8 @@ void event_client_drained(EventRegistry *registry, Client *client);
 /* Is anybody interested? Cheap; lets emitters spare themselves the work. */
 gboolean event_wanted(EventRegistry *registry, EventKind kind, int event_id);
 void event_emit(EventRegistry *registry, const EventSubject *subject, EventSender sender, gconstpointer event);
+/* For re-sync functions: to this one subscription, if it still exists. FALSE: lost again. */
+gboolean event_send_to(EventRegistry *registry, const EventSubscription *subscription, EventSender sender,
+                       gconstpointer event);
 /* Totals since start: delivered and lost. */
 void event_registry_counts(EventRegistry *registry, guint64 *ret_sent, guint64 *ret_lost);

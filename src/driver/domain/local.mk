@@ -1,2 +1,13 @@
-# libkitedomain: live domains, their lists, state, persistence, events and RPC handlers.
-EXTRA_DIST += %D%/domain.h %D%/domain_list.h %D%/events.h
+# Live domains: objects and their list, state, events, what is kept on disk, and the RPC handlers.
+noinst_LIBRARIES += libkitedomain.a
+libkitedomain_a_SOURCES = \
+	%D%/domain.h %D%/domain.c %D%/domain_private.h \
+	%D%/domain_events.h %D%/domain_events.c \
+	%D%/domain_list.h %D%/domain_list.c \
+	%D%/events.h %D%/events.c \
+	%D%/persist.h %D%/persist.c \
+	%D%/status_file.h %D%/status_file.c
+libkitedomain_a_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
+# What a program that uses domain/ links.
+DOMAIN_LIBS = libkitedomain.a libkitebackend.a libkitehost.a libkiteconf.a libkiteconfig.a libkiterpc.a \
+	libkitexml.a libkitecommon.a libkitebase.a $(DAEMON_LIBS) $(LIBXML2_LIBS) $(GNUTLS_LIBS) $(SASL_LIBS)

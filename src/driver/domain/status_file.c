@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The status file's format. See status_file.h. */
+#include "driver/domain/status_file.h"
+
+#include <string.h>
+
+#include "common/enum_table.h"
+#include "common/error.h"
+#include "driver/domain/domain.h"
+
+enum { VCPUS_MAX = DOMAIN_VCPUS_MAX, IOTHREADS_MAX = 4096 };
+
+/* virDomainState */
+ENUM_TABLE_DECL(domain_state, int)
+ENUM_TABLE(domain_state, int, 8, "nostate", "running", "blocked", "paused", "shutdown", "shutoff", "crashed",
+           "pmsuspended")
+
+void status_file_clear(StatusFile *status)
+{
+    g_clear_pointer(&status->backend, g_free);
+    g_clear_pointer(&status->info, vm_live_info_free);
+    g_clear_pointer(&status->def, domain_def_free);
+}
+
+VmLiveInfo *vm_live_info_copy(const VmLiveInfo *info)
+{
+    VmLiveInfo *copy;
+
+    if (info == NULL)
+        return NULL;
+    copy = g_memdup2(info, sizeof(*info));
+    copy->status = g_strdup(info->status);
+    copy->vcpus = g_memdup2(info->vcpus, info->n_vcpus * sizeof(*info->vcpus));
+    copy->iothreads = g_memdup2(info->iothreads, info->n_iothreads * sizeof(*info->iothreads));
+    for (guint i = 0; i < copy->n_vcpus; i++) {
+        copy->vcpus[i].alias = g_strdup(info->vcpus[i].alias);
+        copy->vcpus[i].qom_path = g_strdup(info->vcpus[i].qom_path);
+        copy->vcpus[i].qom_type = g_strdup(info->vcpus[i].qom_type);
+    }
+    return copy;
+}
+
+/* --- writing -------------------------------------------------------------------------------------------- */
+
+static void yes_attr(XmlWriter *w, const char *name, gboolean value)
+{
+    xml_attr(w, name, value ? "yes" : NULL);
+}
+
+static void format_vcpu(XmlWriter *w, const VmVcpuInfo *vcpu)
+{
+    xml_open(w, "vcpu");
+    xml_attr_u64(w, "index", vcpu->index);
+    xml_attr_printf(w, "tid", "%d", (int)vcpu->tid);
+    yes_attr(w, "online", vcpu->online);
+    yes_attr(w, "hotpluggable", vcpu->hotpluggable);
+    xml_attr(w, "alias", vcpu->alias);
+    xml_attr(w, "qom-path", vcpu->qom_path);
+    xml_attr(w, "qom-type", vcpu->qom_type);
+    xml_attr_printf(w, "socket", "%d", vcpu->socket_id);
+    xml_attr_printf(w, "die", "%d", vcpu->die_id);
+    xml_attr_printf(w, "core", "%d", vcpu->core_id);
+    xml_attr_printf(w, "thread", "%d", vcpu->thread_id);
+    xml_attr_printf(w, "node", "%d", vcpu->node_id);
+    xml_close(w);
+}
+
+static void format_iothread(XmlWriter *w, const VmIothreadInfo *iothread)
+{
+    xml_open(w, "iothread");
+    xml_attr_u64(w, "id", iothread->id);
+    xml_attr_printf(w, "tid", "%d", (int)iothread->tid);
+    xml_attr_printf(w, "poll-max-ns", "%" G_GINT64_FORMAT, iothread->poll_max_ns);
+    xml_attr_printf(w, "poll-grow", "%" G_GINT64_FORMAT, iothread->poll_grow);
+    xml_attr_printf(w, "poll-shrink", "%" G_GINT64_FORMAT, iothread->poll_shrink);
+    xml_close(w);
+}
+
+char *status_file_format(const StatusFile *status)
+{
+    XmlWriter *w = xml_writer_new(0);
+
+    xml_open(w, "domstatus");
+    xml_attr(w, "state", domain_state_to_string(status->state));
+    xml_attr_printf(w, "reason", "%d", status->reason);
+    xml_attr_printf(w, "id", "%d", status->id);
+    xml_attr_printf(w, "pid", "%d", (int)status->pid);
+    xml_attr_u64(w, "start-time", status->start_time);
+    xml_open(w, "backend");
+    xml_attr(w, "name", status->backend);
+    xml_close(w);
+    if (status->shutdown_reason != 0) {
+        xml_open(w, "shutdown");
+        xml_attr_printf(w, "reason", "%d", status->shutdown_reason);
+        xml_close(w);
+    }
+    xml_open(w, "flags");
+    yes_attr(w, "updated", status->updated);
+    yes_attr(w, "fake-reboot", status->fake_reboot);
+    yes_attr(w, "guest-shutdown", status->guest_shutdown);
+    yes_attr(w, "autodestroy", status->autodestroy);
+    yes_attr(w, "kvm", status->info != NULL && status->info->kvm);
+    xml_close(w);
+    for (int taint = 0; taint < DOMAIN_TAINT_LAST; taint++) {
+        if (!(status->taints & (G_GUINT64_CONSTANT(1) << taint)))
+            continue;
+        xml_open(w, "taint");
+        xml_attr(w, "name", domain_taint_name(taint));
+        xml_close(w);
+    }
+    if (status->info != NULL) {
+        xml_open(w, "balloon");
+        xml_attr_u64(w, "kib", status->info->balloon_kib);
+        xml_close(w);
+        for (guint i = 0; i < status->info->n_vcpus; i++)
+            format_vcpu(w, &status->info->vcpus[i]);
+        for (guint i = 0; i < status->info->n_iothreads; i++)
+            format_iothread(w, &status->info->iothreads[i]);
+    }
+    domain_def_format_into(w, status->def, DOMAIN_DEF_FORMAT_STATUS | DOMAIN_DEF_FORMAT_SECURE);
+    xml_close(w);
+    return xml_writer_finish(w);
+}
+
+/* --- reading -------------------------------------------------------------------------------------------- */
+
+static gboolean yes(xmlNodePtr node, const char *name)
+{
+    g_autofree char *value = xml_get_attr(node, name);
+
+    return g_strcmp0(value, "yes") == 0;
+}
+
+static gboolean parse_vcpu(xmlNodePtr node, VmVcpuInfo *vcpu, guint n, GError **error)
+{
+    int tid = 0;
+
+    *vcpu = (VmVcpuInfo){.socket_id = -1, .die_id = -1, .core_id = -1, .thread_id = -1, .node_id = -1};
+    vcpu->alias = xml_get_attr(node, "alias");
+    vcpu->qom_path = xml_get_attr(node, "qom-path");
+    vcpu->qom_type = xml_get_attr(node, "qom-type");
+    vcpu->online = yes(node, "online");
+    vcpu->hotpluggable = yes(node, "hotpluggable");
+    if (!xml_attr_get_uint(node, "index", XML_REQUIRED, &vcpu->index, error) ||
+        !xml_attr_get_int(node, "tid", XML_REQUIRED, &tid, error) ||
+        !xml_attr_get_int(node, "socket", 0, &vcpu->socket_id, error) ||
+        !xml_attr_get_int(node, "die", 0, &vcpu->die_id, error) ||
+        !xml_attr_get_int(node, "core", 0, &vcpu->core_id, error) ||
+        !xml_attr_get_int(node, "thread", 0, &vcpu->thread_id, error) ||
+        !xml_attr_get_int(node, "node", 0, &vcpu->node_id, error))
+        return FALSE;
+    vcpu->tid = tid;
+    if (vcpu->index != n)
+        return error_set(error, VIR_ERR_XML_ERROR, "vcpu %u of the status file is out of order", vcpu->index);
+    return TRUE;
+}
+
+static gboolean parse_iothread(xmlNodePtr node, VmIothreadInfo *iothread, GError **error)
+{
+    int tid = 0;
+    guint64 max = 0, grow = 0, shrink = 0;
+
+    if (!xml_attr_get_uint(node, "id", XML_REQUIRED, &iothread->id, error) ||
+        !xml_attr_get_int(node, "tid", XML_REQUIRED, &tid, error) ||
+        !xml_attr_get_u64(node, "poll-max-ns", 0, &max, error) ||
+        !xml_attr_get_u64(node, "poll-grow", 0, &grow, error) ||
+        !xml_attr_get_u64(node, "poll-shrink", 0, &shrink, error))
+        return FALSE;
+    iothread->tid = tid;
+    iothread->poll_max_ns = MIN(max, G_MAXINT64);
+    iothread->poll_grow = MIN(grow, G_MAXINT64);
+    iothread->poll_shrink = MIN(shrink, G_MAXINT64);
+    return TRUE;
+}
+
+static gboolean parse_info(xmlNodePtr root, VmLiveInfo *info, GError **error)
+{
+    guint n_vcpus = xml_count(root, "vcpu"), n_iothreads = xml_count(root, "iothread");
+    xmlNodePtr balloon = xml_child(root, "balloon");
+
+    if (n_vcpus > VCPUS_MAX || n_iothreads > IOTHREADS_MAX)
+        return error_set(error, VIR_ERR_XML_ERROR, "the status file lists %u vcpus and %u iothreads", n_vcpus,
+                         n_iothreads);
+    if (balloon != NULL && !xml_attr_get_u64(balloon, "kib", XML_REQUIRED, &info->balloon_kib, error))
+        return FALSE;
+    info->vcpus = g_new0(VmVcpuInfo, n_vcpus + 1);
+    info->iothreads = g_new0(VmIothreadInfo, n_iothreads + 1);
+    XML_FOREACH(node, root, "vcpu") {
+        guint n = info->n_vcpus++;
+
+        if (!parse_vcpu(node, &info->vcpus[n], n, error))
+            return FALSE;
+    }
+    XML_FOREACH(node, root, "iothread") {
+        guint n = info->n_iothreads++;
+
+        if (!parse_iothread(node, &info->iothreads[n], error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean parse_flags(xmlNodePtr root, StatusFile *status, GError **error)
+{
+    xmlNodePtr flags = xml_child(root, "flags");
+    xmlNodePtr shutdown = xml_child(root, "shutdown");
+
+    if (flags != NULL) {
+        status->updated = yes(flags, "updated");
+        status->fake_reboot = yes(flags, "fake-reboot");
+        status->guest_shutdown = yes(flags, "guest-shutdown");
+        status->autodestroy = yes(flags, "autodestroy");
+        status->info->kvm = yes(flags, "kvm");
+    }
+    XML_FOREACH(node, root, "taint") {
+        g_autofree char *name = xml_get_attr(node, "name");
+
+        for (int taint = 0; taint < DOMAIN_TAINT_LAST; taint++) {
+            if (g_strcmp0(name, domain_taint_name(taint)) == 0)
+                status->taints |= G_GUINT64_CONSTANT(1) << taint;
+        }
+    }
+    return shutdown == NULL || xml_attr_get_int(shutdown, "reason", XML_REQUIRED, &status->shutdown_reason, error);
+}
+
+static gboolean parse_root(xmlNodePtr root, const DomainDefEnv *env, StatusFile *status, GError **error)
+{
+    xmlNodePtr backend = xml_child(root, "backend"), domain = xml_child(root, "domain");
+    int pid = 0;
+
+    if (backend == NULL || domain == NULL)
+        return error_set(error, VIR_ERR_XML_ERROR, "the status file has no <%s>",
+                         backend == NULL ? "backend" : "domain");
+    status->backend = xml_get_attr(backend, "name");
+    if (status->backend == NULL)
+        return error_set(error, VIR_ERR_XML_ERROR, "<backend> of the status file has no name");
+    if (!xml_attr_get_enum(root, "state", domain_state_from_string, XML_REQUIRED, &status->state, error) ||
+        !xml_attr_get_int(root, "reason", XML_REQUIRED, &status->reason, error) ||
+        !xml_attr_get_int(root, "id", XML_REQUIRED, &status->id, error) ||
+        !xml_attr_get_int(root, "pid", XML_REQUIRED, &pid, error) ||
+        !xml_attr_get_u64(root, "start-time", XML_REQUIRED, &status->start_time, error))
+        return FALSE;
+    if (status->id <= 0 || pid <= 1)
+        return error_set(error, VIR_ERR_XML_ERROR, "the status file has id %d and pid %d", status->id, pid);
+    status->pid = pid;
+    status->info = g_new0(VmLiveInfo, 1);
+    status->info->status = g_strdup(status->state == VIR_DOMAIN_RUNNING ? "running" : "paused");
+    status->info->running = status->state == VIR_DOMAIN_RUNNING;
+    if (!parse_flags(root, status, error) || !parse_info(root, status->info, error))
+        return FALSE;
+    status->def = domain_def_parse_node(domain, env, DOMAIN_DEF_PARSE_STATUS | DOMAIN_DEF_PARSE_SKIP_VALIDATE, error);
+    return status->def != NULL;
+}
+
+gboolean status_file_parse(const char *text, const DomainDefEnv *env, StatusFile *ret, GError **error)
+{
+    g_autoptr(xmlDoc) doc = xml_parse(text, "(domain_status)", "domstatus", error);
+
+    *ret = (StatusFile){0};
+    if (doc == NULL)
+        return FALSE;
+    if (parse_root(xmlDocGetRootElement(doc), env, ret, error))
+        return TRUE;
+    status_file_clear(ret);
+    return FALSE;
+}
