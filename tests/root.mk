@@ -25,13 +25,19 @@ stage: all
 	rm -rf '$(abs_top_builddir)/stage'
 	$(MAKE) install DESTDIR='$(abs_top_builddir)/stage' >/dev/null
 
+# Real Linux guests, made before the tests enter a network of their own.
+test-guest:
+	bash '$(srcdir)/tests/lib/mkguest.sh' '$(abs_top_builddir)/test-guest' --agent
+
 check-root: stage
+	-$(MAKE) test-guest
 	$(MAKE) check-TESTS TESTS='$(ROOT_TESTS)' PY_LOG_COMPILER='$(DEBIAN_PYTHON3)' TEST_SUITE_LOG=check-root.log
 
 check-interop: stage
+	-$(MAKE) test-guest
 	$(MAKE) check-TESTS TESTS='$(INTEROP_TESTS)' PY_LOG_COMPILER='$(DEBIAN_PYTHON3)' TEST_SUITE_LOG=check-interop.log
 
 bench: stage
 	$(DEBIAN_PYTHON3) '$(srcdir)/tests/bench/bench.py'
 
-PHONY_TARGETS += stage check-root check-interop bench
+PHONY_TARGETS += stage test-guest check-root check-interop bench

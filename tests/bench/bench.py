@@ -36,13 +36,7 @@ class Libvirtd:
     uri = "qemu:///system"
 
     def __init__(self):
-        for name in ("libvirt", "lib/libvirt"):
-            os.makedirs("/var/" + name, exist_ok=True)
-        os.makedirs("/etc/libvirt", exist_ok=True)
-        with open("/etc/libvirt/qemu.conf", "a") as f:
-            f.write('\nstdio_handler = "file"\nsecurity_driver = "none"\nuser = "root"\ngroup = "root"\nclear_emulator_capabilities = 0\ncgroup_controllers = []\n')
-        with open("/etc/libvirt/libvirtd.conf", "a") as f:
-            f.write('\nauth_unix_rw = "none"\nauth_unix_ro = "none"\n')
+        kitehost.prepare_libvirtd()
 
     def start(self):
         self.log = open(kitehost.WORK + "/libvirtd.log", "ab")

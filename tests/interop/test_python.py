@@ -43,7 +43,7 @@ def connection():
     assert conn.getType() == "QEMU"
     assert conn.getVersion() >= 4002000
     assert conn.getLibVersion() >= 8000000
-    assert conn.getURI() == "kite:///system"
+    assert conn.getURI() == kitehost.URI
     assert conn.isAlive() and conn.isSecure() == 1 and conn.isEncrypted() == 0
     assert conn.setKeepAlive(1, 3) in (0, 1)
     assert conn.getInfo()[0] == "x86_64"
@@ -72,7 +72,7 @@ def error_codes():
     assert code(conn.secretLookupByUUIDString, "00000000-0000-4000-8000-000000000000") == libvirt.VIR_ERR_NO_SECRET
     assert code(conn.nwfilterLookupByName, "x") == libvirt.VIR_ERR_NO_NWFILTER
     assert code(conn.defineXML, "<domain") in (libvirt.VIR_ERR_XML_DETAIL, libvirt.VIR_ERR_XML_ERROR)
-    assert code(conn.defineXML, "<domain type='qemu'/>") == libvirt.VIR_ERR_XML_ERROR
+    assert code(conn.defineXML, "<domain type='qemu'/>") == libvirt.VIR_ERR_NO_NAME
     dom = conn.defineXML(domain_xml("codes"))
     assert dom.ID() == -1 and not dom.isActive() and dom.isPersistent() == 1
     for call in (dom.destroy, dom.suspend, dom.resume, dom.shutdown, dom.reboot, dom.reset, dom.memoryStats):
@@ -116,9 +116,10 @@ def events_of_calls():
     dom.destroy()
     dom.undefine()
     want = [(0, 0), (4, 0), (2, 0), (3, 0), (4, 0), (5, 1), (1, 0)]
-    wait_for("events", lambda: len(got) >= len(want), 5)
-    assert got == want, got
-    assert old == want, old
+    wait_for("events", lambda: (1, 0) in got and (1, 0) in old, 5)
+    # libvirtd lets SHUTDOWN of the process's last moment through, or not.
+    assert [e for e in got if e[0] != libvirt.VIR_DOMAIN_EVENT_SHUTDOWN] == want, got
+    assert [e for e in old if e[0] != libvirt.VIR_DOMAIN_EVENT_SHUTDOWN] == want, old
     assert meta == [(libvirt.VIR_DOMAIN_METADATA_TITLE, None)], meta
     conn.domainEventDeregisterAny(ident)
     conn.close()

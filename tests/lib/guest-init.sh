@@ -5,6 +5,7 @@
 #   kite.quiet              no shell on the console
 /bin/busybox mkdir -p /usr/bin /usr/sbin /sbin
 /bin/busybox --install -s /bin
+ln -sf /bin/busybox /sbin/hwclock
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev

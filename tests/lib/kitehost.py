@@ -23,7 +23,10 @@ BUILD = os.environ.get("abs_top_builddir", os.getcwd())
 SOURCE = os.environ.get("abs_top_srcdir", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 STAGE = os.environ.get("KITE_TEST_STAGE", os.path.join(BUILD, "stage"))
 GUEST = os.environ.get("KITE_TEST_GUEST", os.path.join(BUILD, "test-guest"))
-URI = "kite:///system"
+# KITE_TEST_PEER=libvirtd runs a test against libvirt's own daemon: does the test expect what libvirt does?
+PEER = os.environ.get("KITE_TEST_PEER")
+URI = "qemu:///system" if PEER else "kite:///system"
+SOCKET = "/run/libvirt/libvirt-sock" if PEER else "/run/libvirt/virtkited-sock"
 WORK = "/tmp/kite-test"  # inside the namespace: a tmpfs of the test's own
 
 _cases = []
@@ -63,10 +66,22 @@ def enter(net=True):
     os.makedirs(WORK, exist_ok=True)
     if net:
         run("ip", "link", "set", "lo", "up")
+    if PEER:
+        prepare_libvirtd()
     os.environ["HOME"] = WORK
     os.environ["XDG_RUNTIME_DIR"] = WORK + "/xdg-run"
     os.makedirs(os.environ["XDG_RUNTIME_DIR"], mode=0o700, exist_ok=True)
     os.environ["LC_ALL"] = "C.UTF-8"
+
+
+def prepare_libvirtd():
+    """Lets libvirt's own daemon run in the private host: no separate log daemon, no other user, no cgroups."""
+    os.makedirs("/etc/libvirt", exist_ok=True)
+    with open("/etc/libvirt/qemu.conf", "a") as f:
+        f.write('\nstdio_handler = "file"\nsecurity_driver = "none"\nuser = "root"\ngroup = "root"\n'
+                'clear_emulator_capabilities = 0\ncgroup_controllers = []\n')
+    with open("/etc/libvirt/libvirtd.conf", "a") as f:
+        f.write('\nauth_unix_rw = "none"\nauth_unix_ro = "none"\n')
 
 
 def run(*args, check=True, timeout=60, **kw):
@@ -107,13 +122,13 @@ class Skip(Exception):
 class Daemon:
     """A virtkited of the test's own."""
 
-    def __init__(self, *args, binary="/usr/sbin/virtkited", user_env=None):
+    def __init__(self, *args, binary="/usr/sbin/" + (PEER or "virtkited"), user_env=None):
         self.args = [binary] + list(args)
         self.env = dict(os.environ, **(user_env or {}))
         self.process = None
         self.log_path = WORK + "/virtkited.log"
 
-    def start(self, socket="/run/libvirt/virtkited-sock"):
+    def start(self, socket=SOCKET):
         self.log = open(self.log_path, "ab")
         self.process = subprocess.Popen(self.args, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
                                         env=self.env)
