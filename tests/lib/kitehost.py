@@ -63,6 +63,7 @@ def enter(net=True):
     if os.path.isdir(etc):
         shutil.copytree(etc, "/etc/kite", dirs_exist_ok=True)
     run("mount", "-t", "tmpfs", "-o", "mode=755", "kite-run", "/run")
+    os.makedirs("/run/lock", mode=0o1777)
     os.makedirs(WORK, exist_ok=True)
     if net:
         run("ip", "link", "set", "lo", "up")
