@@ -32,6 +32,9 @@ struct DomainDefEnv {
     char *(*default_emulator)(const DomainDefEnv *env, const DomainDef *def, GError **error);
     /* Whether the emulator that will run def has this QEMU device or object type ("qemu-xhci"). */
     gboolean (*has_device)(const DomainDefEnv *env, const DomainDef *def, const char *qemu_type);
+    /* The CPU model that the machine has when the XML has no <cpu> ("qemu64"); NULL: leave <cpu> out. A NULL
+     * callback means "qemu64" on x86-64. Not freed. */
+    const char *(*default_cpu)(const DomainDefEnv *env, const DomainDef *def);
     /* Most vCPUs of the machine; 0: unknown. */
     guint (*max_vcpus)(const DomainDefEnv *env, const DomainDef *def);
     /* The format of a disk's image that has no <driver type=>: "raw", "qcow2", ... Called once when a new

@@ -7,10 +7,11 @@ libkiteconf_a_SOURCES = \
 	%D%/clock_def.h \
 	%D%/cpu_def.h \
 	%D%/device_def.h \
-	%D%/device_info.h \
+	%D%/device_info.h %D%/device_info.c \
 	%D%/device_table.c \
 	%D%/domain_def.h \
 	%D%/domain_env.h \
+	%D%/domain_validate.h \
 	%D%/features_def.h \
 	%D%/os_def.h \
 	%D%/tune_def.h
