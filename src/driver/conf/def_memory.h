@@ -2,6 +2,7 @@
 /* <memory> below <devices>: formatdomain, "Memory devices". */
 #pragma once
 
+#include "driver/conf/cpu_def.h"
 #include "driver/conf/device_def.h"
 
 typedef enum {
@@ -14,14 +15,6 @@ typedef enum {
     MEMORY_MODEL_LAST
 } MemoryModel;
 ENUM_TABLE_DECL(memory_model, MemoryModel)
-
-typedef enum {
-    MEMORY_ACCESS_DEFAULT = 0,
-    MEMORY_ACCESS_SHARED,
-    MEMORY_ACCESS_PRIVATE,
-    MEMORY_ACCESS_LAST
-} MemoryAccess;
-ENUM_TABLE_DECL(memory_access, MemoryAccess)
 
 /* All sizes in KiB. */
 typedef struct {
