@@ -41,3 +41,17 @@ gboolean lock_held(const Lock *lock)
 {
     return g_atomic_pointer_get(&((Lock *)lock)->holder) == g_thread_self();
 }
+
+gboolean lock_wait(Lock *lock, GCond *cond, gint64 deadline)
+{
+    gboolean woken = TRUE;
+
+    lock_assert_held(lock);
+    g_atomic_pointer_set(&lock->holder, NULL);
+    if (deadline < 0)
+        g_cond_wait(cond, &lock->mutex);
+    else
+        woken = g_cond_wait_until(cond, &lock->mutex, deadline);
+    g_atomic_pointer_set(&lock->holder, g_thread_self());
+    return woken;
+}

@@ -18,6 +18,8 @@ void lock_acquire(Lock *lock);
 gboolean lock_try(Lock *lock);
 void lock_release(Lock *lock);
 gboolean lock_held(const Lock *lock);
+/* Waits for cond with the lock given up meanwhile. deadline: g_get_monotonic_time() or -1. FALSE: it has passed. */
+gboolean lock_wait(Lock *lock, GCond *cond, gint64 deadline);
 
 #define lock_assert_held(lock) g_assert(lock_held(lock))
 #define lock_assert_free(lock) g_assert(!lock_held(lock))

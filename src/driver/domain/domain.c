@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "driver/backend/agent_client.h"
 #include "driver/backend/backend.h"
 #include "driver/conf/domain_def.h"
 #include "driver/domain/domain_list.h"
@@ -42,6 +43,7 @@ Domain *domain_new(DomainList *list, Driver *driver, const guint8 uuid[16], cons
     dom->state = VIR_DOMAIN_SHUTOFF;
     dom->reason = VIR_DOMAIN_SHUTOFF_UNKNOWN;
     dom->state_since = g_get_monotonic_time();
+    dom->agent_timeout = AGENT_TIMEOUT_DEFAULT;
     lock_init(&dom->lock);
     g_cond_init(&dom->stopped);
     g_mutex_init(&dom->job.mutex);
@@ -67,6 +69,7 @@ void domain_unref(Domain *dom)
         dom->stats_free(dom->stats);
     g_clear_pointer(&dom->vm, vm_process_unref);
     g_clear_pointer(&dom->info, vm_live_info_free);
+    g_clear_pointer(&dom->agent, agent_client_unref);
     domain_def_free(dom->live);
     domain_def_free(dom->config);
     g_ptr_array_unref(dom->graveyard);

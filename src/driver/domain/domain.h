@@ -42,6 +42,7 @@ typedef struct Driver Driver;
 typedef struct DomainDef DomainDef;
 typedef struct DomainList DomainList;
 typedef struct Domain Domain;
+typedef struct AgentClient AgentClient;
 typedef struct VmProcess VmProcess;
 typedef struct QmpClient QmpClient;
 typedef struct VmLiveInfo VmLiveInfo;
@@ -105,6 +106,8 @@ struct Domain {
     gboolean status_pending;  /* (s) a write of the status file is on its way */
     pid_t pid;           /* (s) of the running VM, with its start time: known before vm is, after a restart of */
     guint64 pid_start;   /*     the daemon; 0: off */
+    AgentClient *agent;  /* (s) the guest has its agent's channel open; NULL otherwise */
+    gint agent_timeout;  /* (s) of virDomainAgentSetResponseTimeout; AGENT_TIMEOUT_* or seconds */
     VmLiveInfo *info;    /* (s) vCPU and iothread ids and the like; NULL when off */
     guint64 taints;      /* (s) 1 << DomainTaint */
     GPtrArray *deprecations; /* (s) texts of deprecated things in use; may be NULL */
@@ -174,6 +177,11 @@ gboolean domain_still_running(Domain *dom, guint64 run, GError **error);
 /* Takes the state lock itself. The VM of a running domain, a new reference (vm_process_unref); ret_run may be NULL.
  * Else NULL and OPERATION_INVALID "domain is not running". */
 VmProcess *domain_vm(Domain *dom, guint64 *ret_run, GError **error);
+
+/* Takes the state lock itself. The guest agent of a running domain, a new reference (agent_client_unref). Else NULL and
+ * libvirt's error: OPERATION_INVALID (off, paused), ARGUMENT_UNSUPPORTED "QEMU guest agent is not configured",
+ * AGENT_UNRESPONSIVE "QEMU guest agent is not connected". */
+AgentClient *domain_agent(Domain *dom, GError **error);
 
 /* Which definitions VIR_DOMAIN_AFFECT_* in flags means; resolves CURRENT in place and refuses, with libvirt's
  * errors, LIVE on a domain that is off and CONFIG on a transient one. */

@@ -12,3 +12,13 @@ void domain_job_cancel_waiters(Domain *dom);
 
 /* How long domain_job_begin() waits; shortened by tests. */
 extern gint64 domain_job_wait_us;
+
+/* domain_start.c: the guest runs / stands; QMP said status. State lock held. Emit what changed. */
+void domain_note_resumed(Domain *dom);
+void domain_note_paused(Domain *dom);
+void domain_note_status(Domain *dom, const char *status);
+
+/* agent.c: the guest has opened / closed its agent's channel, or start or reconnect has found it so. State lock held.
+ * reason: VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_*. */
+void domain_agent_update(Domain *dom, int reason);
+void domain_agent_drop(Domain *dom);

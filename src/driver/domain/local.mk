@@ -2,6 +2,8 @@
 noinst_LIBRARIES += libkitedomain.a
 libkitedomain_a_SOURCES = \
 	%D%/domain.h %D%/domain.c %D%/domain_private.h \
+	%D%/agent.c %D%/auto_dump.c \
+	%D%/domain_run.h %D%/domain_start.c %D%/domain_stop.c %D%/vm_events.c \
 	%D%/domain_events.h %D%/domain_events.c \
 	%D%/domain_list.h %D%/domain_list.c \
 	%D%/events.h %D%/events.c \
