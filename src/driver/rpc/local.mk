@@ -21,11 +21,24 @@ CLEANFILES += $(RPC_GENERATED)
 	$(RPC_GEN) table $@ $(RPC_GEN_INPUT)
 
 libkiterpc_a_SOURCES = \
+	%D%/auth.c \
 	%D%/call.h \
-	%D%/client.h \
+	%D%/client.h %D%/client.c \
+	%D%/connection.c \
+	%D%/dispatch.c \
+	%D%/ioloop.h %D%/ioloop.c \
+	%D%/polkit.c \
+	%D%/private.h \
 	%D%/procedure.h \
-	%D%/server.h \
-	%D%/stream.h \
+	%D%/sasl.c \
+	%D%/server.h %D%/server.c \
+	%D%/stream.h %D%/stream.c \
+	%D%/stream_fd.c \
+	%D%/stream_file.h %D%/stream_file.c \
+	%D%/tls.c \
+	%D%/transport.h %D%/transport.c \
+	%D%/wire.h %D%/wire.c \
+	%D%/workers.h %D%/workers.c \
 	%D%/xdr.h %D%/xdr.c
 nodist_libkiterpc_a_SOURCES = $(RPC_GENERATED)
 libkiterpc_a_CFLAGS = $(DAEMON_CFLAGS) $(GNUTLS_CFLAGS) $(SASL_CFLAGS)
