@@ -4,6 +4,9 @@ noinst_LIBRARIES += libkiteconf.a
 libkiteconf_a_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
 libkiteconf_a_CPPFLAGS = $(AM_CPPFLAGS) $(PATH_CPPFLAGS)
 libkiteconf_a_SOURCES = \
+	%D%/address.h %D%/address.c \
+	%D%/address_pci.c \
+	%D%/alias.c \
 	%D%/clock_def.h %D%/clock_def.c \
 	%D%/cpu_def.h %D%/cpu_def.c \
 	%D%/cpu_tune.c \
@@ -11,10 +14,12 @@ libkiteconf_a_SOURCES = \
 	%D%/device_info.h %D%/device_info.c \
 	%D%/device_table.c \
 	%D%/domain_def.h %D%/domain_def.c \
+	%D%/domain_abi.c \
+	%D%/domain_defaults.c \
 	%D%/domain_devices.c \
 	%D%/domain_env.h \
 	%D%/domain_format.c \
-	%D%/domain_validate.h \
+	%D%/domain_validate.h %D%/domain_validate.c \
 	%D%/domain_values.c \
 	%D%/features_def.h %D%/features_def.c \
 	%D%/numa_def.c \
