@@ -14,6 +14,8 @@
 #include "driver/domain/domain_private.h"
 #include "driver/domain/persist.h"
 
+enum { RECONNECT_WAIT_SECONDS = 3, DRAIN_SECONDS = 3 };
+
 gint64 domain_job_wait_us = JOB_WAIT_SECONDS * G_USEC_PER_SEC;
 
 /* --- life ----------------------------------------------------------------------------------------------- */
@@ -260,14 +262,19 @@ gboolean domain_still_running(Domain *dom, guint64 run, GError **error)
 
 VmProcess *domain_vm(Domain *dom, guint64 *ret_run, GError **error)
 {
+    gint64 deadline = g_get_monotonic_time() + RECONNECT_WAIT_SECONDS * G_USEC_PER_SEC;
     LOCK_SCOPE(&dom->lock);
 
+    /* After a restart of the daemon the monitor is usually found within milliseconds. */
+    while (domain_active(dom) && dom->vm == NULL) {
+        if (!lock_wait(&dom->lock, &dom->stopped, deadline))
+            break;
+    }
     if (!domain_require_active(dom, error))
         return NULL;
     if (dom->vm == NULL) {
-        error_set(error, VIR_ERR_OPERATION_INVALID,
-                  dom->starting ? "domain '%s' is still starting" : "the monitor of domain '%s' is not connected yet",
-                  dom->name);
+        error_set(error, VIR_ERR_OPERATION_TIMEOUT,
+                  "the VM of domain '%s' runs, but its monitor has not answered since the daemon was started", dom->name);
         return NULL;
     }
     if (ret_run != NULL)
@@ -417,6 +424,32 @@ typedef struct Deferred {
     GDestroyNotify free_data;
 } Deferred;
 
+/* Domains with work that waits or runs. */
+static struct {
+    GMutex mutex;
+    GCond idle;
+    guint busy;
+} deferring;
+
+static void count_busy(int change)
+{
+    g_mutex_lock(&deferring.mutex);
+    deferring.busy += (guint)change;
+    if (deferring.busy == 0)
+        g_cond_broadcast(&deferring.idle);
+    g_mutex_unlock(&deferring.mutex);
+}
+
+void domain_defer_drain(void)
+{
+    gint64 deadline = g_get_monotonic_time() + DRAIN_SECONDS * G_USEC_PER_SEC;
+
+    g_mutex_lock(&deferring.mutex);
+    while (deferring.busy > 0 && g_cond_wait_until(&deferring.idle, &deferring.mutex, deadline)) {
+    }
+    g_mutex_unlock(&deferring.mutex);
+}
+
 /* A thread of the pool does all that is waiting for one domain, one after another. */
 static void run_deferred(gpointer data, gpointer unused)
 {
@@ -430,6 +463,7 @@ static void run_deferred(gpointer data, gpointer unused)
         if (work == NULL) {
             dom->defer_running = FALSE;
             g_mutex_unlock(&dom->defer_mutex);
+            count_busy(-1);
             return;
         }
         g_mutex_unlock(&dom->defer_mutex);
@@ -459,6 +493,7 @@ void domain_defer(Domain *dom, DomainWork func, gpointer data, GDestroyNotify fr
     g_queue_push_tail(&dom->deferred, work);
     if (!dom->defer_running) {
         dom->defer_running = TRUE;
+        count_busy(1);
         g_thread_pool_push(defer_pool(), domain_ref(dom), NULL);
     }
     g_mutex_unlock(&dom->defer_mutex);

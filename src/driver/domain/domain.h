@@ -113,6 +113,7 @@ struct Domain {
     GPtrArray *deprecations; /* (s) texts of deprecated things in use; may be NULL */
     char *disk_errors;   /* (s) reserved for the I/O error of a paused guest: alias of the disk, or NULL */
     Client *autodestroy; /* (s) pointer compared only, never followed; NULL: lives on */
+    gboolean autodestroy_lost; /* (s) that client was an earlier daemon's: end it as soon as it is found again */
     GPtrArray *graveyard; /* (s) definitions that were replaced while a job was at work; see domain_bury() */
 
     /* Work handed over from the VM thread, done one after another by a worker. */
@@ -174,7 +175,8 @@ gboolean domain_require_active(const Domain *dom, GError **error); /* OPERATION_
 /* Takes the state lock itself. Is this still the run that was number run? Sets OPERATION_FAILED "domain is no longer
  * running" otherwise. */
 gboolean domain_still_running(Domain *dom, guint64 run, GError **error);
-/* Takes the state lock itself. The VM of a running domain, a new reference (vm_process_unref); ret_run may be NULL.
+/* Takes the state lock itself; not for inline handlers (waits some seconds for the monitor of a VM that an earlier daemon
+ * has left). The VM of a running domain, a new reference (vm_process_unref); ret_run may be NULL.
  * Else NULL and OPERATION_INVALID "domain is not running". */
 VmProcess *domain_vm(Domain *dom, guint64 *ret_run, GError **error);
 

@@ -20,7 +20,7 @@ struct DomainList {
     GHashTable *by_name; /* string of our own -> Domain */
     GHashTable *by_id;   /* int -> Domain */
     int next_id;
-    guint active;
+    DomainDefEnv *env;   /* immutable */
 };
 
 static guint uuid_hash(gconstpointer key)
@@ -44,6 +44,7 @@ DomainList *domain_list_new(Driver *driver)
 
     list->driver = driver;
     list->next_id = 1;
+    list->env = conf_env_new(driver);
     lock_init(&list->lock);
     list->by_uuid = g_hash_table_new_full(uuid_hash, uuid_same, NULL, (GDestroyNotify)domain_unref);
     list->by_name = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -59,7 +60,13 @@ void domain_list_free(DomainList *list)
     g_hash_table_unref(list->by_name);
     g_hash_table_unref(list->by_uuid);
     lock_clear(&list->lock);
+    g_free(list->env);
     g_free(list);
+}
+
+const DomainDefEnv *domain_list_env(DomainList *list)
+{
+    return list->env;
 }
 
 /* --- look-up -------------------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "driver/backend/vm_process.h"
+#include "driver/conf/domain_env.h"
 #include "driver/domain/domain.h"
 
 /* An unlisted domain without definitions; one reference. */
@@ -22,3 +23,15 @@ void domain_note_status(Domain *dom, const char *status);
  * reason: VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_*. */
 void domain_agent_update(Domain *dom, int reason);
 void domain_agent_drop(Domain *dom);
+
+/* define_ops.c: the domain that a definition belongs to (domain_list_claim) with its modify lock held. */
+Domain *domain_claim_locked(Driver *driver, const DomainDef *def, guint claim_flags, const char *api, GError **error);
+/* Of the managed save image. Modify lock held. Caller frees. */
+char *domain_managed_save_path(Domain *dom);
+
+/* conf_env.c; the list keeps it. Strings are borrowed from the driver. */
+DomainDefEnv *conf_env_new(Driver *driver);
+const DomainDefEnv *domain_list_env(DomainList *list);
+
+/* Waits until nothing handed to domain_defer() is waiting or running, at most some seconds. */
+void domain_defer_drain(void);

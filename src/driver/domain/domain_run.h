@@ -58,3 +58,6 @@ extern const VmCallbacks domain_vm_callbacks;
 
 /* Writes the guest's memory to data_dir/dump (on_crash and watchdog actions). Worker thread; takes the modify lock. */
 void domain_auto_dump(Domain *dom, VmProcess *vm);
+
+/* The client is gone: ends the domains it had started to live no longer than itself. Worker thread. */
+void domain_autodestroy(Driver *driver, Client *client);

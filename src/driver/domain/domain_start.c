@@ -24,7 +24,7 @@ static DomainDef *prepare(Domain *dom, DomainDef *given, const BackendOps **ret_
 
     /* The holder of the modify lock may read the definition without the state lock. */
     if (def == NULL)
-        def = domain_def_copy_inactive(dom->config, env, error);
+        def = domain_def_copy_inactive(dom->config, domain_env(NULL), error);
     if (def == NULL || !domain_def_assign_addresses(def, env, error))
         return NULL;
     domain_def_assign_aliases(def);

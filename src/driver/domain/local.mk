@@ -1,8 +1,10 @@
 # Live domains: objects and their list, state, events, what is kept on disk, and the RPC handlers.
 noinst_LIBRARIES += libkitedomain.a
 libkitedomain_a_SOURCES = \
+	%D%/conf_env.c %D%/domain_layer.h %D%/reconnect.c \
 	%D%/domain.h %D%/domain.c %D%/domain_private.h \
-	%D%/agent.c %D%/auto_dump.c \
+	%D%/agent.c %D%/auto_dump.c %D%/define_ops.c %D%/event_ops.c %D%/info_ops.c \
+	%D%/lifecycle_ops.c %D%/lookup_ops.c %D%/metadata_ops.c %D%/snapshot_ops.c \
 	%D%/domain_run.h %D%/domain_start.c %D%/domain_stop.c %D%/vm_events.c \
 	%D%/domain_events.h %D%/domain_events.c \
 	%D%/domain_list.h %D%/domain_list.c \
@@ -12,4 +14,4 @@ libkitedomain_a_SOURCES = \
 libkitedomain_a_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
 # What a program that uses domain/ links.
 DOMAIN_LIBS = libkitedomain.a libkitebackend.a libkitehost.a libkiteconf.a libkiteconfig.a libkiterpc.a \
-	libkitexml.a libkitecommon.a libkitebase.a $(DAEMON_LIBS) $(LIBXML2_LIBS) $(GNUTLS_LIBS) $(SASL_LIBS)
+	libkitexml.a libkiteimage.a libkitecommon.a libkitebase.a $(DAEMON_LIBS) $(LIBXML2_LIBS) $(GNUTLS_LIBS) $(SASL_LIBS)

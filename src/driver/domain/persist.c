@@ -9,6 +9,7 @@
 #include <glib/gstdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/atomic_file.h"
 #include "common/log.h"
@@ -192,7 +193,7 @@ guint persist_load_configs(Driver *driver, DomainList *list)
 
     atomic_file_sweep(folder);
     files = find_configs(folder);
-    pool = g_thread_pool_new(load_one, (gpointer)domain_env(driver), (int)MIN(g_get_num_processors(), 8), FALSE, NULL);
+    pool = g_thread_pool_new(load_one, (gpointer)domain_env(NULL), (int)MIN(g_get_num_processors(), 8), FALSE, NULL);
     for (guint i = 0; i < files->len; i++)
         g_thread_pool_push(pool, g_ptr_array_index(files, i), NULL);
     g_thread_pool_free(pool, FALSE, TRUE);
@@ -230,6 +231,17 @@ char *persist_run_folder(Driver *driver, const char *name, const guint8 uuid[16]
 char *persist_log_path(Driver *driver, const char *name)
 {
     return g_strdup_printf("%s/%s.log", driver->paths->log_dir, name);
+}
+
+void persist_remove_log(const char *log_path)
+{
+    unlink(log_path);
+    for (guint i = 0; i < 32; i++) {
+        g_autofree char *old = g_strdup_printf("%s.%u", log_path, i);
+
+        if (unlink(old) < 0 && i > 0)
+            break;
+    }
 }
 
 gboolean persist_make_run_folder(const char *folder, GError **error)
@@ -328,10 +340,13 @@ void persist_scan_runs(Driver *driver, PersistRunFound found, gpointer data)
 gboolean persist_first_start(Driver *driver)
 {
     g_autofree char *path = g_strdup_printf("%s-autostarted", driver->paths->domain_run_dir);
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    g_autofree char *boot_id = NULL;
+    g_autofree char *seen = NULL;
 
-    if (fd < 0)
+    /* The run folder usually goes with a boot; where it does not, the kernel's boot id tells. */
+    if (!g_file_get_contents("/proc/sys/kernel/random/boot_id", &boot_id, NULL, NULL))
+        boot_id = g_strdup("unknown");
+    if (g_file_get_contents(path, &seen, NULL, NULL) && strcmp(seen, boot_id) == 0)
         return FALSE;
-    close(fd);
-    return TRUE;
+    return atomic_file_write(path, boot_id, -1, 0600, NULL);
 }

@@ -37,6 +37,8 @@ guint persist_load_configs(Driver *driver, DomainList *list);
  * begins with a dot, a shortened one made unique by the uuid. Caller frees. */
 char *persist_run_folder(Driver *driver, const char *name, const guint8 uuid[16]);
 char *persist_log_path(Driver *driver, const char *name);
+/* The log and its rotated ones (.log.1, ...). */
+void persist_remove_log(const char *log_path);
 gboolean persist_make_run_folder(const char *folder, GError **error);
 /* Takes the state lock. Nothing to do for a domain that is off. */
 gboolean persist_write_status(Domain *dom, GError **error);
@@ -51,5 +53,6 @@ void persist_scan_runs(Driver *driver, PersistRunFound found, gpointer data);
 /* TRUE exactly once after each boot of the host: leaves the marker. */
 gboolean persist_first_start(Driver *driver);
 
-/* The conf layer's view of this host, for all parsing on behalf of the driver; never NULL. */
+/* The conf layer's view of this host, for parsing what users say; never NULL. driver NULL: an answer for what was accepted
+ * before, which asks nobody. */
 const DomainDefEnv *domain_env(Driver *driver);

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The conf layer's questions about this host (conf/domain_env.h), answered from the capabilities of the QEMU that
+ * will run the domain and from the image engine. Definitions that were accepted before are read without asking:
+ * what they say is complete, and a daemon that starts must not wait for a probe.
+ */
+#include <fcntl.h>
+#include <string.h>
+
+#include "common/fd.h"
+#include "driver/backend/backend.h"
+#include "driver/conf/domain_def.h"
+#include "driver/domain/domain_list.h"
+#include "driver/domain/domain_private.h"
+#include "driver/domain/persist.h"
+#include "driver/driver.h"
+#include "driver/host/qemu_caps.h"
+#include "storage/image.h"
+
+/* The capabilities of the emulator that def names, or of its architecture's default one. NULL: not known. */
+static QemuCaps *caps_of(const DomainDefEnv *env, const DomainDef *def, GError **error)
+{
+    Driver *driver = env->opaque;
+    g_autofree char *binary = NULL;
+
+    if (def->emulator != NULL && strstr(def->emulator, "kite-vmm") == NULL)
+        binary = g_strdup(def->emulator);
+    else
+        binary = qemu_caps_cache_find_emulator(driver->qemu_caps, def->os.arch != NULL ? def->os.arch : "x86_64");
+    if (binary == NULL)
+        return NULL;
+    return qemu_caps_cache_get(driver->qemu_caps, binary, error);
+}
+
+static char *canonical_machine(const DomainDefEnv *env, const DomainDef *def, const char *machine, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    g_autoptr(QemuCaps) caps = caps_of(env, def, &cause);
+    Driver *driver = env->opaque;
+    const QemuMachine *found;
+
+    if (caps == NULL) {
+        if (cause != NULL)
+            g_propagate_error(error, g_steal_pointer(&cause));
+        else
+            error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                      "no emulator for <type arch='%s'> is installed; install qemu-system or name one in <emulator>",
+                      def->os.arch != NULL ? def->os.arch : "x86_64");
+        return NULL;
+    }
+    if (machine == NULL && driver->config != NULL)
+        machine = driver->config->default_machine;
+    found = machine != NULL ? qemu_caps_machine(caps, machine) : qemu_caps_default_machine(caps);
+    if (found == NULL) {
+        error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                  "Emulator '%s' does not support machine type '%s'", qemu_caps_binary(caps), machine);
+        return NULL;
+    }
+    return g_strdup(found->name);
+}
+
+static char *default_emulator(const DomainDefEnv *env, const DomainDef *def, GError **error)
+{
+    Driver *driver = env->opaque;
+    const BackendOps *ops = backend_choose(def, error);
+
+    if (ops == NULL)
+        return NULL;
+    if (ops != &backend_qemu && driver->config != NULL && driver->config->vmm_binary != NULL)
+        return g_strdup(driver->config->vmm_binary);
+    return qemu_caps_cache_find_emulator(driver->qemu_caps, def->os.arch != NULL ? def->os.arch : "x86_64");
+}
+
+static gboolean has_device(const DomainDefEnv *env, const DomainDef *def, const char *qemu_type)
+{
+    g_autoptr(QemuCaps) caps = caps_of(env, def, NULL);
+
+    return caps == NULL || qemu_caps_has_device(caps, qemu_type);
+}
+
+static guint max_vcpus(const DomainDefEnv *env, const DomainDef *def)
+{
+    g_autoptr(QemuCaps) caps = caps_of(env, def, NULL);
+    const QemuMachine *machine =
+        caps != NULL && def->os.machine != NULL ? qemu_caps_machine(caps, def->os.machine) : NULL;
+
+    return machine != NULL ? machine->max_cpus : 0;
+}
+
+/* A format that was found and not declared is honoured only for an image that refers to no other file (DESIGN 4): its
+ * guest may have written the header. */
+static char *probe_disk_format(const DomainDefEnv *env, const char *path, GError **error)
+{
+    autofd fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    ImageProbe probe;
+    Err err = {0};
+
+    if (fd < 0 || image_probe_fd(fd, &probe, &err) < 0)
+        return NULL; /* said when it is started, with the reason */
+    if (probe.format == IMAGE_FORMAT_RAW || probe.format == IMAGE_FORMAT_AUTO)
+        return g_strdup("raw");
+    if (probe.backing_name[0] != '\0' || probe.data_file[0] != '\0') {
+        error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                  "disk image '%s' looks like %s and refers to '%s': write <driver name='qemu' type='%s'/> if that is "
+                  "meant, or type='raw' if it is the guest's data",
+                  path, image_format_name(probe.format),
+                  probe.backing_name[0] != '\0' ? probe.backing_name : probe.data_file,
+                  image_format_name(probe.format));
+        return NULL;
+    }
+    return g_strdup(image_format_name(probe.format));
+}
+
+static gboolean validate(const DomainDefEnv *env, const DomainDef *def, GError **error)
+{
+    return backend_choose(def, error) != NULL;
+}
+
+DomainDefEnv *conf_env_new(Driver *driver)
+{
+    DomainDefEnv *env = g_new0(DomainDefEnv, 1);
+
+    env->opaque = driver;
+    if (driver == NULL || driver->qemu_caps == NULL)
+        return env;
+    env->rich_defaults = TRUE;
+    env->nvram_dir = driver->paths->nvram_dir;
+    env->session = !driver->paths->privileged;
+    if (driver->config != NULL) {
+        env->vnc_listen = driver->config->vnc_listen;
+        env->spice_listen = driver->config->spice_listen;
+    }
+    env->canonical_machine = canonical_machine;
+    env->default_emulator = default_emulator;
+    env->has_device = has_device;
+    env->max_vcpus = max_vcpus;
+    env->probe_disk_format = probe_disk_format;
+    env->validate = validate;
+    return env;
+}
+
+const DomainDefEnv *domain_env(Driver *driver)
+{
+    return driver != NULL && driver->domains != NULL ? domain_list_env(driver->domains) : &domain_def_env_default;
+}
