@@ -1,1 +1,2 @@
 # Unit tests of the backend layer.
+BACKEND_LIBS = libkitebackend.a libkitehost.a $(CONF_LIBS)

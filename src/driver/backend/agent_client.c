@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Guest agent client. One caller at a time owns the conversation ("the turn"), and with it the socket; it polls the socket
- * and an eventfd by which others wake it (close, a note from the VM's events). The lock guards the turn, the closed flag
- * and the notes, and is never held across a system call that waits.
+ * Guest agent client. One caller at a time owns the conversation ("the turn"), and with it the socket; it
+ * polls the socket and an eventfd by which others wake it (close, a note from the VM's events). The lock
+ * guards the turn, the closed flag and the notes, and is never held across a system call that waits.
  *
- * Each command is preceded by guest-sync-delimited: we send 0xFF first, which makes the agent's parser forget what a
- * broken predecessor left, then drop everything up to the 0xFF before its reply. A stale reply of an earlier
- * conversation therefore cannot be taken for the answer to this one.
+ * Each command is preceded by guest-sync-delimited: we send 0xFF first, which makes the agent's parser forget
+ * what a broken predecessor left, then drop everything up to the 0xFF before its reply. A stale reply of an
+ * earlier conversation therefore cannot be taken for the answer to this one.
  */
 #include "driver/backend/agent_client.h"
 
@@ -15,13 +15,13 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include "common/error.h"
 #include "common/fd.h"
 #include "common/log.h"
 #include "driver/backend/json_util.h"
 #include "driver/backend/qmp_framer.h"
+#include "driver/backend/unix_socket.h"
 
 enum {
     AGENT_WAIT_SECONDS = 5, /* default */
@@ -33,7 +33,7 @@ enum {
 struct AgentClient {
     gatomicrefcount refs;
     char *path; /* immutable */
-    int wake;   /* eventfd, immutable */
+    int wake; /* eventfd, immutable */
 
     GMutex lock;
     GCond turn_free;
@@ -175,19 +175,12 @@ static void disconnect(AgentClient *client)
 
 static gboolean connect_socket(AgentClient *client, GError **error)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
     autofd fd = -1;
 
     if (client->fd >= 0)
         return TRUE;
-    if (strlen(client->path) >= sizeof(address.sun_path))
-        return error_set(error, VIR_ERR_INTERNAL_ERROR, "path '%s' of the guest agent's socket is too long",
-                         client->path);
-    memcpy(address.sun_path, client->path, strlen(client->path) + 1);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    fd = unix_socket_connect(client->path);
     if (fd < 0)
-        return error_set_errno(error, errno, "failed to create socket");
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
         return error_set(error, VIR_ERR_AGENT_UNRESPONSIVE,
                          "QEMU guest agent is not connected: cannot connect to '%s': %s", client->path,
                          g_strerror(errno));
@@ -197,7 +190,8 @@ static gboolean connect_socket(AgentClient *client, GError **error)
 
 /* --- waiting --- */
 
-/* Waits until the socket is ready for events, a note of wanted comes, or it is over. 1 ready, 2 note, 0 failed. */
+/* Waits until the socket is ready for events, a note of wanted comes, or it is over. 1 ready, 2 note, 0
+ * failed. */
 static int wait_socket(AgentClient *client, short events, gint64 deadline, guint wanted, GError **error)
 {
     for (;;) {
@@ -239,7 +233,8 @@ static int wait_socket(AgentClient *client, short events, gint64 deadline, guint
     }
 }
 
-static gboolean send_text(AgentClient *client, const char *text, gsize length, gint64 deadline, GError **error)
+static gboolean send_text(AgentClient *client, const char *text, gsize length, gint64 deadline,
+                          GError **error)
 {
     while (length > 0) {
         ssize_t n = send(client->fd, text, length, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -260,8 +255,8 @@ static gboolean send_text(AgentClient *client, const char *text, gsize length, g
 }
 
 /* The next object of the stream, or a wanted note. delimited: only after a byte 0xFF. */
-static WaitResult read_object(AgentClient *client, gboolean delimited, gint64 deadline, guint wanted, char **ret_text,
-                              json_t **ret, GError **error)
+static WaitResult read_object(AgentClient *client, gboolean delimited, gint64 deadline, guint wanted,
+                              char **ret_text, json_t **ret, GError **error)
 {
     gboolean skipping = delimited;
 
@@ -281,7 +276,8 @@ static WaitResult read_object(AgentClient *client, gboolean delimited, gint64 de
             if (found > 0) {
                 *ret = qmp_parse_object(text, length, &parse_error);
                 if (*ret == NULL) {
-                    error_set(error, VIR_ERR_INTERNAL_ERROR, "the guest agent cannot be used: %s", parse_error);
+                    error_set(error, VIR_ERR_INTERNAL_ERROR, "the guest agent cannot be used: %s",
+                              parse_error);
                     g_free(parse_error);
                     g_free(text);
                     return WAIT_FAILED;
@@ -342,7 +338,8 @@ static gboolean sync_guest(AgentClient *client, gint64 deadline, GError **error)
 
 /* --- commands --- */
 
-/* One request, whole. FALSE with *error, or TRUE with *ret (NULL when a wanted note came instead) and *ret_text. */
+/* One request, whole. FALSE with *error, or TRUE with *ret (NULL when a wanted note came instead) and
+ * *ret_text. */
 static gboolean converse(AgentClient *client, const char *request, int seconds, guint wanted, char **ret_text,
                          json_t **ret, GError **error)
 {
@@ -378,8 +375,8 @@ static gboolean check_reply(const char *command, json_t *reply, char **ret_class
     if (refusal != NULL) {
         if (ret_class != NULL)
             *ret_class = g_strdup(jstr(refusal, "class"));
-        return error_set(error, VIR_ERR_INTERNAL_ERROR, "unable to execute QEMU agent command '%s': %s", command,
-                         jstr(refusal, "desc") ? jstr(refusal, "desc") : "unexpected error");
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "unable to execute QEMU agent command '%s': %s",
+                         command, jstr(refusal, "desc") ? jstr(refusal, "desc") : "unexpected error");
     }
     if (json_object_get(reply, "return") == NULL)
         return error_set(error, VIR_ERR_INTERNAL_ERROR, "unable to execute QEMU agent command '%s'", command);
@@ -403,7 +400,8 @@ static gboolean run(AgentClient *client, const char *command, json_t *args, int 
         json_object_set_new(message, "arguments", args);
     text = json_dumps(message, JSON_COMPACT);
     if (text == NULL)
-        return error_set(error, VIR_ERR_INVALID_ARG, "arguments of the guest agent command '%s' are not valid", command);
+        return error_set(error, VIR_ERR_INVALID_ARG,
+                         "arguments of the guest agent command '%s' are not valid", command);
     ok = converse(client, text, seconds, wanted, NULL, &reply, error);
     free(text);
     if (!ok)
@@ -417,18 +415,20 @@ static gboolean run(AgentClient *client, const char *command, json_t *args, int 
     return TRUE;
 }
 
-gboolean agent_call_full(AgentClient *client, const char *command, json_t *args, int seconds, char **ret_class,
-                         json_t **ret, GError **error)
+gboolean agent_call_full(AgentClient *client, const char *command, json_t *args, int seconds,
+                         char **ret_class, json_t **ret, GError **error)
 {
     return run(client, command, args, seconds, 0, ret_class, ret, error);
 }
 
-gboolean agent_call(AgentClient *client, const char *command, json_t *args, int seconds, json_t **ret, GError **error)
+gboolean agent_call(AgentClient *client, const char *command, json_t *args, int seconds, json_t **ret,
+                    GError **error)
 {
     return run(client, command, args, seconds, 0, NULL, ret, error);
 }
 
-gboolean agent_call_raw(AgentClient *client, const char *request, int seconds, char **ret_reply, GError **error)
+gboolean agent_call_raw(AgentClient *client, const char *request, int seconds, char **ret_reply,
+                        GError **error)
 {
     autojson *reply = NULL;
     autojson *parsed = NULL;
@@ -460,8 +460,8 @@ gboolean agent_shutdown(AgentClient *client, AgentShutdownMode mode, GError **er
 
     /* A reboot by `on_reboot=destroy` ends the process, so SHUTDOWN answers both. */
     wanted |= 1u << AGENT_NOTE_SHUTDOWN;
-    return run(client, "guest-shutdown", json_pack("{s:s}", "mode", modes[mode]), AGENT_SHUTDOWN_SECONDS, wanted, NULL,
-               NULL, error);
+    return run(client, "guest-shutdown", json_pack("{s:s}", "mode", modes[mode]), AGENT_SHUTDOWN_SECONDS,
+               wanted, NULL, NULL, error);
 }
 
 gboolean agent_suspend(AgentClient *client, const char *what, GError **error)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The QEMU guest agent, the host's side (qga/qapi-schema.json): JSON commands on the UNIX socket behind the channel
- * org.qemu.guest_agent.0. No greeting, no ids, no events; the guest may reboot between a command and its reply, so each
- * command is preceded by guest-sync-delimited, whose reply begins with the byte 0xFF.
+ * The QEMU guest agent, the host's side (qga/qapi-schema.json): JSON commands on the UNIX socket behind the
+ * channel org.qemu.guest_agent.0. No greeting, no ids, no events; the guest may reboot between a command and
+ * its reply, so each command is preceded by guest-sync-delimited, whose reply begins with the byte 0xFF.
  *
  * One command at a time; a caller waits for its turn within its own deadline. The guest is not trusted: its
- * words are limited, and reach nobody but the caller. Threads: any (not the VM thread; it does its own I/O on the calling
- * thread with poll, and holds no lock that agent_client_close() needs).
+ * words are limited, and reach nobody but the caller. Threads: any (not the VM thread; it does its own I/O on
+ * the calling thread with poll, and holds no lock that agent_client_close() needs).
  */
 #pragma once
 
@@ -34,29 +34,38 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(AgentClient, agent_client_unref)
 /* Any thread, does not wait: running and waiting calls fail, and all later ones. */
 void agent_client_close(AgentClient *client);
 
-/* From the VM thread's events (SHUTDOWN, RESET, SUSPEND): a command that waits for just this returns success; any other
- * command in flight fails at once with AGENT_UNRESPONSIVE. Does not block. */
+/* From the VM thread's events (SHUTDOWN, RESET, SUSPEND): a command that waits for just this returns success;
+ * any other command in flight fails at once with AGENT_UNRESPONSIVE. Does not block. */
 void agent_client_note(AgentClient *client, AgentNote note);
 
-/* Default of AGENT_TIMEOUT_DEFAULT, as virDomainAgentSetResponseTimeout sets it: seconds, or AGENT_TIMEOUT_BLOCK; -1: 5. */
+/* Default of AGENT_TIMEOUT_DEFAULT, as virDomainAgentSetResponseTimeout sets it: seconds, or
+ * AGENT_TIMEOUT_BLOCK; -1: 5. */
 void agent_client_set_timeout(AgentClient *client, int seconds);
 
 /*
  * One command. args (may be NULL) is stolen. *ret gets the value of "return". seconds: as above.
  * Errors: VIR_ERR_AGENT_UNRESPONSIVE (no answer within the deadline, guest went away, nobody listens),
- * VIR_ERR_AGENT_UNSYNCED (the guest answers, but never to our sync), VIR_ERR_INTERNAL_ERROR "unable to execute QEMU agent
- * command 'x': desc" when the guest refused (see ret_class for commands it does not know).
+ * VIR_ERR_AGENT_UNSYNCED (the guest answers, but never to our sync), VIR_ERR_INTERNAL_ERROR "unable to
+ * execute QEMU agent command 'x': desc" when the guest refused (see ret_class for commands it does not know).
  */
-gboolean agent_call(AgentClient *client, const char *command, json_t *args, int seconds, json_t **ret, GError **error);
-/* The same, with the guest's error class ("CommandNotFound", ...) in *ret_class, NULL otherwise; caller frees. */
-gboolean agent_call_full(AgentClient *client, const char *command, json_t *args, int seconds, char **ret_class,
-                         json_t **ret, GError **error);
-/* A whole request as `virsh qemu-agent-command` gives it; *ret_reply is the whole reply as text. Caller frees. */
-gboolean agent_call_raw(AgentClient *client, const char *request, int seconds, char **ret_reply, GError **error);
+gboolean agent_call(AgentClient *client, const char *command, json_t *args, int seconds, json_t **ret,
+                    GError **error);
+/* The same, with the guest's error class ("CommandNotFound", ...) in *ret_class, NULL otherwise; caller
+ * frees. */
+gboolean agent_call_full(AgentClient *client, const char *command, json_t *args, int seconds,
+                         char **ret_class, json_t **ret, GError **error);
+/* A whole request as `virsh qemu-agent-command` gives it; *ret_reply is the whole reply as text. Caller
+ * frees. */
+gboolean agent_call_raw(AgentClient *client, const char *request, int seconds, char **ret_reply,
+                        GError **error);
 
-typedef enum AgentShutdownMode { AGENT_SHUTDOWN_POWERDOWN, AGENT_SHUTDOWN_REBOOT, AGENT_SHUTDOWN_HALT } AgentShutdownMode;
-/* guest-shutdown: has no reply when it works. Returns TRUE as soon as the note comes (SHUTDOWN, or RESET for a reboot)
- * or QEMU closes its end; waits AGENT_SHUTDOWN_SECONDS. */
+typedef enum AgentShutdownMode {
+    AGENT_SHUTDOWN_POWERDOWN,
+    AGENT_SHUTDOWN_REBOOT,
+    AGENT_SHUTDOWN_HALT
+} AgentShutdownMode;
+/* guest-shutdown: has no reply when it works. Returns TRUE as soon as the note comes (SHUTDOWN, or RESET for
+ * a reboot) or QEMU closes its end; waits AGENT_SHUTDOWN_SECONDS. */
 #define AGENT_SHUTDOWN_SECONDS 60
 gboolean agent_shutdown(AgentClient *client, AgentShutdownMode mode, GError **error);
 /* guest-suspend-{disk,ram,hybrid}, the same way. what: "disk", "ram", "hybrid". */

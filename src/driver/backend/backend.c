@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The table of back ends, and choosing one. */
 #include "driver/backend/backend.h"
-#include "driver/backend/monitor.h"
+#include "common/error.h"
+#include "driver/backend/port_table.h"
 
 void vm_live_info_free(VmLiveInfo *info)
 {
@@ -33,6 +34,7 @@ BackendConfig *backend_config_new(GMainContext *context, QemuCapsCache *qemu_cap
     config->user = (uid_t)-1;
     config->group = (gid_t)-1;
     config->seccomp_sandbox = TRUE;
+    config->ports = port_table_new();
     return config;
 }
 
@@ -40,6 +42,7 @@ void backend_config_free(BackendConfig *config)
 {
     if (config == NULL)
         return;
+    port_table_free(config->ports);
     g_free(config->vnc_listen);
     g_free(config->spice_listen);
     g_free(config->vnc_password);
@@ -49,4 +52,34 @@ void backend_config_free(BackendConfig *config)
     g_free(config->passt_path);
     g_free(config->default_emulator);
     g_free(config);
+}
+
+static const BackendOps *const backends[] = {&backend_qemu};
+
+const BackendOps *backend_by_name(const char *name)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(backends); i++) {
+        if (g_strcmp0(backends[i]->name, name) == 0)
+            return backends[i];
+    }
+    return NULL;
+}
+
+const BackendOps *backend_choose(const DomainDef *def, GError **error)
+{
+    g_autofree char *first_reason = NULL;
+
+    for (gsize i = 0; i < G_N_ELEMENTS(backends); i++) {
+        char *reason = NULL;
+
+        if (backends[i]->can_run(def, &reason))
+            return backends[i];
+        if (first_reason == NULL)
+            first_reason = reason;
+        else
+            g_free(reason);
+    }
+    error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "%s",
+              first_reason ? first_reason : "no back end can run this");
+    return NULL;
 }

@@ -18,29 +18,29 @@ typedef struct BackendConfig BackendConfig;
 typedef struct QemuCapsCache QemuCapsCache;
 
 /* The back ends' shared state: settings of the whole daemon, filled once before the first start and constant
- * afterwards, and the table of display ports that starts in progress have reserved (guards itself). Strings are
- * g_malloc'ed, freed by backend_config_free(). */
+ * afterwards, and the table of display ports that starts in progress have reserved (guards itself). Strings
+ * are g_malloc'ed, freed by backend_config_free(). */
 struct BackendConfig {
-    GMainContext *context;    /* the VM thread's */
-    gboolean privileged;      /* system daemon (may make taps) or session */
-    uid_t user;               /* user and group of VM processes; (uid_t)-1: as the daemon */
+    GMainContext *context; /* the VM thread's */
+    gboolean privileged; /* system daemon (may make taps) or session */
+    uid_t user; /* user and group of VM processes; (uid_t)-1: as the daemon */
     gid_t group;
-    guint vnc_port_min;       /* 0: 5900 */
-    guint vnc_port_max;       /* 0: 65535 */
+    guint vnc_port_min; /* 0: 5900 */
+    guint vnc_port_max; /* 0: 65535 */
     guint websocket_port_min; /* 0: 5700 */
     guint websocket_port_max; /* 0: 65535 */
-    char *vnc_listen;         /* NULL: 127.0.0.1 */
+    char *vnc_listen; /* NULL: 127.0.0.1 */
     char *spice_listen;
-    char *vnc_password;       /* default for <graphics> without passwd, or NULL */
-    char *hugetlbfs_mount;    /* NULL: first one of /proc/mounts */
+    char *vnc_password; /* default for <graphics> without passwd, or NULL */
+    char *hugetlbfs_mount; /* NULL: first one of /proc/mounts */
     char *memory_backing_dir; /* source type='file'; NULL: <lib_dir>/ram */
-    char *bridge_helper;      /* session mode; NULL: /usr/lib/qemu/qemu-bridge-helper */
-    char *passt_path;         /* NULL: found in PATH */
+    char *bridge_helper; /* session mode; NULL: /usr/lib/qemu/qemu-bridge-helper */
+    char *passt_path; /* NULL: found in PATH */
     gboolean seccomp_sandbox; /* -sandbox on when QEMU knows it */
-    guint64 max_core;         /* bytes; 0: no core dumps; G_MAXUINT64: unlimited */
+    guint64 max_core; /* bytes; 0: no core dumps; G_MAXUINT64: unlimited */
     QemuCapsCache *qemu_caps; /* borrowed; NULL: no QEMU can be started */
-    char *default_emulator;   /* for definitions without <emulator>; NULL: found by qemu_caps */
-    struct PortTable *ports;  /* port_table.h */
+    char *default_emulator; /* for definitions without <emulator>; NULL: found by qemu_caps */
+    struct PortTable *ports; /* port_table.h */
 };
 
 /* Defaults; user and group -1, sandbox on. context and qemu_caps are borrowed. */
@@ -49,16 +49,16 @@ void backend_config_free(BackendConfig *config);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(BackendConfig, backend_config_free)
 
 typedef struct VmStartOptions {
-    const char *run_dir;      /* of this domain: /run/kite/domains/NAME; exists, is ours */
-    const char *lib_dir;      /* of all domains: /var/lib/kite (nvram/, ram/) */
-    const char *log_path;     /* /var/log/kite/NAME.log; appended to, made if missing */
-    const char *incoming;     /* "defer", "fd:N", NULL: a fresh boot */
-    int incoming_fd;          /* with "fd:": descriptor to pass, else -1 */
-    gboolean reset_nvram;     /* make the nvram file anew from its template */
-    guint timeout_ms;         /* until the monitor answers; 0: 30000 */
-    /* Called by start() on its own thread as soon as the process exists, with callbacks' opaque: from then on it can be
-     * killed (which makes start() fail), and be noted down so that a daemon killed right now leaves no orphan. May be
-     * NULL. */
+    const char *run_dir; /* of this domain: /run/kite/domains/NAME; exists, is ours */
+    const char *lib_dir; /* of all domains: /var/lib/kite (nvram/, ram/) */
+    const char *log_path; /* /var/log/kite/NAME.log; appended to, made if missing */
+    const char *incoming; /* "defer", "fd:N", NULL: a fresh boot */
+    int incoming_fd; /* with "fd:": descriptor to pass, else -1 */
+    gboolean reset_nvram; /* make the nvram file anew from its template */
+    guint timeout_ms; /* until the monitor answers; 0: 30000 */
+    /* Called by start() on its own thread as soon as the process exists, with callbacks' opaque: from then on
+     * it can be killed (which makes start() fail), and be noted down so that a daemon killed right now leaves
+     * no orphan. May be NULL. */
     void (*spawned)(VmProcess *vm, gpointer opaque);
 } VmStartOptions;
 
@@ -73,13 +73,13 @@ typedef struct VmReconnectOptions {
 
 /* What a running VM says about itself, beside what goes into the live definition. */
 typedef struct VmVcpuInfo {
-    guint index;      /* libvirt's vCPU number: order of query-hotpluggable-cpus */
-    pid_t tid;        /* host thread; 0 when the vCPU is offline or shares a thread (single-threaded TCG) */
+    guint index; /* libvirt's vCPU number: order of query-hotpluggable-cpus */
+    pid_t tid; /* host thread; 0 when the vCPU is offline or shares a thread (single-threaded TCG) */
     gboolean online;
     gboolean hotpluggable;
-    char *alias;      /* qdev id "vcpuN" when hot-plugged, else NULL */
-    char *qom_path;   /* "/machine/unattached/device[0]"; NULL when offline */
-    char *qom_type;   /* "host-x86_64-cpu" for device_add; may be NULL */
+    char *alias; /* qdev id "vcpuN" when hot-plugged, else NULL */
+    char *qom_path; /* "/machine/unattached/device[0]"; NULL when offline */
+    char *qom_type; /* "host-x86_64-cpu" for device_add; may be NULL */
     int socket_id, die_id, core_id, thread_id, node_id; /* -1: no such level */
 } VmVcpuInfo;
 
@@ -90,14 +90,14 @@ typedef struct VmIothreadInfo {
 } VmIothreadInfo;
 
 typedef struct VmLiveInfo {
-    gboolean running;          /* guest CPUs run; FALSE: paused or other, see status */
-    char *status;              /* QMP RunState: "prelaunch", "paused", "running", "shutdown", "guest-panicked", ... */
-    VmVcpuInfo *vcpus;         /* n_vcpus, by index: all up to the maximum */
+    gboolean running; /* guest CPUs run; FALSE: paused or other, see status */
+    char *status; /* QMP RunState: "prelaunch", "paused", "running", "shutdown", "guest-panicked", ... */
+    VmVcpuInfo *vcpus; /* n_vcpus, by index: all up to the maximum */
     guint n_vcpus;
     VmIothreadInfo *iothreads;
     guint n_iothreads;
-    guint64 balloon_kib;       /* memory the guest has now; 0: no balloon */
-    gboolean kvm;              /* accelerated */
+    guint64 balloon_kib; /* memory the guest has now; 0: no balloon */
+    gboolean kvm; /* accelerated */
 } VmLiveInfo;
 
 void vm_live_info_free(VmLiveInfo *info);
@@ -106,33 +106,35 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmLiveInfo, vm_live_info_free)
 struct BackendOps {
     const char *name; /* "qemu" or "kite-vmm": also in the status file */
 
-    /* Whether this back end can run the definition; if not, *ret_reason (caller frees) names the element in the way.
-     * Asks nothing of the file system: quick, callable under locks. */
+    /* Whether this back end can run the definition; if not, *ret_reason (caller frees) names the element in
+     * the way. Asks nothing of the file system: quick, callable under locks. */
     gboolean (*can_run)(const DomainDef *def, char **ret_reason);
 
     /*
-     * Worker thread; the caller holds the domain's modify lock. live is the caller's private, not yet published copy of
-     * the definition, with addresses and aliases assigned; what is decided at start (ptys, ports, tap names, passwords
-     * left out) is written into it. On return the guest is *stopped*, everything of the definition is applied, and the
-     * caller does vm_cont() (monitor.h). On failure nothing is left behind: no process, tap, socket or file.
-     * callbacks/opaque: see VmCallbacks; the event queue is held back until vm_process_publish().
+     * Worker thread; the caller holds the domain's modify lock. live is the caller's private, not yet
+     * published copy of the definition, with addresses and aliases assigned; what is decided at start (ptys,
+     * ports, tap names, passwords left out) is written into it. On return the guest is *stopped*, everything
+     * of the definition is applied, and the caller does vm_cont() (monitor.h). On failure nothing is left
+     * behind: no process, tap, socket or file. callbacks/opaque: see VmCallbacks; the event queue is held
+     * back until vm_process_publish(). free_opaque runs in any case, at once when no process came about.
      */
     gboolean (*start)(const BackendConfig *config, DomainDef *live, const VmStartOptions *options,
-                      const VmCallbacks *callbacks, gpointer opaque, GDestroyNotify free_opaque, VmProcess **ret,
-                      VmLiveInfo **ret_live, GError **error);
+                      const VmCallbacks *callbacks, gpointer opaque, GDestroyNotify free_opaque,
+                      VmProcess **ret, VmLiveInfo **ret_live, GError **error);
 
-    /* Finds a running VM again. FALSE with *error: it is gone (or not the same process), or does not answer. When the
-     * process lives but the monitor does not answer within the deadline, the error is VIR_ERR_OPERATION_TIMEOUT and
-     * *ret is set all the same (so that it can be destroyed); ret_live is then NULL. */
+    /* Finds a running VM again. FALSE with *error: it is gone (or not the same process), or does not answer.
+     * When the process lives but the monitor does not answer within the deadline, the error is
+     * VIR_ERR_OPERATION_TIMEOUT and *ret is set all the same (so that it can be destroyed); ret_live is then
+     * NULL. */
     gboolean (*reconnect)(const BackendConfig *config, DomainDef *live, const VmReconnectOptions *options,
-                          const VmCallbacks *callbacks, gpointer opaque, GDestroyNotify free_opaque, VmProcess **ret,
-                          VmLiveInfo **ret_live, GError **error);
+                          const VmCallbacks *callbacks, gpointer opaque, GDestroyNotify free_opaque,
+                          VmProcess **ret, VmLiveInfo **ret_live, GError **error);
 
     /* Re-reads what the VM says about itself (also into live: ptys, ports, open trays). Worker thread. */
     gboolean (*refresh)(VmProcess *vm, DomainDef *live, VmLiveInfo **ret_live, GError **error);
 
-    /* After the VM has ended (or before a start): removes sockets, taps and helpers that belong to it. live may be
-     * NULL when only the run folder is known. Never fails. */
+    /* After the VM has ended (or before a start): removes sockets, taps and helpers that belong to it. live
+     * may be NULL when only the run folder is known. Never fails. */
     void (*cleanup)(const BackendConfig *config, DomainDef *live, const char *run_dir);
 };
 
@@ -142,8 +144,8 @@ extern const BackendOps backend_qemu;
 const BackendOps *backend_by_name(const char *name);
 
 /*
- * Which back end runs the definition: <emulator> if given; type 'qemu': QEMU; 'kvm': kite-vmm when it can run all of
- * it, else QEMU. Errors: VIR_ERR_CONFIG_UNSUPPORTED naming the element in the way.
+ * Which back end runs the definition: <emulator> if given; type 'qemu': QEMU; 'kvm': kite-vmm when it can run
+ * all of it, else QEMU. Errors: VIR_ERR_CONFIG_UNSUPPORTED naming the element in the way.
  */
 const BackendOps *backend_choose(const DomainDef *def, GError **error);
 

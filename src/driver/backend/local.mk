@@ -2,10 +2,21 @@
 noinst_LIBRARIES += libkitebackend.a
 libkitebackend_a_SOURCES = \
 	%D%/agent_client.h %D%/agent_client.c \
-	%D%/backend.h %D%/backend.c \
+	%D%/backend.h %D%/backend.c %D%/backend_qemu.c \
 	%D%/json_util.h \
 	%D%/monitor.h %D%/monitor.c %D%/monitor_block.c \
+	%D%/passt.h %D%/passt.c \
+	%D%/port_table.h %D%/port_table.c \
+	%D%/qemu_args.h %D%/qemu_args_priv.h \
+	%D%/qemu_args.c %D%/qemu_args_bus.c %D%/qemu_args_chr.c %D%/qemu_args_cpu.c \
+	%D%/qemu_args_disk.c %D%/qemu_args_display.c %D%/qemu_args_machine.c %D%/qemu_args_memory.c \
+	%D%/qemu_args_misc.c %D%/qemu_args_net.c \
+	%D%/qemu_files.c \
+	%D%/qemu_host.h %D%/qemu_host.c \
+	%D%/qemu_live.h %D%/qemu_live.c \
 	%D%/qmp_client.h %D%/qmp_client.c \
 	%D%/qmp_framer.h %D%/qmp_framer.c \
+	%D%/tap.h %D%/tap.c \
+	%D%/unix_socket.h %D%/unix_socket.c \
 	%D%/vm_process.h %D%/vm_process.c %D%/vm_spawn.c
-libkitebackend_a_CFLAGS = $(DAEMON_CFLAGS)
+libkitebackend_a_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)

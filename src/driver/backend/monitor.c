@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* QMP commands as typed functions: run state, memory, processors, devices, display. Blocks: monitor_block.c. */
+/* QMP commands as typed functions: run state, memory, processors, devices, display. Blocks: monitor_block.c.
+ */
 #include "driver/backend/monitor.h"
 
 #include <string.h>
@@ -10,8 +11,8 @@
 /* Peers that answer something of another type than promised. */
 static gboolean bad_answer(const char *command, const char *what, GError **error)
 {
-    return error_set(error, VIR_ERR_INTERNAL_ERROR, "unable to execute QEMU command '%s': the reply has no valid '%s'",
-                     command, what);
+    return error_set(error, VIR_ERR_INTERNAL_ERROR,
+                     "unable to execute QEMU command '%s': the reply has no valid '%s'", command, what);
 }
 
 static gboolean simple(QmpClient *qmp, const char *command, GError **error)
@@ -279,13 +280,15 @@ gboolean vm_object_del(QmpClient *qmp, const char *id, GError **error)
 
 gboolean vm_qom_get(QmpClient *qmp, const char *path, const char *property, json_t **ret, GError **error)
 {
-    return qmp_call(qmp, "qom-get", json_pack("{s:s, s:s}", "path", path, "property", property), 0, ret, error);
+    return qmp_call(qmp, "qom-get", json_pack("{s:s, s:s}", "path", path, "property", property), 0, ret,
+                    error);
 }
 
 gboolean vm_qom_set(QmpClient *qmp, const char *path, const char *property, json_t *value, GError **error)
 {
-    return qmp_call(qmp, "qom-set", json_pack("{s:s, s:s, s:o}", "path", path, "property", property, "value", value),
-                    0, NULL, error);
+    return qmp_call(qmp, "qom-set",
+                    json_pack("{s:s, s:s, s:o}", "path", path, "property", property, "value", value), 0, NULL,
+                    error);
 }
 
 gboolean vm_qom_list(QmpClient *qmp, const char *path, json_t **ret, GError **error)
@@ -297,7 +300,8 @@ gboolean vm_chardev_add(QmpClient *qmp, const char *id, json_t *backend, char **
 {
     autojson *answer = NULL;
 
-    if (!qmp_call(qmp, "chardev-add", json_pack("{s:s, s:o}", "id", id, "backend", backend), 0, &answer, error))
+    if (!qmp_call(qmp, "chardev-add", json_pack("{s:s, s:o}", "id", id, "backend", backend), 0, &answer,
+                  error))
         return FALSE;
     if (ret_pty != NULL)
         *ret_pty = g_strdup(jstr(answer, "pty"));
@@ -359,8 +363,8 @@ gboolean vm_query_chardev(QmpClient *qmp, GPtrArray **ret, GError **error)
 
 /* --- display --- */
 
-gboolean vm_screendump(QmpClient *qmp, const char *device, guint head, const char *format, const char *path, int fd,
-                       GError **error)
+gboolean vm_screendump(QmpClient *qmp, const char *device, guint head, const char *format, const char *path,
+                       int fd, GError **error)
 {
     g_autofree char *set_path = NULL;
     gint64 fdset = -1;
@@ -400,8 +404,8 @@ gboolean vm_set_password(QmpClient *qmp, const char *protocol, const char *passw
 
 gboolean vm_expire_password(QmpClient *qmp, const char *protocol, const char *when, GError **error)
 {
-    return qmp_call(qmp, "expire_password", json_pack("{s:s, s:s}", "protocol", protocol, "time", when), 0, NULL,
-                    error);
+    return qmp_call(qmp, "expire_password", json_pack("{s:s, s:s}", "protocol", protocol, "time", when), 0,
+                    NULL, error);
 }
 
 void vm_vnc_info_clear(VmVncInfo *info)
@@ -435,8 +439,8 @@ gboolean vm_add_client(QmpClient *qmp, const char *protocol, int fd, gboolean sk
     if (!qmp_send_fd(qmp, fd, name, error))
         return FALSE;
     if (qmp_call(qmp, "add_client",
-                 json_pack("{s:s, s:s, s:b}", "protocol", protocol, "fdname", name, "skipauth", skip_auth), 0, NULL,
-                 error))
+                 json_pack("{s:s, s:s, s:b}", "protocol", protocol, "fdname", name, "skipauth", skip_auth), 0,
+                 NULL, error))
         return TRUE;
     qmp_call(qmp, "closefd", json_pack("{s:s}", "fdname", name), 0, NULL, NULL);
     return FALSE;
@@ -444,7 +448,8 @@ gboolean vm_add_client(QmpClient *qmp, const char *protocol, int fd, gboolean sk
 
 /* --- the rest --- */
 
-gboolean vm_dump_memory(QmpClient *qmp, int fd, const char *format, gboolean paging, guint timeout_ms, GError **error)
+gboolean vm_dump_memory(QmpClient *qmp, int fd, const char *format, gboolean paging, guint timeout_ms,
+                        GError **error)
 {
     json_t *args;
 

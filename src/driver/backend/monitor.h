@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * QMP commands as typed functions: what the domain layer does to a running VM. One call each unless said otherwise, with
- * the default deadline. Worker threads; the caller holds the domain's modify lock for commands that change something.
- * Errors: qmp_call()'s, unless said otherwise. Devices are named by their qdev id (the XML's alias), block nodes by
- * node name.
+ * QMP commands as typed functions: what the domain layer does to a running VM. One call each unless said
+ * otherwise, with the default deadline. Worker threads; the caller holds the domain's modify lock for
+ * commands that change something. Errors: qmp_call()'s, unless said otherwise. Devices are named by their
+ * qdev id (the XML's alias), block nodes by node name.
  */
 #pragma once
 
@@ -68,15 +68,17 @@ gboolean vm_query_iothreads(QmpClient *qmp, GPtrArray **ret, GError **error);
 
 /* --- devices and objects --- */
 gboolean vm_device_add(QmpClient *qmp, json_t *props /*stolen*/, GError **error);
-/* Asks only: the guest's answer is DEVICE_DELETED or DEVICE_UNPLUG_GUEST_ERROR. VIR_ERR_DEVICE_MISSING when QEMU knows
- * no such device. */
+/* Asks only: the guest's answer is DEVICE_DELETED or DEVICE_UNPLUG_GUEST_ERROR. VIR_ERR_DEVICE_MISSING when
+ * QEMU knows no such device. */
 gboolean vm_device_del(QmpClient *qmp, const char *id, GError **error);
 gboolean vm_object_add(QmpClient *qmp, json_t *props /*stolen*/, GError **error);
 gboolean vm_object_del(QmpClient *qmp, const char *id, GError **error);
 gboolean vm_qom_get(QmpClient *qmp, const char *path, const char *property, json_t **ret, GError **error);
-gboolean vm_qom_set(QmpClient *qmp, const char *path, const char *property, json_t *value /*stolen*/, GError **error);
+gboolean vm_qom_set(QmpClient *qmp, const char *path, const char *property, json_t *value /*stolen*/,
+                    GError **error);
 gboolean vm_qom_list(QmpClient *qmp, const char *path, json_t **ret, GError **error);
-gboolean vm_chardev_add(QmpClient *qmp, const char *id, json_t *backend /*stolen*/, char **ret_pty, GError **error);
+gboolean vm_chardev_add(QmpClient *qmp, const char *id, json_t *backend /*stolen*/, char **ret_pty,
+                        GError **error);
 gboolean vm_chardev_remove(QmpClient *qmp, const char *id, GError **error);
 gboolean vm_netdev_add(QmpClient *qmp, json_t *props /*stolen*/, const int *fds, guint n_fds, GError **error);
 gboolean vm_netdev_del(QmpClient *qmp, const char *id, GError **error);
@@ -101,20 +103,20 @@ gboolean vm_medium_insert(QmpClient *qmp, const char *id, const char *node, GErr
 gboolean vm_block_resize(QmpClient *qmp, const char *node, guint64 bytes, GError **error);
 
 typedef struct VmBlockStats {
-    char *qdev;      /* qdev path or id as QEMU says it; may be "" */
-    char *node;      /* node name, may be NULL: empty drive */
+    char *qdev; /* qdev path or id as QEMU says it; may be "" */
+    char *node; /* node name, may be NULL: empty drive */
     gint64 rd_bytes, rd_ops, rd_ns, wr_bytes, wr_ops, wr_ns, flush_ops, flush_ns; /* totals */
-    gint64 errors;           /* failed operations of all kinds, -1: unknown */
-    guint64 wr_highest;      /* highest byte written, of the storage node */
+    gint64 errors; /* failed operations of all kinds, -1: unknown */
+    guint64 wr_highest; /* highest byte written, of the storage node */
 } VmBlockStats;
 /* Of devices only. GPtrArray of VmBlockStats. */
 gboolean vm_query_blockstats(QmpClient *qmp, GPtrArray **ret, GError **error);
 
 typedef struct VmBlockNode {
     char *node;
-    guint64 virtual_size;  /* capacity */
-    guint64 actual_size;   /* allocated on the host; 0 if not told */
-    guint64 wr_highest;    /* highest offset written to the file below */
+    guint64 virtual_size; /* capacity */
+    guint64 actual_size; /* allocated on the host; 0 if not told */
+    guint64 wr_highest; /* highest offset written to the file below */
     gboolean read_only;
 } VmBlockNode;
 /* query-named-block-nodes (flat) and query-blockstats (nodes) in one answer; GPtrArray of VmBlockNode. */
@@ -127,8 +129,8 @@ typedef struct VmDrive {
     char *io_status; /* "ok", "failed", "nospace" or NULL */
 } VmDrive;
 gboolean vm_query_drives(QmpClient *qmp, GPtrArray **ret, GError **error);
-/* Whether QEMU's way of naming a device ("/machine/peripheral/virtio-disk0/virtio-backend", "virtio-disk0") means this
- * alias. */
+/* Whether QEMU's way of naming a device ("/machine/peripheral/virtio-disk0/virtio-backend", "virtio-disk0")
+ * means this alias. */
 gboolean vm_qdev_matches(const char *qdev, const char *alias);
 
 typedef struct VmIoThrottle {
@@ -142,9 +144,10 @@ typedef struct VmIoThrottle {
 gboolean vm_set_io_throttle(QmpClient *qmp, const char *id, const VmIoThrottle *throttle, GError **error);
 
 /* --- display --- */
-/* Into a file the *peer* opens; or into a passed descriptor (fd >= 0: path is ignored). format: "ppm" or "png". */
-gboolean vm_screendump(QmpClient *qmp, const char *device, guint head, const char *format, const char *path, int fd,
-                       GError **error);
+/* Into a file the *peer* opens; or into a passed descriptor (fd >= 0: path is ignored). format: "ppm" or
+ * "png". */
+gboolean vm_screendump(QmpClient *qmp, const char *device, guint head, const char *format, const char *path,
+                       int fd, GError **error);
 /* protocol: "vnc" or "spice"; connected NULL: "keep"; "fail", "disconnect" (spice). */
 gboolean vm_set_password(QmpClient *qmp, const char *protocol, const char *password, const char *connected,
                          GError **error);
@@ -162,8 +165,10 @@ gboolean vm_query_vnc(QmpClient *qmp, VmVncInfo *ret, GError **error);
 gboolean vm_add_client(QmpClient *qmp, const char *protocol, int fd, gboolean skip_auth, GError **error);
 
 /* --- the rest --- */
-/* A core of the guest's memory into fd. format: "elf", "kdump-zlib", ... Blocks until done or timeout_ms (0: for ever). */
-gboolean vm_dump_memory(QmpClient *qmp, int fd, const char *format, gboolean paging, guint timeout_ms, GError **error);
+/* A core of the guest's memory into fd. format: "elf", "kdump-zlib", ... Blocks until done or timeout_ms (0:
+ * for ever). */
+gboolean vm_dump_memory(QmpClient *qmp, int fd, const char *format, gboolean paging, guint timeout_ms,
+                        GError **error);
 /* human-monitor-command. Caller frees *ret_text. */
 gboolean vm_human_command(QmpClient *qmp, const char *line, char **ret_text, GError **error);
 /* The whole of query-migrate; "status" is absent when none ever ran. */

@@ -18,7 +18,8 @@ gboolean vm_blockdev_del(QmpClient *qmp, const char *node, GError **error)
 
 gboolean vm_tray_open(QmpClient *qmp, const char *id, gboolean force, GError **error)
 {
-    return qmp_call(qmp, "blockdev-open-tray", json_pack("{s:s, s:b}", "id", id, "force", force), 0, NULL, error);
+    return qmp_call(qmp, "blockdev-open-tray", json_pack("{s:s, s:b}", "id", id, "force", force), 0, NULL,
+                    error);
 }
 
 gboolean vm_tray_close(QmpClient *qmp, const char *id, GError **error)
@@ -33,14 +34,14 @@ gboolean vm_medium_remove(QmpClient *qmp, const char *id, GError **error)
 
 gboolean vm_medium_insert(QmpClient *qmp, const char *id, const char *node, GError **error)
 {
-    return qmp_call(qmp, "blockdev-insert-medium", json_pack("{s:s, s:s}", "id", id, "node-name", node), 0, NULL,
-                    error);
+    return qmp_call(qmp, "blockdev-insert-medium", json_pack("{s:s, s:s}", "id", id, "node-name", node), 0,
+                    NULL, error);
 }
 
 gboolean vm_block_resize(QmpClient *qmp, const char *node, guint64 bytes, GError **error)
 {
-    return qmp_call(qmp, "block_resize", json_pack("{s:s, s:I}", "node-name", node, "size", (json_int_t)bytes), 0,
-                    NULL, error);
+    return qmp_call(qmp, "block_resize",
+                    json_pack("{s:s, s:I}", "node-name", node, "size", (json_int_t)bytes), 0, NULL, error);
 }
 
 gboolean vm_qdev_matches(const char *qdev, const char *alias)
@@ -66,8 +67,8 @@ static void stats_free(gpointer data)
 
 gboolean vm_query_blockstats(QmpClient *qmp, GPtrArray **ret, GError **error)
 {
-    static const char *const failures[] = {"failed_rd_operations", "failed_wr_operations", "failed_flush_operations",
-                                           "failed_unmap_operations"};
+    static const char *const failures[] = {"failed_rd_operations", "failed_wr_operations",
+                                           "failed_flush_operations", "failed_unmap_operations"};
     autojson *answer = NULL;
     json_t *item;
     size_t i;
@@ -93,7 +94,8 @@ gboolean vm_query_blockstats(QmpClient *qmp, GPtrArray **ret, GError **error)
         stats->errors = json_object_get(s, failures[0]) ? 0 : -1;
         for (gsize k = 0; stats->errors >= 0 && k < G_N_ELEMENTS(failures); k++)
             stats->errors += jint(s, failures[k], 0);
-        stats->wr_highest = juint(json_object_get(json_object_get(item, "parent"), "stats"), "wr_highest_offset");
+        stats->wr_highest =
+            juint(json_object_get(json_object_get(item, "parent"), "stats"), "wr_highest_offset");
         if (stats->wr_highest == 0)
             stats->wr_highest = juint(s, "wr_highest_offset");
         g_ptr_array_add(*ret, stats);
@@ -113,7 +115,8 @@ gboolean vm_query_block_nodes(QmpClient *qmp, GPtrArray **ret, GError **error)
 {
     autojson *nodes = NULL;
     autojson *counters = NULL;
-    g_autoptr(GHashTable) highest = g_hash_table_new(g_str_hash, g_str_equal); /* node name -> stats, both borrowed */
+    g_autoptr(GHashTable) highest =
+        g_hash_table_new(g_str_hash, g_str_equal); /* node name -> stats, both borrowed */
     json_t *item;
     size_t i;
 

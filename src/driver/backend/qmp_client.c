@@ -2,13 +2,14 @@
 /*
  * QMP client. Theory of operation:
  *
- * A caller formats its command, enters it into the table of pending calls and writes it to the non-blocking socket
- * itself, all under client->lock; what the socket does not take is left in a queue that the VM thread empties when
- * the socket is writable again. Only the VM thread reads. It cuts the stream into objects (qmp_framer.c), finds the
- * pending call by id, and either stores the reply and signals the sleeping caller, or runs the callback, without the lock.
+ * A caller formats its command, enters it into the table of pending calls and writes it to the non-blocking
+ * socket itself, all under client->lock; what the socket does not take is left in a queue that the VM thread
+ * empties when the socket is writable again. Only the VM thread reads. It cuts the stream into objects
+ * (qmp_framer.c), finds the pending call by id, and either stores the reply and signals the sleeping caller,
+ * or runs the callback, without the lock.
  *
- * A call that ran out of time leaves the table; its reply is dropped when it comes. Loss of the socket empties the table.
- * Everything that runs on the VM thread holds its own reference through its GSource.
+ * A call that ran out of time leaves the table; its reply is dropped when it comes. Loss of the socket
+ * empties the table. Everything that runs on the VM thread holds its own reference through its GSource.
  */
 #include "driver/backend/qmp_client.h"
 
@@ -39,7 +40,7 @@ typedef struct PendingCall {
     GCond cond;
     /* the answer */
     json_t *reply; /* whole object; NULL when lost or out of time */
-    char *text;    /* with keep_text */
+    char *text; /* with keep_text */
     QmpErrorClass failure;
 } PendingCall;
 
@@ -52,20 +53,20 @@ typedef struct OutMessage {
 
 struct QmpClient {
     gatomicrefcount refs;
-    GMainContext *context;    /* immutable */
-    const QmpClientOps *ops;  /* immutable */
-    gpointer opaque;          /* immutable */
+    GMainContext *context; /* immutable */
+    const QmpClientOps *ops; /* immutable */
+    gpointer opaque; /* immutable */
     GDestroyNotify free_opaque;
 
     GMutex lock; /* guards all below but the framer */
     GCond greeted_cond;
     int fd; /* -1 once lost */
-    gboolean greeted, lost, lost_told;
+    gboolean greeted, negotiated, lost, lost_told;
     guint version;
     char *lost_why; /* NULL: closed by the peer */
     guint64 next_id;
     GHashTable *pending; /* guint64 * (in the call) -> PendingCall */
-    GQueue out;          /* OutMessage */
+    GQueue out; /* OutMessage */
     GSource *in_source, *out_source;
 
     QmpFramer framer; /* VM thread */
@@ -161,12 +162,14 @@ static gboolean fail_lost(QmpClient *client, const char *command, GError **error
     g_mutex_lock(&client->lock);
     why = g_strdup(client->lost_why);
     g_mutex_unlock(&client->lock);
-    return error_set(error, VIR_ERR_INTERNAL_ERROR, "unable to execute QEMU command '%s': the monitor was closed%s%s",
-                     command, why ? ": " : "", why ? why : "");
+    return error_set(error, VIR_ERR_INTERNAL_ERROR,
+                     "unable to execute QEMU command '%s': the monitor was closed%s%s", command,
+                     why ? ": " : "", why ? why : "");
 }
 
 /* Turns a finished call into its caller's terms. *ret borrows from the reply. */
-static gboolean call_result(QmpClient *client, PendingCall *call, QmpErrorClass *ret_class, json_t **ret, GError **error)
+static gboolean call_result(QmpClient *client, PendingCall *call, QmpErrorClass *ret_class, json_t **ret,
+                            GError **error)
 {
     json_t *refusal, *desc;
     const char *name;
@@ -175,7 +178,8 @@ static gboolean call_result(QmpClient *client, PendingCall *call, QmpErrorClass 
     *ret_class = call->failure;
     if (call->failure == QMP_ERROR_TIMEOUT)
         return error_set(error, VIR_ERR_OPERATION_TIMEOUT,
-                         "unable to execute QEMU command '%s': the monitor did not answer in time", call->command);
+                         "unable to execute QEMU command '%s': the monitor did not answer in time",
+                         call->command);
     if (call->failure == QMP_ERROR_LOST)
         return fail_lost(client, call->command, error);
     refusal = json_object_get(call->reply, "error");
@@ -497,8 +501,8 @@ static gboolean handle_text(QmpClient *client, const char *text, gsize length, c
     return TRUE;
 }
 
-/* Reads what is there, at most a bounded amount so that one flooding VM does not starve the others. FALSE: it is over,
- * *ret_why says why (NULL: closed by the peer). */
+/* Reads what is there, at most a bounded amount so that one flooding VM does not starve the others. FALSE: it
+ * is over, *ret_why says why (NULL: closed by the peer). */
 static gboolean read_some(QmpClient *client, gboolean everything, char **ret_why)
 {
     char chunk[65536];
@@ -628,10 +632,11 @@ static void pair_free(gpointer data)
     g_free(pair);
 }
 
-/* message: object with "execute" etc., stolen. Returns the call with a reference for the caller; failure is in it already
- * when it could not be sent. */
-static PendingCall *begin(QmpClient *client, const char *command, json_t *message, const int *fds, guint n_fds,
-                          gboolean is_async, guint timeout_ms, QmpReplyFunc func, gpointer opaque, gboolean keep_text)
+/* message: object with "execute" etc., stolen. Returns the call with a reference for the caller; failure is
+ * in it already when it could not be sent. */
+static PendingCall *begin(QmpClient *client, const char *command, json_t *message, const int *fds,
+                          guint n_fds, gboolean is_async, guint timeout_ms, QmpReplyFunc func,
+                          gpointer opaque, gboolean keep_text)
 {
     PendingCall *call = g_new0(PendingCall, 1);
     char id[32], *json, *text;
@@ -740,7 +745,8 @@ gboolean qmp_call_full(QmpClient *client, const char *command, json_t *args, con
     return ok;
 }
 
-gboolean qmp_call(QmpClient *client, const char *command, json_t *args, guint timeout_ms, json_t **ret, GError **error)
+gboolean qmp_call(QmpClient *client, const char *command, json_t *args, guint timeout_ms, json_t **ret,
+                  GError **error)
 {
     return qmp_call_full(client, command, args, NULL, 0, timeout_ms, NULL, ret, error);
 }
@@ -750,7 +756,8 @@ void qmp_call_async(QmpClient *client, const char *command, json_t *args, guint 
 {
     if (timeout_ms == 0)
         timeout_ms = QMP_TIMEOUT_DEFAULT;
-    call_unref(begin(client, command, command_message(command, args), NULL, 0, TRUE, timeout_ms, func, opaque, FALSE));
+    call_unref(begin(client, command, command_message(command, args), NULL, 0, TRUE, timeout_ms, func, opaque,
+                     FALSE));
 }
 
 gboolean qmp_call_raw(QmpClient *client, json_t *message, const int *fds, guint n_fds, guint timeout_ms,
@@ -780,7 +787,7 @@ gboolean qmp_call_raw(QmpClient *client, json_t *message, const int *fds, guint 
 gboolean qmp_client_negotiate(QmpClient *client, guint timeout_ms, GError **error)
 {
     gint64 deadline = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
-    gboolean lost, greeted;
+    gboolean lost, greeted, negotiated;
 
     g_assert(!on_vm_thread(client));
     g_mutex_lock(&client->lock);
@@ -790,13 +797,22 @@ gboolean qmp_client_negotiate(QmpClient *client, guint timeout_ms, GError **erro
     }
     lost = client->lost;
     greeted = client->greeted;
+    negotiated = client->negotiated;
     g_mutex_unlock(&client->lock);
     if (lost)
         return fail_lost(client, "qmp_capabilities", error);
     if (!greeted)
         return error_set(error, VIR_ERR_OPERATION_TIMEOUT,
-                         "cannot connect to the monitor: no greeting came within %u seconds", timeout_ms / 1000);
-    return qmp_call(client, "qmp_capabilities", NULL, qmp_time_left(deadline), NULL, error);
+                         "cannot connect to the monitor: no greeting came within %u seconds",
+                         timeout_ms / 1000);
+    if (negotiated)
+        return TRUE;
+    if (!qmp_call(client, "qmp_capabilities", NULL, qmp_time_left(deadline), NULL, error))
+        return FALSE;
+    g_mutex_lock(&client->lock);
+    client->negotiated = TRUE;
+    g_mutex_unlock(&client->lock);
+    return TRUE;
 }
 
 guint qmp_time_left(gint64 deadline)
@@ -811,7 +827,8 @@ gboolean qmp_send_fd(QmpClient *client, int fd, const char *name, GError **error
     return qmp_call_full(client, "getfd", json_pack("{s:s}", "fdname", name), &fd, 1, 0, NULL, NULL, error);
 }
 
-gboolean qmp_add_fd(QmpClient *client, int fd, gint64 fdset, const char *opaque, gint64 *ret_fdset, GError **error)
+gboolean qmp_add_fd(QmpClient *client, int fd, gint64 fdset, const char *opaque, gint64 *ret_fdset,
+                    GError **error)
 {
     json_t *args = json_object(), *result = NULL;
 

@@ -32,7 +32,8 @@ static void drop_front(QmpFramer *framer, gsize length)
 
 gboolean qmp_framer_skip_to_delimiter(QmpFramer *framer)
 {
-    const guint8 *last = framer->buffer->len ? memrchr(framer->buffer->data, 0xFF, framer->buffer->len) : NULL;
+    const guint8 *last =
+        framer->buffer->len ? memrchr(framer->buffer->data, 0xFF, framer->buffer->len) : NULL;
 
     if (last == NULL) {
         drop_front(framer, framer->buffer->len);

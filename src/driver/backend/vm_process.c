@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A VM process: watching, killing, its end. Two threads meet here: the VM thread, which gets events and the end of
- * the process, and everybody else, who kills, waits and asks. The lock guards the queue of undelivered events and the exit
- * record; it is never held across a callback or a system call that waits.
+ * A VM process: watching, killing, its end. Two threads meet here: the VM thread, which gets events and the
+ * end of the process, and everybody else, who kills, waits and asks. The lock guards the queue of undelivered
+ * events and the exit record; it is never held across a callback or a system call that waits.
  */
 #include "driver/backend/vm_process.h"
 
@@ -50,14 +50,14 @@ struct VmProcess {
     gpointer opaque;
     GDestroyNotify free_opaque;
 
-    gint gone;         /* atomic */
-    gint killed;       /* atomic */
+    gint gone; /* atomic */
+    gint killed; /* atomic */
     gint monitor_lost; /* atomic: we killed it for that */
 
     GMutex lock;
     GCond exit_cond;
-    VmExit exit;      /* complete when gone */
-    GQueue held;      /* HeldEvent: until published */
+    VmExit exit; /* complete when gone */
+    GQueue held; /* HeldEvent: until published */
     gboolean flowing; /* events go straight to the callback */
     gboolean exit_told, detached;
     GSource *pidfd_source, *grace_source, *publish_source;
@@ -143,7 +143,8 @@ gboolean process_start_time(pid_t pid, guint64 *ret_start_time)
     g_autofree char *text = NULL;
     char *field;
 
-    if (!g_file_get_contents(path, &text, NULL, NULL) || (field = strrchr(text, ')')) == NULL || field[1] != ' ')
+    if (!g_file_get_contents(path, &text, NULL, NULL) || (field = strrchr(text, ')')) == NULL ||
+        field[1] != ' ')
         return FALSE;
     field += 2; /* field 3, the state */
     if (*field == 'Z' || *field == 'X' || *field == 'x')
@@ -202,7 +203,8 @@ char *vm_exit_describe(const VmExit *exit)
         g_string_append(text, "the process ended");
     else if (exit->signal_number != 0)
         g_string_append_printf(text, "the process was killed by signal %d (%s)%s", exit->signal_number,
-                               strsignal(exit->signal_number), exit->core_dumped ? " and left a core dump" : "");
+                               strsignal(exit->signal_number),
+                               exit->core_dumped ? " and left a core dump" : "");
     else
         g_string_append_printf(text, "the process exited with status %d", exit->exit_code);
     if (exit->monitor_lost)
@@ -361,7 +363,8 @@ static void on_lost(QmpClient *client, const char *why, gpointer opaque)
     VmProcess *vm = opaque;
 
     g_mutex_lock(&vm->lock);
-    if (!vm->detached && !g_atomic_int_get(&vm->gone) && !g_atomic_int_get(&vm->killed) && vm->grace_source == NULL) {
+    if (!vm->detached && !g_atomic_int_get(&vm->gone) && !g_atomic_int_get(&vm->killed) &&
+        vm->grace_source == NULL) {
         if (why != NULL)
             log_warning("VM process %d: lost its monitor: %s", (int)vm->pid, why);
         vm->grace_source = g_timeout_source_new(LOST_GRACE_MS);
@@ -380,9 +383,9 @@ QmpClient *vm_process_set_monitor(VmProcess *vm, int fd)
     return vm->qmp;
 }
 
-VmProcess *vm_process_new(const BackendOps *ops, GMainContext *context, pid_t pid, int pidfd, const char *run_dir,
-                          const char *log_path, gint64 log_offset, const VmCallbacks *callbacks, gpointer opaque,
-                          GDestroyNotify free_opaque)
+VmProcess *vm_process_new(const BackendOps *ops, GMainContext *context, pid_t pid, int pidfd,
+                          const char *run_dir, const char *log_path, gint64 log_offset,
+                          const VmCallbacks *callbacks, gpointer opaque, GDestroyNotify free_opaque)
 {
     VmProcess *vm = g_new0(VmProcess, 1);
 
@@ -487,7 +490,8 @@ void vm_process_detach(VmProcess *vm)
         g_mutex_unlock(&vm->lock);
         return;
     }
-    /* The VM thread does not run: the loss of the monitor has to be dealt with here, or its references would stay. */
+    /* The VM thread does not run: the loss of the monitor has to be dealt with here, or its references would
+     * stay. */
     while (g_main_context_iteration(vm->context, FALSE))
         ;
     g_main_context_release(vm->context);

@@ -2,13 +2,14 @@
 /*
  * VmProcess: one running VM as a process of the host, of either back end. Reference counted.
  *
- * It outlives the daemon: it runs in its own session with its output in the log file, and is found again by pid and
- * start time (a pid alone may have been reused). It is watched by a pidfd in the VM thread; when it ends it is reaped
- * (if it is our child, or was re-parented to us), the rest of its QMP events is delivered, then `exited` is called.
+ * It outlives the daemon: it runs in its own session with its output in the log file, and is found again by
+ * pid and start time (a pid alone may have been reused). It is watched by a pidfd in the VM thread; when it
+ * ends it is reaped (if it is our child, or was re-parented to us), the rest of its QMP events is delivered,
+ * then `exited` is called.
  *
- * What is set before `start`/`reconnect` return never changes afterwards and is read without a lock: pid, start time,
- * pidfd, paths, ops, the QMP client. Only the exit record comes later; it is complete when vm_process_is_running()
- * says FALSE.
+ * What is set before `start`/`reconnect` return never changes afterwards and is read without a lock: pid,
+ * start time, pidfd, paths, ops, the QMP client. Only the exit record comes later; it is complete when
+ * vm_process_is_running() says FALSE.
  */
 #pragma once
 
@@ -23,16 +24,17 @@ typedef struct BackendOps BackendOps;
 
 typedef struct VmExit {
     gboolean status_known; /* FALSE: not our child, the kernel told us only that it ended */
-    int exit_code;         /* -1 when ended by a signal or unknown */
-    int signal_number;     /* 0 when it ended by itself or unknown */
+    int exit_code; /* -1 when ended by a signal or unknown */
+    int signal_number; /* 0 when it ended by itself or unknown */
     gboolean core_dumped;
-    gboolean killed;        /* by vm_process_kill() */
-    gboolean monitor_lost;  /* killed by us because its monitor was closed or spoke nonsense */
-    char *last_words;       /* last lines of the log since start, at most 4 KiB, valid UTF-8; never NULL */
+    gboolean killed; /* by vm_process_kill() */
+    gboolean monitor_lost; /* killed by us because its monitor was closed or spoke nonsense */
+    char *last_words; /* last lines of the log since start, at most 4 KiB, valid UTF-8; never NULL */
 } VmExit;
 
 typedef struct VmCallbacks {
-    /* VM thread. Every QMP event, under the peer's name and clock. data borrowed, may be NULL. Must not block. */
+    /* VM thread. Every QMP event, under the peer's name and clock. data borrowed, may be NULL. Must not
+     * block. */
     void (*event)(VmProcess *vm, const char *name, json_t *data, gint64 seconds, guint32 microseconds,
                   gpointer opaque);
     /* VM thread, exactly once, after the last event: the process is gone and reaped. Not called when start or
@@ -59,17 +61,17 @@ gboolean vm_process_is_running(const VmProcess *vm);
 const VmExit *vm_process_exit(const VmProcess *vm);
 
 /*
- * SIGKILL (force) or SIGTERM by pidfd. Takes no lock, never blocks; works on a stopped process and whatever its
- * monitor does. Also closes the QMP client when force, so that pending calls return. TRUE if the signal was sent
- * or the process is already gone.
+ * SIGKILL (force) or SIGTERM by pidfd. Takes no lock, never blocks; works on a stopped process and whatever
+ * its monitor does. Also closes the QMP client when force, so that pending calls return. TRUE if the signal
+ * was sent or the process is already gone.
  */
 gboolean vm_process_kill(VmProcess *vm, gboolean force);
-/* Waits until the exit is recorded (and the process reaped), at most timeout_ms. Not on the VM thread, except that the
- * exit is then recorded by this call itself. */
+/* Waits until the exit is recorded (and the process reaped), at most timeout_ms. Not on the VM thread, except
+ * that the exit is then recorded by this call itself. */
 gboolean vm_process_wait(VmProcess *vm, guint timeout_ms);
 
-/* Stops watching and drops the callbacks without touching the process: for a daemon that goes away. After it returns
- * no callback runs any more. */
+/* Stops watching and drops the callbacks without touching the process: for a daemon that goes away. After it
+ * returns no callback runs any more. */
 void vm_process_detach(VmProcess *vm);
 
 /* "qemu-system-x86_64 (pid 12) was killed by signal 11 (Segmentation fault): last words". Caller frees. */
@@ -84,25 +86,25 @@ gboolean process_is(pid_t pid, guint64 start_time);
 /* --- for the back ends --- */
 typedef struct VmSpawn {
     const char *const *argv; /* argv[0] is a path */
-    const char *const *env;  /* complete environment, NULL-terminated "K=V" */
-    const char *cwd;         /* NULL: "/" */
-    const int *fds;          /* passed under the same numbers; all others are closed by CLOEXEC */
+    const char *const *env; /* complete environment, NULL-terminated "K=V" */
+    const char *cwd; /* NULL: "/" */
+    const int *fds; /* passed under the same numbers; all others are closed by CLOEXEC */
     guint n_fds;
-    int output_fd;           /* stdout and stderr; stdin is /dev/null */
-    uid_t uid;               /* (uid_t)-1: as we are */
+    int output_fd; /* stdout and stderr; stdin is /dev/null */
+    uid_t uid; /* (uid_t)-1: as we are */
     gid_t gid;
-    guint64 max_core;        /* RLIMIT_CORE bytes; G_MAXUINT64: unlimited */
-    guint64 max_locked;      /* RLIMIT_MEMLOCK bytes, 0: leave */
+    guint64 max_core; /* RLIMIT_CORE bytes; G_MAXUINT64: unlimited */
+    guint64 max_locked; /* RLIMIT_MEMLOCK bytes, 0: leave */
 } VmSpawn;
 
-/* Starts a process in its own session without duplicating our memory (vfork semantics). Thread-safe. On failure of
- * exec the error names the file. *ret_pidfd is close-on-exec. */
+/* Starts a process in its own session without duplicating our memory (vfork semantics). Thread-safe. On
+ * failure of exec the error names the file. *ret_pidfd is close-on-exec. */
 gboolean vm_spawn(const VmSpawn *spawn, pid_t *ret_pid, int *ret_pidfd, GError **error);
 
 /* Makes the object; fds are stolen. log_offset: where in the log this run begins. */
-VmProcess *vm_process_new(const BackendOps *ops, GMainContext *context, pid_t pid, int pidfd, const char *run_dir,
-                          const char *log_path, gint64 log_offset, const VmCallbacks *callbacks, gpointer opaque,
-                          GDestroyNotify free_opaque);
+VmProcess *vm_process_new(const BackendOps *ops, GMainContext *context, pid_t pid, int pidfd,
+                          const char *run_dir, const char *log_path, gint64 log_offset,
+                          const VmCallbacks *callbacks, gpointer opaque, GDestroyNotify free_opaque);
 /* Takes the connected monitor socket. Once, before anybody else knows vm. */
 QmpClient *vm_process_set_monitor(VmProcess *vm, int fd);
 /* From now on callbacks are delivered: earlier events were queued, in order. */

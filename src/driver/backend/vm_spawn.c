@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Starting a VM process. clone(CLONE_VM | CLONE_VFORK): the child borrows our memory until it executes, so a start costs
- * the same whatever the size of the daemon, and works while other threads run. Between clone and exec the child makes
- * system calls only: no allocation, no locks, no glibc wrapper that talks to other threads (setuid).
+ * Starting a VM process. clone(CLONE_VM | CLONE_VFORK): the child borrows our memory until it executes, so a
+ * start costs the same whatever the size of the daemon, and works while other threads run. Between clone and
+ * exec the child makes system calls only: no allocation, no locks, no glibc wrapper that talks to other
+ * threads (setuid).
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* clone */
@@ -31,7 +32,7 @@ enum { CHILD_STACK = 256 * 1024 };
 typedef struct ChildContext {
     const VmSpawn *spawn;
     int null_fd;
-    int errnum;       /* set by the child when it failed */
+    int errnum; /* set by the child when it failed */
     const char *step; /* at which step */
 } ChildContext;
 
@@ -60,14 +61,16 @@ static int child_main(void *data)
             return child_fail(context, "pass a descriptor");
     }
     if (spawn->max_core != 0 || spawn->max_locked != 0) {
-        struct rlimit core = {spawn->max_core, spawn->max_core}, locked = {spawn->max_locked, spawn->max_locked};
+        struct rlimit core = {spawn->max_core, spawn->max_core},
+                      locked = {spawn->max_locked, spawn->max_locked};
 
         if (setrlimit(RLIMIT_CORE, &core) < 0 && spawn->max_core != 0)
             return child_fail(context, "set the limit of core dumps");
         if (spawn->max_locked != 0 && setrlimit(RLIMIT_MEMLOCK, &locked) < 0)
             return child_fail(context, "set the limit of locked memory");
     }
-    if (spawn->gid != (gid_t)-1 && (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setgid, spawn->gid) < 0))
+    if (spawn->gid != (gid_t)-1 &&
+        (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setgid, spawn->gid) < 0))
         return child_fail(context, "change the group");
     if (spawn->uid != (uid_t)-1 && syscall(SYS_setuid, spawn->uid) < 0)
         return child_fail(context, "change the user");
@@ -99,7 +102,8 @@ gboolean vm_spawn(const VmSpawn *spawn, pid_t *ret_pid, int *ret_pidfd, GError *
     /* A handler of ours must not run in the child, on our memory. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    pid = clone(child_main, (char *)stack + CHILD_STACK, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &context, &pidfd);
+    pid = clone(child_main, (char *)stack + CHILD_STACK, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD,
+                &context, &pidfd);
     errnum = errno;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     munmap(stack, CHILD_STACK);
@@ -109,7 +113,8 @@ gboolean vm_spawn(const VmSpawn *spawn, pid_t *ret_pid, int *ret_pidfd, GError *
     if (context.errnum != 0) {
         waitpid(pid, NULL, 0);
         close(pidfd);
-        return error_set_errno(error, context.errnum, "cannot start '%s': cannot %s", spawn->argv[0], context.step);
+        return error_set_errno(error, context.errnum, "cannot start '%s': cannot %s", spawn->argv[0],
+                               context.step);
     }
     *ret_pid = pid;
     *ret_pidfd = pidfd;

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Tap devices for interfaces of type bridge and ethernet (Linux Documentation/networking/tuntap). A tap that
+ * we made is not persistent: it goes with the last descriptor, that is with the VM. Any thread.
+ */
+#pragma once
+
+#include <glib.h>
+
+typedef struct TapRequest {
+    const char *name; /* NULL or a pattern "vnet%d": chosen by the kernel */
+    const char *mac; /* the guest's: names the interface in errors, and gives the tap's own */
+    const char *bridge; /* NULL: joined to nothing */
+    gboolean vnet_hdr; /* virtio cards */
+    guint queues; /* >= 1 */
+    guint mtu; /* 0: the bridge's */
+    gboolean isolated; /* bridge port isolation */
+    gboolean existing; /* <target managed='no'>: must be there already, is not set up */
+} TapRequest;
+
+/* Opens queues descriptors into ret_fds, and says the name. VIR_ERR_SYSTEM_ERROR naming device, step and
+ * cure. */
+gboolean tap_open(const TapRequest *request, int *ret_fds, char **ret_name, GError **error);
+/* Opens /dev/vhost-net n times. FALSE with errno in *ret_errnum when it is not there; opened ones are closed.
+ */
+gboolean vhost_net_open(int *ret_fds, guint n, int *ret_errnum);
+/* Session mode: qemu-bridge-helper gives a tap on the bridge. */
+gboolean tap_from_helper(const char *helper, const char *bridge, gboolean vnet_hdr, int *ret_fd,
+                         GError **error);
