@@ -74,7 +74,7 @@ static void filter_free(gpointer data)
     g_free(filter);
 }
 
-/* --- writing ----------------------------------------------------------------------------------------- */
+/* --- writing -------------------------------------------------------------------------------------------- */
 
 static void write_line(int fd, const char *line, gsize length)
 {
@@ -181,7 +181,7 @@ void log_write(LogLevel level, const char *source, const char *format, ...)
     errno = saved;
 }
 
-/* --- settings ---------------------------------------------------------------------------------------- */
+/* --- settings ------------------------------------------------------------------------------------------- */
 
 /* Under the mutex: the lowest level that can pass any filter. */
 static void update_threshold(void)

@@ -9,7 +9,7 @@
 #include <glib.h>
 #include <libxml/tree.h>
 
-/* --- writer ------------------------------------------------------------------------------------------- */
+/* --- writer --------------------------------------------------------------------------------------------- */
 
 typedef struct XmlWriter XmlWriter;
 
@@ -40,7 +40,7 @@ void xml_element_empty(XmlWriter *w, const char *name);
 void xml_raw_indented(XmlWriter *w, const char *lines);
 void xml_raw_verbatim(XmlWriter *w, const char *bytes);
 
-/* --- reader ------------------------------------------------------------------------------------------- */
+/* --- reader --------------------------------------------------------------------------------------------- */
 
 /* Parses a document without network, external entities or DTD loading, depth- and size-limited. "what" names
  * it in errors, e.g. "(domain_definition)". root, when not NULL, is the name the root element must have.
@@ -97,7 +97,7 @@ gboolean xml_parse_scaled(const char *text, const char *unit, guint64 default_sc
 /* Serialises one node with its children byte for byte as it stood (user metadata). Caller frees. */
 char *xml_node_dump(xmlNodePtr node);
 
-/* --- schemas ------------------------------------------------------------------------------------------ */
+/* --- schemas -------------------------------------------------------------------------------------------- */
 
 /* Validates against an RNG schema file. VIR_ERR_XML_INVALID_SCHEMA with libxml2's words. */
 gboolean xml_validate_rng(const char *schema_path, xmlDocPtr doc, GError **error);

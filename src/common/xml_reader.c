@@ -15,7 +15,7 @@
 
 #define XML_TEXT_MAX (32u << 20)
 
-/* --- documents ---------------------------------------------------------------------------------------- */
+/* --- documents ------------------------------------------------------------------------------------------ */
 
 typedef struct ParseReport {
     const char *what;
@@ -121,7 +121,7 @@ xmlDocPtr xml_parse(const char *text, const char *what, const char *root, GError
     return doc;
 }
 
-/* --- nodes -------------------------------------------------------------------------------------------- */
+/* --- nodes ---------------------------------------------------------------------------------------------- */
 
 gboolean xml_is(xmlNodePtr node, const char *name)
 {
@@ -223,7 +223,7 @@ char *xml_node_dump(xmlNodePtr node)
     return text;
 }
 
-/* --- typed attributes --------------------------------------------------------------------------------- */
+/* --- typed attributes ----------------------------------------------------------------------------------- */
 
 static gboolean missing(xmlNodePtr node, const char *name, XmlGetFlags flags, GError **error)
 {
@@ -389,7 +389,7 @@ gboolean xml_attr_get_enum(xmlNodePtr node, const char *name, int (*from_string)
     return TRUE;
 }
 
-/* --- children as numbers ------------------------------------------------------------------------------ */
+/* --- children as numbers -------------------------------------------------------------------------------- */
 
 static gboolean child_unsigned(xmlNodePtr node, const char *child, XmlGetFlags flags, guint64 max, guint64 *ret,
                                gboolean *ret_found, GError **error)

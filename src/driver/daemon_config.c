@@ -171,7 +171,7 @@ void daemon_config_free(DaemonConfig *config)
     g_free(config);
 }
 
-/* --- values ------------------------------------------------------------------------------------------- */
+/* --- values --------------------------------------------------------------------------------------------- */
 
 typedef struct Loading {
     DaemonConfig *config;

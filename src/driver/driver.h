@@ -26,9 +26,19 @@ typedef struct Driver {
     EventRegistry *events;
     const BackendConfig *backend_config;
     GMainContext *vm_context; /* the VM thread's: QMP, agents, pidfds, consoles */
+    gint holds;               /* atomic: see driver_hold() */
 } Driver;
 
-/* What the daemon's life depends on besides its clients: it may leave by --timeout only when no VM runs. The
- * domain layer calls these when a VM starts and when it is gone. Any thread. */
-void driver_hold(Driver *driver);
-void driver_release(Driver *driver);
+/* What the daemon's life depends on besides its clients: it may leave by --timeout only when no VM runs. The domain
+ * layer calls these when a VM starts and when it is gone. Any thread; driver may be NULL in tests. */
+static inline void driver_hold(Driver *driver)
+{
+    if (driver != NULL)
+        g_atomic_int_inc(&driver->holds);
+}
+
+static inline void driver_release(Driver *driver)
+{
+    if (driver != NULL)
+        g_atomic_int_add(&driver->holds, -1);
+}

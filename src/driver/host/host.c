@@ -16,7 +16,7 @@
 #include "common/fd.h"
 #include "driver/host/host_private.h"
 
-/* --- kernel files ---------------------------------------------------------------------------------------- */
+/* --- kernel files --------------------------------------------------------------------------------------- */
 
 static char *path_va(const Host *host, const char *format, va_list ap)
 {
@@ -118,7 +118,7 @@ GArray *host_list_numbers(const Host *host, const char *folder, const char *pref
     return list;
 }
 
-/* --- names ------------------------------------------------------------------------------------------------- */
+/* --- names ---------------------------------------------------------------------------------------------- */
 
 /* 32 hex digits with or without dashes. What firmware puts there when it knows none is refused. */
 static gboolean uuid_parse(const char *text, guint8 ret[16])
@@ -250,7 +250,7 @@ guint host_page_kib(Host *host)
     return (guint)(sysconf(_SC_PAGESIZE) / 1024);
 }
 
-/* --- KVM --------------------------------------------------------------------------------------------------- */
+/* --- KVM ------------------------------------------------------------------------------------------------ */
 
 /* A descriptor of a /dev/kvm that speaks the one API there is and makes VMs, else -1. */
 static int kvm_open(const Host *host)

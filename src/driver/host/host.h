@@ -16,7 +16,7 @@ Host *host_new(const char *root, const char *uuid, const char *uuid_source);
 void host_free(Host *host);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Host, host_free)
 
-/* --- names ------------------------------------------------------------------------------------------- */
+/* --- names ---------------------------------------------------------------------------------------------- */
 
 char *host_hostname(Host *host);                /* canonical as getaddrinfo says, else gethostname's; caller frees */
 const char *host_arch(Host *host);              /* uname: "x86_64", "aarch64" */
@@ -24,7 +24,7 @@ void host_uuid(Host *host, guint8 ret_uuid[16]);
 char *host_uuid_string(Host *host);             /* caller frees */
 guint host_page_kib(Host *host);                /* base page size: 4 */
 
-/* --- CPUs and cells ---------------------------------------------------------------------------------- */
+/* --- CPUs and cells ------------------------------------------------------------------------------------- */
 
 typedef struct HostCpu {
     guint id;
@@ -72,7 +72,7 @@ typedef struct HostTopology {
 /* Read once; lives as long as the host. */
 const HostTopology *host_topology(Host *host);
 
-/* --- memory, in KiB unless said otherwise -------------------------------------------------------------- */
+/* --- memory, in KiB unless said otherwise --------------------------------------------------------------- */
 
 typedef struct HostMemory {
     guint64 total, free, buffers, cached, available;
@@ -94,7 +94,7 @@ typedef struct HostKsmParam {
 GArray *host_ksm(Host *host); /* HostKsmParam; empty when the kernel has no KSM */
 gboolean host_ksm_set(Host *host, const char *name, guint64 value, GError **error);
 
-/* --- processors' time --------------------------------------------------------------------------------- */
+/* --- processors' time ----------------------------------------------------------------------------------- */
 
 typedef struct HostCpuTimes {
     guint64 kernel, user, idle, iowait; /* nanoseconds */
@@ -102,7 +102,7 @@ typedef struct HostCpuTimes {
 /* cpu -1: all together. VIR_ERR_INVALID_ARG for a CPU that is not online. */
 gboolean host_cpu_times(Host *host, int cpu, HostCpuTimes *ret, GError **error);
 
-/* --- documents ----------------------------------------------------------------------------------------- */
+/* --- documents ------------------------------------------------------------------------------------------ */
 
 /* <sysinfo type='smbios'> from what DMI the kernel shows. VIR_ERR_CONFIG_UNSUPPORTED when it shows none. */
 char *host_sysinfo_xml(Host *host, GError **error);

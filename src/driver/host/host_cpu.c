@@ -49,7 +49,7 @@ void host_topology_free(HostTopology *t)
     g_free(t);
 }
 
-/* --- CPUs ------------------------------------------------------------------------------------------------- */
+/* --- CPUs ----------------------------------------------------------------------------------------------- */
 
 /* A topology file; kernels write -1 for "none". */
 static guint topology_number(const Host *host, guint cpu, const char *file)
@@ -125,7 +125,7 @@ static guint mhz_read(const Host *host)
     return (guint)(host_read_number(host, 0, CPU_DIR "/cpu0/cpufreq/cpuinfo_max_freq") / 1000);
 }
 
-/* --- cells ------------------------------------------------------------------------------------------------ */
+/* --- cells ---------------------------------------------------------------------------------------------- */
 
 static guint64 node_memory_kib(const Host *host, guint node)
 {
@@ -209,7 +209,7 @@ static void only_cell(Host *host, HostTopology *t)
     g_ptr_array_add(t->cells, cell);
 }
 
-/* --- what virNodeGetInfo counts ------------------------------------------------------------------------------ */
+/* --- what virNodeGetInfo counts ------------------------------------------------------------------------- */
 
 /* Cores of different sockets and dies may have the same number. */
 static guint64 core_key(const HostCpu *cpu)
@@ -252,7 +252,7 @@ static void count_cell(HostTopology *t, const HostCell *cell)
         t->cores = MAX(t->cores, GPOINTER_TO_UINT(value));
 }
 
-/* --- caches ------------------------------------------------------------------------------------------------- */
+/* --- caches --------------------------------------------------------------------------------------------- */
 
 static guint64 cache_size_kib(const char *text)
 {
@@ -304,7 +304,7 @@ static void caches_read(const Host *host, HostTopology *t)
     }
 }
 
-/* --- all of it ------------------------------------------------------------------------------------------------ */
+/* --- all of it ------------------------------------------------------------------------------------------ */
 
 HostTopology *host_topology_read(Host *host)
 {
@@ -338,7 +338,7 @@ const HostTopology *host_topology(Host *host)
     return t;
 }
 
-/* --- time -------------------------------------------------------------------------------------------------------- */
+/* --- time ----------------------------------------------------------------------------------------------- */
 
 /* proc(5): user nice system idle iowait irq softirq, in clock ticks. */
 gboolean host_cpu_times(Host *host, int cpu, HostCpuTimes *ret, GError **error)

@@ -47,7 +47,7 @@ gboolean host_memory(Host *host, int cell, HostMemory *ret, GError **error)
     return TRUE;
 }
 
-/* --- pages --------------------------------------------------------------------------------------------------- */
+/* --- pages ---------------------------------------------------------------------------------------------- */
 
 static char *hugepages_dir(int cell)
 {
@@ -154,7 +154,7 @@ gboolean host_alloc_pages(Host *host, int cell, guint64 size_kib, guint64 count,
     return TRUE;
 }
 
-/* --- KSM ----------------------------------------------------------------------------------------------------------- */
+/* --- KSM ------------------------------------------------------------------------------------------------ */
 
 static const struct {
     const char *name, *file;

@@ -68,7 +68,7 @@ void qemu_caps_unref(QemuCaps *caps)
     g_free(caps);
 }
 
-/* --- from the document ------------------------------------------------------------------------------------- */
+/* --- from the document ---------------------------------------------------------------------------------- */
 
 static const char *text_of(json_t *object, const char *key)
 {
@@ -229,7 +229,7 @@ QemuCaps *qemu_caps_from_json(const char *binary, json_t *doc, GError **error)
     return caps;
 }
 
-/* --- identity ------------------------------------------------------------------------------------------------- */
+/* --- identity ------------------------------------------------------------------------------------------- */
 
 const char *qemu_caps_binary(const QemuCaps *caps)
 {
@@ -261,7 +261,7 @@ gboolean qemu_caps_has_tcg(const QemuCaps *caps)
     return caps->tcg;
 }
 
-/* --- machines --------------------------------------------------------------------------------------------------- */
+/* --- machines ------------------------------------------------------------------------------------------- */
 
 const GPtrArray *qemu_caps_machines(const QemuCaps *caps)
 {
@@ -291,7 +291,7 @@ const QemuMachine *qemu_caps_default_machine(const QemuCaps *caps)
     return caps->machines->len > 0 ? caps->machines->pdata[0] : NULL;
 }
 
-/* --- vocabulary ---------------------------------------------------------------------------------------------------- */
+/* --- vocabulary ----------------------------------------------------------------------------------------- */
 
 static gboolean has_word(const QemuCaps *caps, const char *kind, const char *name, const char *sub)
 {
@@ -331,7 +331,7 @@ gboolean qemu_caps_has_variant(const QemuCaps *caps, const char *what, const cha
     return has_word(caps, "variant", what, variant);
 }
 
-/* --- CPUs --------------------------------------------------------------------------------------------------------------- */
+/* --- CPUs ----------------------------------------------------------------------------------------------- */
 
 const GPtrArray *qemu_caps_cpu_models(const QemuCaps *caps, gboolean kvm)
 {

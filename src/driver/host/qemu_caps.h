@@ -31,7 +31,7 @@ QemuCaps *qemu_caps_ref(QemuCaps *caps);
 void qemu_caps_unref(QemuCaps *caps);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuCaps, qemu_caps_unref)
 
-/* --- identity ------------------------------------------------------------------------------------------ */
+/* --- identity ------------------------------------------------------------------------------------------- */
 
 const char *qemu_caps_binary(const QemuCaps *caps);
 const char *qemu_caps_arch(const QemuCaps *caps);    /* libvirt's name: "x86_64", "i686" */
@@ -40,7 +40,7 @@ const char *qemu_caps_package(const QemuCaps *caps); /* "Debian 1:7.2+dfsg-7", "
 gboolean qemu_caps_has_kvm(const QemuCaps *caps);    /* built with KVM and KVM works here */
 gboolean qemu_caps_has_tcg(const QemuCaps *caps);
 
-/* --- machines ------------------------------------------------------------------------------------------ */
+/* --- machines ------------------------------------------------------------------------------------------- */
 
 typedef struct QemuMachine {
     char *name;  /* "pc-q35-7.2" */
@@ -61,7 +61,7 @@ const QemuMachine *qemu_caps_machine(const QemuCaps *caps, const char *name);
 const char *qemu_caps_canonical_machine(const QemuCaps *caps, const char *name);
 const QemuMachine *qemu_caps_default_machine(const QemuCaps *caps);
 
-/* --- vocabulary ---------------------------------------------------------------------------------------- */
+/* --- vocabulary ----------------------------------------------------------------------------------------- */
 
 /* QOM types: devices ("virtio-blk-pci"), objects ("memory-backend-memfd"), ... */
 gboolean qemu_caps_has_device(const QemuCaps *caps, const char *type);
@@ -76,7 +76,7 @@ gboolean qemu_caps_has_option(const QemuCaps *caps, const char *option, const ch
  * ("spice", "dbus"), "object" ("sev-guest"), "display" ("egl-headless", "dbus"). */
 gboolean qemu_caps_has_variant(const QemuCaps *caps, const char *what, const char *variant);
 
-/* --- CPUs ---------------------------------------------------------------------------------------------- */
+/* --- CPUs ----------------------------------------------------------------------------------------------- */
 
 typedef struct QemuCpuModel {
     char *name;         /* "Skylake-Client" */

@@ -89,7 +89,7 @@ char *qemu_caps_cache_find_emulator(QemuCapsCache *cache, const char *arch)
     return NULL;
 }
 
-/* --- when an entry is stale ----------------------------------------------------------------------------------- */
+/* --- when an entry is stale ----------------------------------------------------------------------------- */
 
 static char *stamp_of(const char *binary, GError **error)
 {
@@ -111,7 +111,7 @@ static char *stamp_of(const char *binary, GError **error)
                            (guint)geteuid(), kernel.release, kernel.version);
 }
 
-/* --- on disk ---------------------------------------------------------------------------------------------------- */
+/* --- on disk -------------------------------------------------------------------------------------------- */
 
 static char *file_of(const QemuCapsCache *cache, const char *binary)
 {
@@ -156,7 +156,7 @@ static void store(const QemuCapsCache *cache, const char *binary, const char *st
     free(text);
 }
 
-/* --- look-up -------------------------------------------------------------------------------------------------------- */
+/* --- look-up -------------------------------------------------------------------------------------------- */
 
 static Entry *entry_for(QemuCapsCache *cache, const char *binary)
 {

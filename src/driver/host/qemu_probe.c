@@ -51,7 +51,7 @@ static const struct {
     {"query-display-options", NULL, "display", TRUE}, {"query-audiodevs", NULL, "audiodev", TRUE},
 };
 
-/* --- one line each way ----------------------------------------------------------------------------------- */
+/* --- one line each way ---------------------------------------------------------------------------------- */
 
 typedef struct Peer {
     int read_fd, write_fd;
@@ -138,7 +138,7 @@ static gboolean must_ask(Peer *peer, const char *command, json_t *arguments, jso
     return TRUE;
 }
 
-/* --- distilling --------------------------------------------------------------------------------------------- */
+/* --- distilling ----------------------------------------------------------------------------------------- */
 
 static gint compare_names(gconstpointer a, gconstpointer b)
 {
@@ -272,7 +272,7 @@ static gboolean ask_properties(Peer *peer, json_t *caps, GError **error)
     return TRUE;
 }
 
-/* --- the conversation ------------------------------------------------------------------------------------------ */
+/* --- the conversation ----------------------------------------------------------------------------------- */
 
 static gboolean talk_identity(Peer *peer, json_t *caps, gboolean *ret_kvm, GError **error)
 {
@@ -375,7 +375,7 @@ gboolean qemu_probe_talk(int read_fd, int write_fd, gint64 deadline_us, json_t *
     return ok;
 }
 
-/* --- the process -------------------------------------------------------------------------------------------------- */
+/* --- the process ---------------------------------------------------------------------------------------- */
 
 static void child_setup(gpointer data)
 {

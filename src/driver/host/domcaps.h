@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The document of virConnectGetDomainCapabilities: what a guest of one emulator, machine and type can have. */
+#pragma once
+
+#include <glib.h>
+
+#include "driver/host/host.h"
+#include "driver/host/qemu_caps.h"
+
+/* What a client asks for; every field may be NULL. */
+typedef struct DomcapsRequest {
+    const char *emulator, *arch, *machine, *virt_type;
+    const char *default_machine; /* when machine is NULL */
+} DomcapsRequest;
+
+/* Caller frees. VIR_ERR_INVALID_ARG when the parts of the request do not go together or are unknown,
+ * VIR_ERR_CONFIG_UNSUPPORTED when there is no emulator. */
+char *domcaps_xml(Host *host, QemuCapsCache *cache, const DomcapsRequest *request, GError **error);
+
+/* The CPU a guest with mode='host-model' gets from this emulator. NULL with an error when nothing fits. */
+typedef struct CpuDef CpuDef;
+CpuDef *domcaps_host_model(Host *host, const QemuCaps *caps, gboolean kvm, GError **error);
