@@ -159,8 +159,10 @@ int fake_guest_start_sized(FakeGuest *g, VirtioDevice *dev, uint64_t features, u
         q->desc = fake_guest_alloc(g, 16 * (uint64_t)n);
         q->avail = fake_guest_alloc(g, 6 + 2 * (uint64_t)n);
         q->used = fake_guest_alloc(g, 6 + 8 * (uint64_t)n);
-        virtio_queue_program(dev, i,
-                             &(VirtqueueSetup){.size = n, .enabled = true, .desc = q->desc, .avail = q->avail, .used = q->used});
+        virtio_queue_program(
+            dev, i,
+            &(VirtqueueSetup){
+                .size = n, .enabled = true, .desc = q->desc, .avail = q->avail, .used = q->used});
     }
     r = virtio_device_activate(dev, features);
     for (unsigned i = 0; r == 0 && i < dev->queue_count; i++) {

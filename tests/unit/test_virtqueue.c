@@ -164,7 +164,9 @@ static void test_bad_setup(void)
     fake_guest_init(&g, 16 << 20);
     dev = make_rng(&g, "{\"id\":\"rng0\"}");
     g.dev = dev;
-    virtio_queue_program(dev, 0, &(VirtqueueSetup){.size = 64, .enabled = true, .desc = (16 << 20) - 64, .avail = 0, .used = 4096});
+    virtio_queue_program(
+        dev, 0,
+        &(VirtqueueSetup){.size = 64, .enabled = true, .desc = (16 << 20) - 64, .avail = 0, .used = 4096});
     ok(virtio_device_activate(dev, 0) < 0 && !dev->active, "ring outside of memory: not activated");
     fake_guest_reset(&g);
     virtio_queue_program(dev, 0, &(VirtqueueSetup){.size = 63, .enabled = true, .desc = 0, .avail = 0, .used = 4096});
@@ -178,7 +180,8 @@ static void test_limit(void)
     uint32_t head, len;
 
     fake_guest_init(&g, 16 << 20);
-    fake_guest_start(&g, make_rng(&g, "{\"id\":\"rng0\",\"max-bytes\":10,\"period\":\"20\"}"), VIRTIO_BIT(VIRTIO_F_VERSION_1));
+    fake_guest_start(&g, make_rng(&g, "{\"id\":\"rng0\",\"max-bytes\":10,\"period\":\"20\"}"),
+                     VIRTIO_BIT(VIRTIO_F_VERSION_1));
     uint64_t a = fake_guest_alloc(&g, 64);
 
     fake_guest_add(&g, 0, 1, (FakeBuffer[]){{a, 64, true}});

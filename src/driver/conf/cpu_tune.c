@@ -367,7 +367,8 @@ static gboolean parse_scheds(DomainDef *def, xmlNodePtr node, GError **error)
             IothreadDef *iothread = domain_def_iothread(def, id);
 
             if (iothread == NULL)
-                return error_set(error, VIR_ERR_XML_DETAIL, "iothreadsched attribute 'iothreads' uses undefined iothread id '%d'", id);
+                return error_set(error, VIR_ERR_XML_DETAIL,
+                                 "iothreadsched attribute 'iothreads' uses undefined iothread id '%d'", id);
             if (!parse_sched(child, &iothread->sched, error))
                 return FALSE;
         }
@@ -425,10 +426,12 @@ static void format_sched(XmlWriter *w, const char *name, const char *attr, guint
 static gboolean cpu_tune_is_given(const DomainDef *def)
 {
     const CpuTune *tune = &def->cputune;
-    gboolean given = tune->shares_given || (tune->period | tune->global_period | tune->emulator_period | tune->iothread_period) != 0 ||
-                     (tune->quota | tune->global_quota | tune->emulator_quota | tune->iothread_quota) != 0 ||
-                     tune->emulator_pin != NULL || tune->emulator_sched.policy != SCHED_NONE ||
-                     (tune->resctrl != NULL && tune->resctrl->len > 0);
+    gboolean given =
+        tune->shares_given ||
+        (tune->period | tune->global_period | tune->emulator_period | tune->iothread_period) != 0 ||
+        (tune->quota | tune->global_quota | tune->emulator_quota | tune->iothread_quota) != 0 ||
+        tune->emulator_pin != NULL || tune->emulator_sched.policy != SCHED_NONE ||
+        (tune->resctrl != NULL && tune->resctrl->len > 0);
 
     for (guint i = 0; i < def->vcpus->len && !given; i++)
         given = domain_def_vcpu(def, i)->pin != NULL || domain_def_vcpu(def, i)->sched.policy != SCHED_NONE;

@@ -56,7 +56,8 @@ static gboolean same_features(const DomainDef *source, const DomainDef *target, 
 {
     for (int f = 0; f < FEATURE_LAST; f++) {
         if (source->features.state[f] != target->features.state[f])
-            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "State of feature '%s' differs: source: '%s', destination: '%s'",
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                             "State of feature '%s' differs: source: '%s', destination: '%s'",
                              feature_to_string(f), tristate_on_off(source->features.state[f]) ?: "default",
                              tristate_on_off(target->features.state[f]) ?: "default");
     }

@@ -265,7 +265,8 @@ static gboolean parse_seclabels(DomainDef *def, xmlNodePtr domain, guint flags, 
         if (type == SECLABEL_DYNAMIC && seclabel->relabel != TRISTATE_YES)
             return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "dynamic label type must use resource relabeling");
         if (type == SECLABEL_NONE && seclabel->relabel != TRISTATE_NO)
-            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "resource relabeling is not compatible with 'none' label type");
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                             "resource relabeling is not compatible with 'none' label type");
         if (type == SECLABEL_STATIC || (type == SECLABEL_DYNAMIC && !(flags & DOMAIN_DEF_PARSE_INACTIVE)))
             seclabel->label = xml_get_child_text(child, "label");
         if (type == SECLABEL_STATIC && seclabel->label == NULL)

@@ -278,7 +278,8 @@ static gboolean check_clock(const DomainDef *def, GError **error)
         const char *name = timer_name_to_string(timer->name);
 
         if ((timer->name == TIMER_KVMCLOCK || timer->name == TIMER_HYPERVCLOCK) && timer->tickpolicy != TICK_NONE)
-            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "timer %s doesn't support setting of timer tickpolicy", name);
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                             "timer %s doesn't support setting of timer tickpolicy", name);
         if (timer->tickpolicy != TICK_CATCHUP &&
             (timer->catchup_threshold != 0 || timer->catchup_limit != 0 || timer->catchup_slew != 0))
             return error_set(error, VIR_ERR_XML_ERROR,

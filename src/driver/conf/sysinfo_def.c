@@ -149,7 +149,8 @@ static gboolean parse_fwcfg(SysinfoDef *sysinfo, xmlNodePtr node, GError **error
         if (name == NULL || *name == '\0')
             return error_set(error, VIR_ERR_XML_ERROR, "Firmware entry is missing 'name' attribute");
         if (file == NULL && *value == '\0')
-            return error_set(error, VIR_ERR_XML_ERROR, "Firmware entry '%s' must have either value or 'file' attribute", name);
+            return error_set(error, VIR_ERR_XML_ERROR,
+                             "Firmware entry '%s' must have either value or 'file' attribute", name);
         if (*value == '\0')
             g_clear_pointer(&value, g_free);
         add(sysinfo, "entry", 0, name, g_steal_pointer(&value), g_steal_pointer(&file));

@@ -306,7 +306,9 @@ static gboolean parse_memnode(NumaTune *tune, const NumaDef *numa, xmlNodePtr no
         return FALSE;
     memnode.mode = mode;
     if (memnode.cell >= numa_def_n_cells(numa))
-        return error_set(error, VIR_ERR_XML_ERROR, "Argument 'cellid' in memnode element must correspond to existing guest's NUMA cell");
+        return error_set(
+            error, VIR_ERR_XML_ERROR,
+            "Argument 'cellid' in memnode element must correspond to existing guest's NUMA cell");
     if (tune->memnodes == NULL) {
         tune->memnodes = g_array_new(FALSE, TRUE, sizeof(NumatuneNode));
         g_array_set_clear_func(tune->memnodes, numatune_node_clear);

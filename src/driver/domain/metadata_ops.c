@@ -83,8 +83,9 @@ static gboolean change_defs(Domain *dom, guint flags, Change change, gconstpoint
     }
     if (live != NULL) {
         lock_acquire(&dom->lock);
-        done = (dom->live == live && !dom->stopping) ? change(live, args, error)
-                                                     : error_set(error, VIR_ERR_OPERATION_FAILED, "domain is no longer running");
+        done = (dom->live == live && !dom->stopping)
+                   ? change(live, args, error)
+                   : error_set(error, VIR_ERR_OPERATION_FAILED, "domain is no longer running");
         lock_release(&dom->lock);
         domain_save_status(dom);
     }

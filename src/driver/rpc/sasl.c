@@ -123,7 +123,10 @@ gboolean sasl_step(Sasl *sasl, const char *mechanism, const char *data, guint32 
                    : sasl_server_step(sasl->conn, data, length, ret_data, &out_length);
 
     if (code != SASL_OK && code != SASL_CONTINUE)
-        return sasl_failed(sasl, code, mechanism != NULL ? "Failed to start SASL negotiation" : "Failed to step SASL negotiation", error);
+        return sasl_failed(sasl, code,
+                           mechanism != NULL ? "Failed to start SASL negotiation"
+                                             : "Failed to step SASL negotiation",
+                           error);
     if (out_length > RPC_LIMIT_AUTH_SASL_DATA)
         return error_set(error, VIR_ERR_AUTH_FAILED, "SASL mechanism answers with %u bytes, the limit is %u", out_length,
                          RPC_LIMIT_AUTH_SASL_DATA);
