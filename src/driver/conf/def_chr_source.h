@@ -75,8 +75,9 @@ typedef struct {
 } ChrSource;
 
 void chr_source_clear(ChrSource *source);
-/* Reads attribute "type" of node, and its children <source>, <protocol>, <log>. */
-gboolean chr_source_parse(xmlNodePtr node, ChrSource *source, GError **error);
+/* Reads attribute "type" of node (required unless source->type is preset to other than null), and its children
+ * <source>, <protocol>, <log>. The path of a pty is read from live XML only. */
+gboolean chr_source_parse(xmlNodePtr node, ChrSource *source, guint parse_flags, GError **error);
 /* Writes type='…' on the element that is open, and the children. */
 void chr_source_format_type(XmlWriter *w, const ChrSource *source);
 void chr_source_format_children(XmlWriter *w, const ChrSource *source, guint format_flags);

@@ -67,7 +67,8 @@ typedef struct {
     gboolean auto_address;        /* usb: bus and device were found by us, not written by the user */
     gboolean missing;             /* usb, live: optional device that was not there */
     UsbGuestReset guest_reset;
-    guint usb_vendor, usb_product; /* 0: not given */
+    gboolean has_usb_id;
+    guint usb_vendor, usb_product;
     guint usb_bus, usb_device;
     char *scsi_adapter; /* scsi: "scsi_host0" */
     guint scsi_bus, scsi_target;

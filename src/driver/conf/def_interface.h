@@ -103,6 +103,7 @@ typedef struct {
     Tristate trust_guest_rx_filters;
 
     char *mac; /* "52:54:00:12:34:56"; NULL: to be generated */
+    gboolean mac_generated; /* mac was not in the XML: an XML to detach or update then fits any */
     MacType mac_type;
     Tristate mac_check;
 

@@ -192,6 +192,8 @@ StorageSource *storage_source_copy(const StorageSource *source);
 
 void storage_auth_free(StorageAuth *auth);
 void storage_encryption_free(StorageEncryption *encryption);
+StorageAuth *storage_auth_copy(const StorageAuth *auth); /* NULL of NULL */
+StorageEncryption *storage_encryption_copy(const StorageEncryption *encryption);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(StorageAuth, storage_auth_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(StorageEncryption, storage_encryption_free)
 
@@ -202,7 +204,7 @@ gboolean storage_source_same(const StorageSource *a, const StorageSource *b);
 char *storage_source_describe(const StorageSource *source);
 
 /* Fills source, whose type is set, from a <source> element. */
-gboolean storage_source_parse(xmlNodePtr node, StorageSource *source, GError **error);
+gboolean storage_source_parse(xmlNodePtr node, StorageSource *source, guint parse_flags, GError **error);
 
 typedef struct {
     const char *element;  /* "source" */
@@ -215,7 +217,7 @@ void storage_source_format(XmlWriter *w, const StorageSource *source, const Stor
                            guint format_flags);
 
 /* The <backingStore> child of node, if any, becomes source->backing. */
-gboolean storage_backing_parse(xmlNodePtr node, StorageSource *source, GError **error);
+gboolean storage_backing_parse(xmlNodePtr node, StorageSource *source, guint parse_flags, GError **error);
 void storage_backing_format(XmlWriter *w, const StorageSource *source, guint format_flags);
 
 StorageAuth *storage_auth_parse(xmlNodePtr node, GError **error);
@@ -223,4 +225,10 @@ void storage_auth_format(XmlWriter *w, const StorageAuth *auth);
 StorageEncryption *storage_encryption_parse(xmlNodePtr node, GError **error);
 void storage_encryption_format(XmlWriter *w, const StorageEncryption *encryption);
 
-gboolean storage_source_validate(const StorageSource *source, const char *disk, GError **error);
+/* <format type='qcow2'><metadata_cache>…, as <backingStore> and <mirror> have it. */
+gboolean storage_format_parse(xmlNodePtr node, StorageSource *source, GError **error);
+void storage_format_format(XmlWriter *w, const StorageSource *source);
+void storage_metadata_cache_format(XmlWriter *w, const StorageSource *source);
+
+/* Rules of each image of the chain. VIR_ERR_CONFIG_UNSUPPORTED. */
+gboolean storage_source_validate(const StorageSource *source, GError **error);

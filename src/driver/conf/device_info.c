@@ -28,7 +28,8 @@ static gboolean is_user_alias(const char *alias)
 
 static gboolean may_boot(DeviceKind kind)
 {
-    return kind == DEVICE_DISK || kind == DEVICE_INTERFACE || kind == DEVICE_HOSTDEV || kind == DEVICE_REDIRDEV;
+    return kind == DEVICE_DISK || kind == DEVICE_FILESYSTEM || kind == DEVICE_INTERFACE ||
+           kind == DEVICE_HOSTDEV || kind == DEVICE_REDIRDEV;
 }
 
 static gboolean may_have_rom(DeviceKind kind)

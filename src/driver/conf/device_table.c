@@ -7,6 +7,32 @@
 #include "driver/conf/device_def.h"
 
 #include "common/error.h"
+#include "driver/conf/def_audio.h"
+#include "driver/conf/def_chr.h"
+#include "driver/conf/def_controller.h"
+#include "driver/conf/def_crypto.h"
+#include "driver/conf/def_disk.h"
+#include "driver/conf/def_filesystem.h"
+#include "driver/conf/def_graphics.h"
+#include "driver/conf/def_hostdev.h"
+#include "driver/conf/def_hub.h"
+#include "driver/conf/def_input.h"
+#include "driver/conf/def_interface.h"
+#include "driver/conf/def_iommu.h"
+#include "driver/conf/def_lease.h"
+#include "driver/conf/def_memballoon.h"
+#include "driver/conf/def_memory.h"
+#include "driver/conf/def_panic.h"
+#include "driver/conf/def_redirdev.h"
+#include "driver/conf/def_redirfilter.h"
+#include "driver/conf/def_rng.h"
+#include "driver/conf/def_shmem.h"
+#include "driver/conf/def_smartcard.h"
+#include "driver/conf/def_sound.h"
+#include "driver/conf/def_tpm.h"
+#include "driver/conf/def_video.h"
+#include "driver/conf/def_vsock.h"
+#include "driver/conf/def_watchdog.h"
 #include "driver/conf/domain_def.h"
 #include "driver/conf/domain_validate.h"
 
@@ -15,9 +41,36 @@ ENUM_TABLE(device_kind, DeviceKind, DEVICE_KIND_LAST, "disk", "controller", "lea
            "video", "hostdev", "redirdev", "redirfilter", "hub", "watchdog", "memballoon", "rng", "panic", "shmem",
            "memory", "iommu", "vsock", "crypto")
 
-/* An element without ops is one that this build ignores. */
 static const DeviceDefOps *const device_table[DEVICE_KIND_LAST] = {
-    [DEVICE_DISK] = NULL,
+    [DEVICE_DISK] = &disk_def_ops,
+    [DEVICE_CONTROLLER] = &controller_def_ops,
+    [DEVICE_LEASE] = &lease_def_ops,
+    [DEVICE_FILESYSTEM] = &filesystem_def_ops,
+    [DEVICE_INTERFACE] = &interface_def_ops,
+    [DEVICE_SMARTCARD] = &smartcard_def_ops,
+    [DEVICE_SERIAL] = &serial_def_ops,
+    [DEVICE_PARALLEL] = &parallel_def_ops,
+    [DEVICE_CONSOLE] = &console_def_ops,
+    [DEVICE_CHANNEL] = &channel_def_ops,
+    [DEVICE_INPUT] = &input_def_ops,
+    [DEVICE_TPM] = &tpm_def_ops,
+    [DEVICE_GRAPHICS] = &graphics_def_ops,
+    [DEVICE_SOUND] = &sound_def_ops,
+    [DEVICE_AUDIO] = &audio_def_ops,
+    [DEVICE_VIDEO] = &video_def_ops,
+    [DEVICE_HOSTDEV] = &hostdev_def_ops,
+    [DEVICE_REDIRDEV] = &redirdev_def_ops,
+    [DEVICE_REDIRFILTER] = &redirfilter_def_ops,
+    [DEVICE_HUB] = &hub_def_ops,
+    [DEVICE_WATCHDOG] = &watchdog_def_ops,
+    [DEVICE_MEMBALLOON] = &memballoon_def_ops,
+    [DEVICE_RNG] = &rng_def_ops,
+    [DEVICE_PANIC] = &panic_def_ops,
+    [DEVICE_SHMEM] = &shmem_def_ops,
+    [DEVICE_MEMORY] = &memory_def_ops,
+    [DEVICE_IOMMU] = &iommu_def_ops,
+    [DEVICE_VSOCK] = &vsock_def_ops,
+    [DEVICE_CRYPTO] = &crypto_def_ops,
 };
 
 const DomainDefEnv domain_def_env_default;

@@ -1,0 +1,856 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* <interface>: see def_interface.h. */
+#include "driver/conf/def_interface.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "common/error.h"
+#include "driver/conf/domain_def.h"
+#include "driver/conf/fields.h"
+#include "driver/conf/supported.h"
+
+#define FORWARDS_MAX 1024
+
+ENUM_TABLE(interface_type, InterfaceType, INTERFACE_LAST, "user", "ethernet", "vhostuser", "server", "client",
+           "mcast", "network", "bridge", "internal", "direct", "hostdev", "udp", "vdpa", "null", "vds")
+ENUM_TABLE(interface_model, InterfaceModel, INTERFACE_MODEL_LAST, "unknown", "netfront", "rtl8139", "virtio",
+           "e1000", "e1000e", "virtio-transitional", "virtio-non-transitional", "usb-net", "spapr-vlan",
+           "lan9118", "scm91c111", "vlance", "vmxnet", "vmxnet2", "vmxnet3", "Am79C970A", "Am79C973",
+           "82540EM", "82545EM", "82543GC", "other")
+ENUM_TABLE(net_driver, NetDriver, NET_DRIVER_LAST, "default", "qemu", "vhost")
+ENUM_TABLE(net_txmode, NetTxmode, NET_TXMODE_LAST, "default", "iothread", "timer")
+ENUM_TABLE(net_backend, NetBackend, NET_BACKEND_LAST, "default", "passt")
+ENUM_TABLE(net_link, NetLink, NET_LINK_LAST, "default", "up", "down")
+ENUM_TABLE(mac_type, MacType, MAC_TYPE_LAST, "default", "generated", "static")
+ENUM_TABLE(macvtap_mode, MacvtapMode, MACVTAP_LAST, "vepa", "private", "bridge", "passthrough")
+ENUM_TABLE(port_proto, PortProto, PORT_PROTO_LAST, "none", "tcp", "udp")
+
+static const Field network_fields[] = {
+    FIELD_STR_REQUIRED(InterfaceDef, source, "network"),
+    FIELD_STR(InterfaceDef, portgroup, "portgroup"),
+    FIELD_END,
+};
+static const Field bridge_fields[] = {FIELD_STR_REQUIRED(InterfaceDef, source, "bridge"), FIELD_END};
+static const Field internal_fields[] = {FIELD_STR_REQUIRED(InterfaceDef, source, "name"), FIELD_END};
+static const Field direct_fields[] = {
+    FIELD_STR_REQUIRED(InterfaceDef, source, "dev"),
+    FIELD_ENUM_ALWAYS(InterfaceDef, mode, "mode", macvtap_mode, 0),
+    FIELD_END,
+};
+static const Field vdpa_fields[] = {FIELD_STR_REQUIRED(InterfaceDef, source, "dev"), FIELD_END};
+static const Field user_fields[] = {FIELD_STR(InterfaceDef, source, "dev"), FIELD_END};
+static const Field server_fields[] = {
+    FIELD_STR(InterfaceDef, socket_address, "address"),
+    FIELD_OF(InterfaceDef, socket_port, "port", FIELD_KIND_INT, .absent = -1, .flags = FIELD_REQUIRED),
+    FIELD_END,
+};
+static const Field client_fields[] = {
+    FIELD_STR_REQUIRED(InterfaceDef, socket_address, "address"),
+    FIELD_OF(InterfaceDef, socket_port, "port", FIELD_KIND_INT, .absent = -1, .flags = FIELD_REQUIRED),
+    FIELD_END,
+};
+static const Field local_fields[] = {
+    FIELD_STR_REQUIRED(InterfaceDef, local_address, "address"),
+    FIELD_OF(InterfaceDef, local_port, "port", FIELD_KIND_INT, .absent = -1, .flags = FIELD_REQUIRED),
+    FIELD_END,
+};
+/* Attributes of <source>, by type. Types that are not here are read by hand or have none. */
+static const struct {
+    const Field *fields;
+    gboolean required; /* <source> must be there */
+    gboolean virtualport;
+    gboolean filterref;
+} types[INTERFACE_LAST] = {
+    [INTERFACE_USER] = {user_fields, FALSE, FALSE, FALSE},
+    [INTERFACE_ETHERNET] = {NULL, FALSE, FALSE, TRUE},
+    [INTERFACE_VHOSTUSER] = {NULL, TRUE, FALSE, FALSE},
+    [INTERFACE_SERVER] = {server_fields, TRUE, FALSE, FALSE},
+    [INTERFACE_CLIENT] = {client_fields, TRUE, FALSE, FALSE},
+    [INTERFACE_MCAST] = {client_fields, TRUE, FALSE, FALSE},
+    [INTERFACE_NETWORK] = {network_fields, TRUE, TRUE, TRUE},
+    [INTERFACE_BRIDGE] = {bridge_fields, TRUE, TRUE, TRUE},
+    [INTERFACE_INTERNAL] = {internal_fields, TRUE, FALSE, FALSE},
+    [INTERFACE_DIRECT] = {direct_fields, TRUE, TRUE, FALSE},
+    [INTERFACE_HOSTDEV] = {NULL, TRUE, TRUE, FALSE},
+    [INTERFACE_UDP] = {client_fields, TRUE, FALSE, FALSE},
+    [INTERFACE_VDPA] = {vdpa_fields, TRUE, FALSE, FALSE},
+    [INTERFACE_VDS] = {NULL, TRUE, FALSE, FALSE},
+};
+
+static const Field script_fields[] = {FIELD_STR(InterfaceDef, script, "path"), FIELD_END};
+static const Field downscript_fields[] = {FIELD_STR(InterfaceDef, downscript, "path"), FIELD_END};
+static const Field backenddomain_fields[] = {FIELD_STR(InterfaceDef, backend_domain, "name"), FIELD_END};
+static const Field target_fields[] = {
+    FIELD_STR(InterfaceDef, target, "dev"),
+    FIELD_YES_NO(InterfaceDef, target_managed, "managed"),
+    FIELD_END,
+};
+static const Field guest_dev_fields[] = {
+    FIELD_STR(InterfaceDef, guest_dev, "dev"),
+    FIELD_STR(InterfaceDef, guest_actual, "actual"),
+    FIELD_END,
+};
+static const Field port_fields[] = {FIELD_YES_NO(InterfaceDef, port_isolated, "isolated"), FIELD_END};
+static const Field scripts_fields[] = {
+    FIELD_ELEMENT("script", script_fields),
+    FIELD_ELEMENT("downscript", downscript_fields),
+    FIELD_ELEMENT("backenddomain", backenddomain_fields),
+    FIELD_END,
+};
+
+static const Field host_fields[] = {
+    FIELD_ON_OFF(InterfaceDef, host.csum, "csum"),
+    FIELD_ON_OFF(InterfaceDef, host.gso, "gso"),
+    FIELD_ON_OFF(InterfaceDef, host.tso4, "tso4"),
+    FIELD_ON_OFF(InterfaceDef, host.tso6, "tso6"),
+    FIELD_ON_OFF(InterfaceDef, host.ecn, "ecn"),
+    FIELD_ON_OFF(InterfaceDef, host.ufo, "ufo"),
+    FIELD_ON_OFF(InterfaceDef, host.mrg_rxbuf, "mrg_rxbuf"),
+    FIELD_END,
+};
+static const Field guest_fields[] = {
+    FIELD_ON_OFF(InterfaceDef, guest.csum, "csum"), FIELD_ON_OFF(InterfaceDef, guest.tso4, "tso4"),
+    FIELD_ON_OFF(InterfaceDef, guest.tso6, "tso6"), FIELD_ON_OFF(InterfaceDef, guest.ecn, "ecn"),
+    FIELD_ON_OFF(InterfaceDef, guest.ufo, "ufo"),   FIELD_END,
+};
+static const Field driver_fields[] = {
+    FIELD_ENUM(InterfaceDef, driver, "name", net_driver),
+    FIELD_ENUM(InterfaceDef, txmode, "txmode", net_txmode),
+    FIELD_ON_OFF(InterfaceDef, ioeventfd, "ioeventfd"),
+    FIELD_ON_OFF(InterfaceDef, event_idx, "event_idx"),
+    FIELD_UINT(InterfaceDef, queues, "queues"),
+    FIELD_UINT(InterfaceDef, rx_queue_size, "rx_queue_size"),
+    FIELD_UINT(InterfaceDef, tx_queue_size, "tx_queue_size"),
+    FIELD_ON_OFF(InterfaceDef, rss, "rss"),
+    FIELD_ON_OFF(InterfaceDef, rss_hash_report, "rss_hash_report"),
+    FIELDS_VIRTIO_OPTIONS(InterfaceDef, virtio),
+    FIELD_ELEMENT("host", host_fields),
+    FIELD_ELEMENT("guest", guest_fields),
+    FIELD_END,
+};
+static const Field backend_fields[] = {
+    FIELD_ENUM(InterfaceDef, backend, "type", net_backend),
+    FIELD_STR(InterfaceDef, backend_tap, "tap"),
+    FIELD_STR(InterfaceDef, backend_vhost, "vhost"),
+    FIELD_STR(InterfaceDef, backend_log_file, "logFile"),
+    FIELD_END,
+};
+static const Field link_fields[] = {FIELD_ENUM(InterfaceDef, link, "state", net_link), FIELD_END};
+static const Field mtu_fields[] = {FIELD_UINT(InterfaceDef, mtu, "size"), FIELD_END};
+static const Field frames_fields[] = {FIELD_UINT(InterfaceDef, coalesce_rx_frames, "max"), FIELD_END};
+static const Field rx_fields[] = {FIELD_ELEMENT("frames", frames_fields), FIELD_END};
+static const Field coalesce_fields[] = {FIELD_ELEMENT("rx", rx_fields), FIELD_END};
+static const Field tail_fields[] = {
+    FIELD_ELEMENT("link", link_fields),
+    FIELD_ELEMENT("mtu", mtu_fields),
+    FIELD_ELEMENT("coalesce", coalesce_fields),
+    FIELD_END,
+};
+/* Children that are read as their tables say. */
+static const Field child_fields[] = {
+    FIELD_ELEMENT("target", target_fields),
+    FIELD_ELEMENT("guest", guest_dev_fields),
+    FIELD_ELEMENT("script", script_fields),
+    FIELD_ELEMENT("downscript", downscript_fields),
+    FIELD_ELEMENT("backenddomain", backenddomain_fields),
+    FIELD_ELEMENT("backend", backend_fields),
+    FIELD_ELEMENT("port", port_fields),
+    FIELD_ELEMENT("link", link_fields),
+    FIELD_ELEMENT("mtu", mtu_fields),
+    FIELD_ELEMENT("coalesce", coalesce_fields),
+    FIELD_END,
+};
+static const Field interface_attributes[] = {
+    FIELD_YES_NO(InterfaceDef, trust_guest_rx_filters, "trustGuestRxFilters"),
+    FIELD_END,
+};
+static const Field mac_fields[] = {
+    FIELD_ENUM(InterfaceDef, mac_type, "type", mac_type),
+    FIELD_YES_NO(InterfaceDef, mac_check, "check"),
+    FIELD_END,
+};
+static const Field vds_fields[] = {
+    FIELD_STR_REQUIRED(InterfaceDef, vds_switchid, "switchid"),
+    FIELD_STR_REQUIRED(InterfaceDef, vds_portgroupid, "portgroupid"),
+    FIELD_END,
+};
+static const Field range_fields[] = {
+    FIELD_UINT(PortRange, start, "start"),
+    FIELD_UINT(PortRange, end, "end"),
+    FIELD_UINT(PortRange, to, "to"),
+    FIELD_YES_NO(PortRange, exclude, "exclude"),
+    FIELD_END,
+};
+static const Field forward_fields[] = {
+    FIELD_ENUM(PortForward, proto, "proto", port_proto),
+    FIELD_STR(PortForward, address, "address"),
+    FIELD_STR(PortForward, dev, "dev"),
+    FIELD_END,
+};
+
+/* --- questions --- */
+
+InterfaceType interface_actual_type(const InterfaceDef *def)
+{
+    return def->type == INTERFACE_NETWORK && def->has_actual ? def->actual_type : def->type;
+}
+
+const char *interface_actual_source(const InterfaceDef *def)
+{
+    return def->type == INTERFACE_NETWORK && def->has_actual ? def->actual_source : def->source;
+}
+
+gboolean interface_is_virtio(const InterfaceDef *def)
+{
+    return def->model == INTERFACE_MODEL_VIRTIO || def->model == INTERFACE_MODEL_VIRTIO_TRANSITIONAL ||
+           def->model == INTERFACE_MODEL_VIRTIO_NON_TRANSITIONAL;
+}
+
+const char *interface_model_text(const InterfaceDef *def)
+{
+    switch (def->model) {
+    case INTERFACE_MODEL_NONE:
+        return NULL;
+    case INTERFACE_MODEL_OTHER:
+        return def->model_name;
+    default:
+        return interface_model_to_string(def->model);
+    }
+}
+
+/* --- reading --- */
+
+static gboolean parse_model(xmlNodePtr node, InterfaceDef *def, GError **error)
+{
+    xmlNodePtr model = xml_child(node, "model");
+    g_autofree char *type = model != NULL ? xml_get_attr(model, "type") : NULL;
+
+    if (type == NULL || *type == '\0')
+        return TRUE;
+    for (int i = INTERFACE_MODEL_NETFRONT; i < INTERFACE_MODEL_OTHER; i++) {
+        if (g_ascii_strcasecmp(type, interface_model_to_string(i)) == 0) {
+            def->model = i;
+            return TRUE;
+        }
+    }
+    for (const char *p = type; *p != '\0'; p++) {
+        if (!g_ascii_isalnum(*p) && strchr("-_", *p) == NULL)
+            return error_set(error, VIR_ERR_INVALID_ARG,
+                             "Model name '%s' of interface contains invalid characters", type);
+    }
+    def->model = INTERFACE_MODEL_OTHER;
+    def->model_name = g_steal_pointer(&type);
+    return TRUE;
+}
+
+static gboolean parse_mac(xmlNodePtr node, InterfaceDef *def, GError **error)
+{
+    xmlNodePtr mac = xml_child(node, "mac");
+    g_autofree char *address = mac != NULL ? xml_get_attr(mac, "address") : NULL;
+    char canonical[MAC_TEXT_LEN];
+
+    if (mac == NULL)
+        return TRUE;
+    if (address != NULL) {
+        if (!mac_parse(address, canonical))
+            return error_set(error, VIR_ERR_XML_ERROR, "unable to parse mac address '%s'", address);
+        if (mac_is_multicast(canonical))
+            return error_set(error, VIR_ERR_XML_ERROR, "expected unicast mac address, found multicast '%s'",
+                             address);
+        def->mac = g_strdup(canonical);
+    }
+    return fields_parse(mac_fields, mac, def, error);
+}
+
+static gboolean parse_vhostuser(xmlNodePtr source, InterfaceDef *def, GError **error)
+{
+    g_autofree char *type = xml_get_attr(source, "type");
+    g_autofree char *mode = xml_get_attr(source, "mode");
+
+    if (g_strcmp0(type, "unix") != 0)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "Type='%s' unsupported for <interface type='vhostuser'>", type != NULL ? type : "");
+    def->vhostuser.type = CHR_TYPE_UNIX;
+    def->vhostuser.path = xml_get_attr(source, "path");
+    if (def->vhostuser.path == NULL)
+        return error_set(error, VIR_ERR_XML_ERROR, "Missing required attribute 'path' in element 'source'");
+    if (g_strcmp0(mode, "server") != 0 && g_strcmp0(mode, "client") != 0)
+        return error_set(error, VIR_ERR_XML_ERROR,
+                         "Invalid value for attribute 'mode' in element 'source': '%s'.",
+                         mode != NULL ? mode : "");
+    def->vhostuser.mode = strcmp(mode, "server") == 0 ? CHR_MODE_BIND : CHR_MODE_CONNECT;
+    return chr_reconnect_parse(source, &def->vhostuser.reconnect, error);
+}
+
+static gboolean parse_hostdev(xmlNodePtr node, xmlNodePtr source, InterfaceDef *def, GError **error)
+{
+    xmlNodePtr address = xml_child(source, "address");
+    g_autofree char *type = address != NULL ? xml_get_attr(address, "type") : NULL;
+    Tristate managed = TRISTATE_ABSENT;
+    int value;
+
+    if (type == NULL && xml_child(source, "vendor") != NULL)
+        type = g_strdup("usb");
+    value = hostdev_type_from_string(type);
+    if (type == NULL)
+        return error_set(error, VIR_ERR_XML_ERROR, "missing source address type");
+    if (value < 0)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "unknown host device source address type '%s'",
+                         type);
+    def->hostdev = g_new0(HostdevDef, 1);
+    def->hostdev->type = value;
+    if (!xml_attr_get_yes_no(node, "managed", XML_OPTIONAL, &managed, error))
+        return FALSE;
+    def->hostdev->managed = managed == TRISTATE_YES;
+    return hostdev_parse_source(node, def->hostdev, error);
+}
+
+static gboolean parse_vds(xmlNodePtr source, InterfaceDef *def, GError **error)
+{
+    g_autofree char *port = xml_get_attr(source, "portid");
+    g_autofree char *connection = xml_get_attr(source, "connectionid");
+
+    if (!fields_parse(vds_fields, source, def, error))
+        return FALSE;
+    if (port == NULL || !g_ascii_string_to_signed(port, 10, G_MININT64, G_MAXINT64, &def->vds_portid, NULL) ||
+        connection == NULL ||
+        !g_ascii_string_to_signed(connection, 10, G_MININT64, G_MAXINT64, &def->vds_connectionid, NULL))
+        return error_set(error, VIR_ERR_XML_ERROR,
+                         "interface type='vds' needs numbers in portid and connectionid");
+    return TRUE;
+}
+
+static gboolean parse_source(xmlNodePtr node, InterfaceDef *def, guint flags, GError **error)
+{
+    xmlNodePtr source = xml_child(node, "source");
+
+    if (source == NULL)
+        return !types[def->type].required ||
+               error_set(error, VIR_ERR_XML_ERROR, "interface type='%s' requires a 'source' element",
+                         interface_type_to_string(def->type));
+    if (!net_ip_info_parse(source, &def->source_ip, error) ||
+        (types[def->type].fields != NULL && !fields_parse(types[def->type].fields, source, def, error)))
+        return FALSE;
+    switch (def->type) {
+    case INTERFACE_NETWORK:
+        if (!(flags & DOMAIN_DEF_PARSE_INACTIVE))
+            def->portid = xml_get_attr(source, "portid");
+        return TRUE;
+    case INTERFACE_VHOSTUSER:
+        return parse_vhostuser(source, def, error);
+    case INTERFACE_HOSTDEV:
+        return parse_hostdev(node, source, def, error);
+    case INTERFACE_VDS:
+        return parse_vds(source, def, error);
+    case INTERFACE_UDP:
+        source = xml_child(source, "local");
+        if (source == NULL)
+            return error_set(error, VIR_ERR_XML_ERROR,
+                             "'<local>' element missing for 'udp' socket interface");
+        return fields_parse(local_fields, source, def, error);
+    default:
+        return TRUE;
+    }
+}
+
+static gboolean parse_virtualport(xmlNodePtr node, InterfaceDef *def, GError **error)
+{
+    NetVirtualport *port = &def->virtualport;
+    guint8 uuid[16];
+    char text[UUID_TEXT_SIZE];
+
+    if (xml_child(node, "virtualport") == NULL)
+        return TRUE;
+    if (!types[def->type].virtualport)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "<virtualport> element unsupported for <interface type='%s'>",
+                         interface_type_to_string(def->type));
+    if (!net_virtualport_parse(node, port, error))
+        return FALSE;
+    if (port->type == VIRTUALPORT_NONE && def->type != INTERFACE_NETWORK)
+        return error_set(error, VIR_ERR_XML_ERROR, "missing required virtualport type");
+    if (port->interfaceid != NULL && !uuid_parse(port->interfaceid, uuid))
+        return error_set(error, VIR_ERR_XML_ERROR, "cannot parse interfaceid parameter '%s' as a uuid",
+                         port->interfaceid);
+    if (port->instanceid != NULL && !uuid_parse(port->instanceid, uuid))
+        return error_set(error, VIR_ERR_XML_ERROR, "cannot parse instanceid parameter '%s' as a uuid",
+                         port->instanceid);
+    if (port->type == VIRTUALPORT_OPENVSWITCH && port->interfaceid == NULL) {
+        uuid_generate(uuid);
+        uuid_format(uuid, text);
+        port->interfaceid = g_strdup(text);
+    }
+    return TRUE;
+}
+
+static void range_free(gpointer range)
+{
+    g_free(range);
+}
+
+static void forward_free(PortForward *forward)
+{
+    fields_clear(forward_fields, forward);
+    if (forward->ranges != NULL)
+        g_ptr_array_unref(forward->ranges);
+    g_free(forward);
+}
+
+static gboolean parse_forward(xmlNodePtr node, PortForward *forward, GError **error)
+{
+    guint8 bytes[16];
+
+    if (!fields_parse(forward_fields, node, forward, error))
+        return FALSE;
+    if (forward->proto == PORT_PROTO_NONE)
+        return error_set(error, VIR_ERR_XML_ERROR,
+                         "Missing required attribute 'proto' in element 'portForward'");
+    if (forward->address != NULL && inet_pton(AF_INET, forward->address, bytes) != 1 &&
+        inet_pton(AF_INET6, forward->address, bytes) != 1)
+        return error_set(error, VIR_ERR_XML_ERROR, "Invalid address '%s' in <portForward>", forward->address);
+    XML_FOREACH(child, node, "range")
+    {
+        PortRange *range = g_new0(PortRange, 1);
+
+        if (forward->ranges == NULL)
+            forward->ranges = g_ptr_array_new_with_free_func(range_free);
+        g_ptr_array_add(forward->ranges, range);
+        if (forward->ranges->len > FORWARDS_MAX)
+            return error_set(error, VIR_ERR_XML_ERROR, "<portForward> has more than %d ranges", FORWARDS_MAX);
+        if (!fields_parse(range_fields, child, range, error))
+            return FALSE;
+        if (range->start > G_MAXUINT16 || range->end > G_MAXUINT16 || range->to > G_MAXUINT16)
+            return error_set(error, VIR_ERR_XML_ERROR, "port out of range in <range> of <portForward>");
+    }
+    return TRUE;
+}
+
+static gboolean parse_forwards(xmlNodePtr node, InterfaceDef *def, GError **error)
+{
+    XML_FOREACH(child, node, "portForward")
+    {
+        PortForward *forward = g_new0(PortForward, 1);
+
+        if (def->port_forwards == NULL)
+            def->port_forwards = g_ptr_array_new_with_free_func((GDestroyNotify)forward_free);
+        g_ptr_array_add(def->port_forwards, forward);
+        if (def->port_forwards->len > FORWARDS_MAX)
+            return error_set(error, VIR_ERR_XML_ERROR, "<interface> has more than %d <portForward>",
+                             FORWARDS_MAX);
+        if (!parse_forward(child, forward, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* Names that we give to devices ourselves: new at each start. */
+static gboolean is_generated_name(const char *name)
+{
+    return g_str_has_prefix(name, "vnet") || g_str_has_prefix(name, "macvtap") ||
+           g_str_has_prefix(name, "macvlan");
+}
+
+static gboolean parse_driver(xmlNodePtr node, InterfaceDef *def, GError **error)
+{
+    xmlNodePtr driver = xml_child(node, "driver");
+    xmlNodePtr tune = xml_child(node, "tune");
+
+    if (driver != NULL && def->type != INTERFACE_HOSTDEV) {
+        if (interface_is_virtio(def)) {
+            if (!fields_parse(driver_fields, driver, def, error))
+                return FALSE;
+        } else if (!virtio_options_parse(&def->virtio, driver, error)) { /* to be refused later */
+            return FALSE;
+        }
+    }
+    if (def->queues == 1)
+        def->queues = 0;
+    def->has_sndbuf = tune != NULL && xml_child(tune, "sndbuf") != NULL;
+    return !def->has_sndbuf || xml_child_get_u64(tune, "sndbuf", XML_OPTIONAL, &def->sndbuf, error);
+}
+
+static gboolean interface_parse(DeviceInfo *dev, xmlNodePtr node, const DeviceContext *ctx, GError **error)
+{
+    InterfaceDef *def = (InterfaceDef *)dev;
+
+    if (!xml_attr_get_enum(node, "type", interface_type_from_string, XML_OPTIONAL, (int *)&def->type,
+                           error) ||
+        !fields_parse(interface_attributes, node, def, error) || !parse_model(node, def, error) ||
+        !parse_source(node, def, ctx->flags, error) || !parse_virtualport(node, def, error) ||
+        !fields_parse(child_fields, node, def, error) || !net_bandwidth_parse(node, &def->bandwidth, error) ||
+        !net_vlan_parse(node, &def->vlan, error) || !parse_mac(node, def, error) ||
+        !net_ip_info_parse(node, &def->guest_ip, error) || !parse_forwards(node, def, error) ||
+        !parse_driver(node, def, error) || !net_teaming_parse(node, &def->teaming, error))
+        return FALSE;
+    if (types[def->type].filterref && !net_filterref_parse(node, &def->filterref, error))
+        return FALSE;
+    if (def->bandwidth.inbound.floor != 0 && def->type != INTERFACE_NETWORK)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "unsupported 'floor' parameter for interface of type '%s': it needs type 'network'",
+                         interface_type_to_string(def->type));
+    if (def->target != NULL && def->target_managed != TRISTATE_NO &&
+        (ctx->flags & DOMAIN_DEF_PARSE_INACTIVE) && is_generated_name(def->target))
+        g_clear_pointer(&def->target, g_free);
+    return device_info_parse(dev, node, ctx->flags, error);
+}
+
+/* --- writing --- */
+
+static void format_source_attributes(XmlWriter *w, const InterfaceDef *def, guint flags)
+{
+    if (types[def->type].fields != NULL)
+        fields_format(w, types[def->type].fields, def);
+    switch (def->type) {
+    case INTERFACE_NETWORK:
+        if (!(flags & DOMAIN_DEF_FORMAT_INACTIVE))
+            xml_attr(w, "portid", def->portid);
+        break;
+    case INTERFACE_VHOSTUSER:
+        xml_attr(w, "type", "unix");
+        xml_attr(w, "path", def->vhostuser.path);
+        xml_attr(w, "mode", def->vhostuser.mode == CHR_MODE_BIND ? "server" : "client");
+        chr_reconnect_format(w, &def->vhostuser.reconnect);
+        break;
+    case INTERFACE_VDS:
+        xml_attr(w, "switchid", def->vds_switchid);
+        xml_attr_printf(w, "portid", "%" G_GINT64_FORMAT, def->vds_portid);
+        xml_attr(w, "portgroupid", def->vds_portgroupid);
+        xml_attr_printf(w, "connectionid", "%" G_GINT64_FORMAT, def->vds_connectionid);
+        break;
+    case INTERFACE_UDP:
+        fields_format_element(w, "local", local_fields, def);
+        break;
+    default:
+        break;
+    }
+}
+
+static gboolean has_source(const InterfaceDef *def)
+{
+    switch (def->type) {
+    case INTERFACE_USER:
+        return def->source != NULL && def->backend == NET_BACKEND_PASST;
+    case INTERFACE_ETHERNET:
+    case INTERFACE_NULL:
+        return FALSE;
+    default:
+        return TRUE;
+    }
+}
+
+static void format_source(XmlWriter *w, const InterfaceDef *def, guint flags)
+{
+    if (def->type == INTERFACE_HOSTDEV && def->hostdev != NULL) {
+        hostdev_format_source(w, def->hostdev, TRUE, flags);
+        return;
+    }
+    if (!has_source(def) && !net_ip_info_any(&def->source_ip))
+        return;
+    xml_open(w, "source");
+    if (has_source(def))
+        format_source_attributes(w, def, flags);
+    net_ip_info_format(w, &def->source_ip);
+    xml_close(w);
+}
+
+/* A running interface of type network shows what the network gave. */
+static void format_actual_source(XmlWriter *w, const InterfaceDef *def)
+{
+    xml_open(w, "source");
+    xml_attr(w, "network", def->source);
+    xml_attr(w, "portgroup", def->portgroup);
+    xml_attr(w, "portid", def->portid);
+    if (def->actual_type == INTERFACE_DIRECT) {
+        xml_attr(w, "dev", def->actual_source);
+        xml_attr(w, "mode", macvtap_mode_to_string(def->actual_mode));
+    } else if (def->actual_source != NULL) {
+        xml_attr(w, "bridge", def->actual_source);
+    }
+    xml_close(w);
+}
+
+static void format_forwards(XmlWriter *w, const GPtrArray *forwards)
+{
+    for (guint i = 0; forwards != NULL && i < forwards->len; i++) {
+        const PortForward *forward = g_ptr_array_index(forwards, i);
+
+        xml_open(w, "portForward");
+        fields_format(w, forward_fields, forward);
+        for (guint k = 0; forward->ranges != NULL && k < forward->ranges->len; k++)
+            fields_format_element(w, "range", range_fields, g_ptr_array_index(forward->ranges, k));
+        xml_close(w);
+    }
+}
+
+static void format_target(XmlWriter *w, const InterfaceDef *def, guint flags)
+{
+    gboolean hidden = def->target != NULL && def->target_managed != TRISTATE_NO &&
+                      (flags & DOMAIN_DEF_FORMAT_INACTIVE) && is_generated_name(def->target);
+    InterfaceDef twin = {.target = hidden ? NULL : def->target, .target_managed = def->target_managed};
+
+    fields_format_element(w, "target", target_fields, &twin);
+}
+
+static void interface_format(XmlWriter *w, const DeviceInfo *dev, const DeviceFormat *fmt)
+{
+    const InterfaceDef *def = (const InterfaceDef *)dev;
+    gboolean actual = def->type == INTERFACE_NETWORK && def->has_actual &&
+                      !(fmt->flags & (DOMAIN_DEF_FORMAT_INACTIVE | DOMAIN_DEF_FORMAT_MIGRATABLE));
+    const char *model = interface_model_text(def);
+
+    xml_open(w, "interface");
+    xml_attr(w, "type", interface_type_to_string(actual ? def->actual_type : def->type));
+    if (def->hostdev != NULL && def->hostdev->managed)
+        xml_attr(w, "managed", "yes");
+    fields_format(w, interface_attributes, def);
+    if (def->mac != NULL) {
+        xml_open(w, "mac");
+        xml_attr(w, "address", def->mac);
+        fields_format(w, mac_fields, def);
+        xml_close(w);
+    }
+    if (actual)
+        format_actual_source(w, def);
+    else
+        format_source(w, def, fmt->flags);
+    net_vlan_format(w, &def->vlan);
+    net_virtualport_format(w, &def->virtualport);
+    net_bandwidth_format(w, &def->bandwidth);
+    fields_format_element(w, "port", port_fields, def);
+    net_ip_info_format(w, &def->guest_ip);
+    format_forwards(w, def->port_forwards);
+    fields_format(w, scripts_fields, def);
+    format_target(w, def, fmt->flags);
+    fields_format_element(w, "guest", guest_dev_fields, def);
+    if (model != NULL) {
+        xml_open(w, "model");
+        xml_attr(w, "type", model);
+        xml_close(w);
+    }
+    if (interface_is_virtio(def))
+        fields_format_element(w, "driver", driver_fields, def);
+    fields_format_element(w, "backend", backend_fields, def);
+    net_filterref_format(w, &def->filterref);
+    if (def->has_sndbuf) {
+        xml_open(w, "tune");
+        xml_element_u64(w, "sndbuf", def->sndbuf);
+        xml_close(w);
+    }
+    net_teaming_format(w, &def->teaming);
+    fields_format(w, tail_fields, def);
+    device_info_format(w, dev, fmt->flags);
+    xml_close(w);
+}
+
+/* --- defaults and rules --- */
+
+static gboolean interface_post_parse(DeviceInfo *dev, const DeviceContext *ctx, GError **error)
+{
+    InterfaceDef *def = (InterfaceDef *)dev;
+
+    (void)ctx;
+    (void)error;
+    if (def->mac == NULL) {
+        guint32 random = g_random_int();
+
+        def->mac = g_strdup_printf("52:54:00:%02x:%02x:%02x", (random >> 16) & 0xff, (random >> 8) & 0xff,
+                                   random & 0xff);
+        def->mac_generated = TRUE;
+    }
+    if (def->model == INTERFACE_MODEL_NONE && def->type == INTERFACE_VDPA)
+        def->model = INTERFACE_MODEL_VIRTIO;
+    else if (def->model == INTERFACE_MODEL_NONE && def->type != INTERFACE_HOSTDEV)
+        def->model = INTERFACE_MODEL_RTL8139;
+    return TRUE;
+}
+
+static gboolean check_queue_size(const InterfaceDef *def, guint size, const char *name, guint max,
+                                 GError **error)
+{
+    if (size == 0)
+        return TRUE;
+    if ((size & (size - 1)) != 0)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "%s has to be a power of two", name);
+    return size <= max ||
+           error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "%s of interface %s must not exceed %u", name,
+                     def->mac != NULL ? def->mac : "?", max);
+}
+
+static gboolean check_driver(const InterfaceDef *def, GError **error)
+{
+    if (!interface_is_virtio(def)) {
+        if (virtio_options_given(&def->virtio))
+            return error_set(
+                error, VIR_ERR_CONFIG_UNSUPPORTED,
+                "iommu, ats, packed and page_per_vq driver options are only supported for virtio devices");
+        return TRUE;
+    }
+    return check_queue_size(def, def->rx_queue_size, "rx_queue_size", 1024, error) &&
+           check_queue_size(def, def->tx_queue_size, "tx_queue_size", 1024, error);
+}
+
+static gboolean check_forwards(const InterfaceDef *def, GError **error)
+{
+    if (def->port_forwards != NULL && (def->type != INTERFACE_USER || def->backend != NET_BACKEND_PASST))
+        return error_set(
+            error, VIR_ERR_CONFIG_UNSUPPORTED,
+            "<portForward> is only supported with interface type='user' and backend type='passt'");
+    for (guint i = 0; def->port_forwards != NULL && i < def->port_forwards->len; i++) {
+        const PortForward *forward = g_ptr_array_index(def->port_forwards, i);
+
+        for (guint k = 0; forward->ranges != NULL && k < forward->ranges->len; k++) {
+            const PortRange *range = g_ptr_array_index(forward->ranges, k);
+
+            if (range->start == 0 && fields_any(range_fields, range))
+                return error_set(
+                    error, VIR_ERR_CONFIG_UNSUPPORTED,
+                    "The 'range' of a 'portForward' requires 'start' attribute if 'end', 'to', or "
+                    "'exclude' is specified");
+            if (range->end != 0 && range->end < range->start)
+                return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                                 "The 'end' %u of a 'portForward' range lies before its 'start' %u",
+                                 range->end, range->start);
+        }
+    }
+    return TRUE;
+}
+
+static gboolean check_vlan(const InterfaceDef *def, GError **error)
+{
+    if (def->vlan.n_tags == 0 || def->type == INTERFACE_NETWORK ||
+        (def->type == INTERFACE_BRIDGE && def->virtualport.type == VIRTUALPORT_OPENVSWITCH) ||
+        def->type == INTERFACE_HOSTDEV || (def->type == INTERFACE_DIRECT && def->mode == MACVTAP_PASSTHROUGH))
+        return TRUE;
+    return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                     "interface %s - vlan tag not supported for this connection type", def->mac);
+}
+
+static gboolean interface_validate(const DeviceInfo *dev, const DeviceContext *ctx, GError **error)
+{
+    const InterfaceDef *def = (const InterfaceDef *)dev;
+    const char *type = interface_type_to_string(def->type);
+
+    (void)ctx;
+    if (!supported_check(SUPPORTED_INTERFACE_TYPE, type, "interface type", error) ||
+        !supported_check(SUPPORTED_INTERFACE_MODEL, interface_model_text(def), "interface model", error))
+        return FALSE;
+    if (net_ip_info_any(&def->source_ip) && def->type != INTERFACE_ETHERNET)
+        return error_set(
+            error, VIR_ERR_CONFIG_UNSUPPORTED,
+            "Invalid attempt to set network interface host-side IP route and/or address info on interface "
+            "of type '%s'. This is only supported on interfaces of type 'ethernet'",
+            type);
+    if (def->target_managed == TRISTATE_NO && def->type != INTERFACE_ETHERNET)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "unmanaged target dev is not supported on interfaces of type '%s'", type);
+    if (def->target != NULL && strlen(def->target) > 15)
+        return error_set(error, VIR_ERR_XML_ERROR, "interface target dev '%s' is longer than 15 characters",
+                         def->target);
+    if (def->port_isolated == TRISTATE_YES && def->type != INTERFACE_NETWORK && def->type != INTERFACE_BRIDGE)
+        return error_set(
+            error, VIR_ERR_CONFIG_UNSUPPORTED,
+            "interface %s - <port isolated='yes'/> is not supported for network interfaces with type='%s'",
+            def->mac, type);
+    if (def->port_isolated == TRISTATE_YES && def->virtualport.type != VIRTUALPORT_NONE)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "interface %s - <port isolated='yes'/> is not supported for network interfaces with "
+                         "virtualport type='%s'",
+                         def->mac, virtualport_type_to_string(def->virtualport.type));
+    if (def->backend == NET_BACKEND_PASST && def->type != INTERFACE_USER)
+        return error_set(error, VIR_ERR_INTERNAL_ERROR,
+                         "The 'passt' backend can only be used with interface type='user'");
+    if (def->backend_log_file != NULL && def->backend != NET_BACKEND_PASST)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "backend logFile is only supported with type='passt'");
+    if ((def->type == INTERFACE_VHOSTUSER || def->type == INTERFACE_VDPA) && !interface_is_virtio(def))
+        return error_set(
+            error, VIR_ERR_INTERNAL_ERROR,
+            "Wrong or no <model> 'type' attribute specified with <interface type='%s'/>. %s requires the "
+            "virtio-net* frontend",
+            type, type);
+    if (def->type == INTERFACE_VHOSTUSER && def->vhostuser.mode == CHR_MODE_BIND &&
+        def->vhostuser.reconnect.enabled == TRISTATE_YES)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "'reconnect' attribute unsupported 'server' mode for <interface type='vhostuser'>");
+    if (def->script != NULL && def->type != INTERFACE_ETHERNET && def->type != INTERFACE_BRIDGE)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "scripts are not supported on interfaces of type %s", type);
+    if (def->guest_ip.routes != NULL && def->type != INTERFACE_ETHERNET)
+        return error_set(
+            error, VIR_ERR_CONFIG_UNSUPPORTED,
+            "Invalid attempt to set network interface guest-side IP route, not supported by QEMU");
+    return check_driver(def, error) && check_forwards(def, error) && check_vlan(def, error);
+}
+
+/* libvirt: by MAC, if one was given; address and alias are compared by the caller. */
+static gboolean interface_matches(const DeviceInfo *dev, const DeviceInfo *wanted_dev)
+{
+    const InterfaceDef *def = (const InterfaceDef *)dev;
+    const InterfaceDef *wanted = (const InterfaceDef *)wanted_dev;
+
+    return wanted->mac == NULL || wanted->mac_generated || g_strcmp0(def->mac, wanted->mac) == 0;
+}
+
+static void interface_clear(DeviceInfo *dev)
+{
+    InterfaceDef *def = (InterfaceDef *)dev;
+
+    fields_clear(child_fields, def);
+    g_free(def->mac);
+    g_free(def->source);
+    g_free(def->portgroup);
+    g_free(def->portid);
+    g_free(def->socket_address);
+    g_free(def->local_address);
+    g_free(def->vds_switchid);
+    g_free(def->vds_portgroupid);
+    g_free(def->actual_source);
+    g_free(def->model_name);
+    g_free(def->teaming.persistent);
+    chr_source_clear(&def->vhostuser);
+    if (def->hostdev != NULL)
+        hostdev_clear_source(def->hostdev);
+    g_free(def->hostdev);
+    net_ip_info_clear(&def->source_ip);
+    net_ip_info_clear(&def->guest_ip);
+    net_vlan_clear(&def->vlan);
+    net_virtualport_clear(&def->virtualport);
+    net_filterref_clear(&def->filterref);
+    g_clear_pointer(&def->port_forwards, g_ptr_array_unref);
+}
+
+static guint interface_pci_connect(const DeviceInfo *dev, const DomainDef *domain)
+{
+    const InterfaceDef *def = (const InterfaceDef *)dev;
+
+    (void)domain;
+    if (def->type == INTERFACE_HOSTDEV)
+        return def->hostdev != NULL && def->hostdev->type == HOSTDEV_PCI
+                   ? PCI_CONNECT_CONVENTIONAL | PCI_CONNECT_EXPRESS | PCI_CONNECT_HOTPLUG
+                   : PCI_CONNECT_NONE;
+    switch (def->model) {
+    case INTERFACE_MODEL_USB_NET:
+        return PCI_CONNECT_NONE;
+    case INTERFACE_MODEL_VIRTIO:
+    case INTERFACE_MODEL_VIRTIO_NON_TRANSITIONAL:
+    case INTERFACE_MODEL_E1000E:
+    case INTERFACE_MODEL_VMXNET3:
+        return PCI_CONNECT_EXPRESS | PCI_CONNECT_HOTPLUG;
+    default:
+        return PCI_CONNECT_CONVENTIONAL | PCI_CONNECT_HOTPLUG;
+    }
+}
+
+const DeviceDefOps interface_def_ops = {
+    .kind = DEVICE_INTERFACE,
+    .size = sizeof(InterfaceDef),
+    .parse = interface_parse,
+    .format = interface_format,
+    .post_parse = interface_post_parse,
+    .validate = interface_validate,
+    .matches = interface_matches,
+    .match_by_address = TRUE,
+    .clear = interface_clear,
+    .pci_connect = interface_pci_connect,
+};
