@@ -40,7 +40,8 @@ ControllerDef *controller_add(DomainDef *def, ControllerType type, int index, in
     controller->type = type;
     controller->index = index;
     controller->model = model;
-    domain_def_insert(def, &controller->info);
+    /* At the end, as libvirt does; sorted in when the definition is read again. */
+    g_ptr_array_add(def->devices[DEVICE_CONTROLLER], controller);
     return controller;
 }
 
@@ -134,16 +135,27 @@ static gboolean vserial_assign(DomainDef *def, DeviceInfo *dev, gboolean may_add
 gboolean address_assign_virtio_serial(DomainDef *def, DeviceInfo *only, gboolean may_add, GError **error)
 {
     static const DeviceKind kinds[] = {DEVICE_CONSOLE, DEVICE_CHANNEL};
+    g_autoptr(GPtrArray) noted = NULL;
+    gboolean ok = TRUE;
 
     if (only != NULL)
         return !is_virtio_serial(only) || vserial_complete(only) || vserial_assign(def, only, may_add, error);
-    for (guint k = 0; k < G_N_ELEMENTS(kinds); k++) {
+    noted = g_ptr_array_new();
+    for (guint k = 0; k < G_N_ELEMENTS(kinds) && ok; k++) {
         DOMAIN_DEF_FOREACH (DeviceInfo, dev, def, kinds[k]) {
-            if (is_virtio_serial(dev) && !vserial_complete(dev) && !vserial_assign(def, dev, may_add, error))
-                return FALSE;
+            if (!is_virtio_serial(dev) || vserial_complete(dev))
+                continue;
+            if (dev->kind == DEVICE_CONSOLE && dev->address.type == ADDRESS_NONE)
+                g_ptr_array_add(noted, dev);
+            ok = vserial_assign(def, dev, may_add, error);
+            if (!ok)
+                break;
         }
     }
-    return TRUE;
+    /* Consoles only keep their ports free: like libvirt, the definition does not say which one is whose. */
+    for (guint i = 0; i < noted->len; i++)
+        ((DeviceInfo *)g_ptr_array_index(noted, i))->address = (DeviceAddress){0};
+    return ok;
 }
 
 /* --- USB ---------------------------------------------------------------------------------------------- */
@@ -313,13 +325,19 @@ static void usb_add_hubs(DomainDef *def)
     }
 }
 
-gboolean address_assign_usb(DomainDef *def, DeviceInfo *only, GError **error)
+gboolean address_assign_usb(DomainDef *def, DeviceInfo *only, gboolean not_new, GError **error)
 {
     static const DeviceKind kinds[] = {DEVICE_HOSTDEV, DEVICE_DISK,     DEVICE_CONTROLLER, DEVICE_INPUT,
                                        DEVICE_SERIAL,  DEVICE_REDIRDEV, DEVICE_SOUND,      DEVICE_INTERFACE};
 
     if (only != NULL)
         return !usb_wanted(only) || usb_assign(def, only, error);
+    for (guint k = 0; not_new && k < G_N_ELEMENTS(kinds); k++) {
+        DOMAIN_DEF_FOREACH (DeviceInfo, dev, def, kinds[k]) {
+            if (usb_wanted(dev))
+                return TRUE;
+        }
+    }
     usb_add_hubs(def);
     DOMAIN_DEF_FOREACH (HubDef, hub, def, DEVICE_HUB) {
         if ((hub->info.address.type == ADDRESS_NONE ||
@@ -419,10 +437,13 @@ gboolean address_from_disk_target(DeviceInfo *dev, GError **error)
 
 gboolean domain_def_assign_addresses(DomainDef *def, const DomainDefEnv *env, GError **error)
 {
-    if (env == NULL)
-        env = &domain_def_env_default;
+    return address_assign_all(def, env != NULL ? env : &domain_def_env_default, FALSE, error);
+}
+
+gboolean address_assign_all(DomainDef *def, const DomainDefEnv *env, gboolean not_new, GError **error)
+{
     return address_assign_virtio_serial(def, NULL, TRUE, error) && address_assign_pci(def, env, error) &&
-           address_assign_usb(def, NULL, error) && address_assign_dimm(def, NULL, error);
+           address_assign_usb(def, NULL, not_new, error) && address_assign_dimm(def, NULL, error);
 }
 
 gboolean domain_def_assign_device_address(DomainDef *def, DeviceInfo *dev, const DomainDefEnv *env, GError **error)
@@ -432,5 +453,5 @@ gboolean domain_def_assign_device_address(DomainDef *def, DeviceInfo *dev, const
     if (dev->kind == DEVICE_DISK && !address_from_disk_target(dev, error))
         return FALSE;
     return address_assign_virtio_serial(def, dev, FALSE, error) && address_assign_pci_device(def, dev, env, error) &&
-           address_assign_usb(def, dev, error) && address_assign_dimm(def, dev, error);
+           address_assign_usb(def, dev, FALSE, error) && address_assign_dimm(def, dev, error);
 }

@@ -116,7 +116,7 @@ static guint device_plug(const Buses *buses, const DeviceInfo *dev)
     if ((connect & (PCI_CONNECT_CONVENTIONAL | PCI_CONNECT_EXPRESS)) == 0)
         return 0;
     plug = PLUG_AUTO | (buses->pcie && (connect & PCI_CONNECT_EXPRESS) ? PLUG_PCIE : PLUG_PCI);
-    if (connect & PCI_CONNECT_INTEGRATED)
+    if ((connect & PCI_CONNECT_INTEGRATED) && dev->kind == DEVICE_IOMMU)
         plug |= PLUG_INTEGRATED;
     return plug;
 }
@@ -550,7 +550,7 @@ static gboolean collect(DeviceInfo *dev, gpointer data)
     guint plug, slot, function;
     const char *what;
 
-    if (!pci_address_present(dev))
+    if (!pci_address_present(dev) || dev->kind == DEVICE_CONSOLE)
         return TRUE;
     /* Those of the PIIX3 are reserved by place_integrated(). */
     if (dev->kind == DEVICE_CONTROLLER && os_def_is_i440fx(&ctx->buses->def->os) &&

@@ -266,22 +266,31 @@ CpuDef *cpu_def_parse(xmlNodePtr node, gboolean is_guest, GError **error)
 
 /* --- format ------------------------------------------------------------------------------------------- */
 
+static gboolean has_model_element(const CpuDef *cpu)
+{
+    return (cpu->mode == CPU_MODE_CUSTOM || cpu->mode == CPU_MODE_HOST_MODEL) &&
+           (cpu->model != NULL || cpu->vendor_id != NULL);
+}
+
 static void format_model(XmlWriter *w, const CpuDef *cpu)
 {
-    gboolean with_model = cpu->model != NULL && (cpu->mode == CPU_MODE_CUSTOM || cpu->mode == CPU_MODE_HOST_MODEL);
-    gboolean with_fallback = cpu->guest && (cpu->mode == CPU_MODE_HOST_MODEL ||
-                                            (cpu->mode == CPU_MODE_CUSTOM && cpu->model != NULL));
-
-    if (!with_model && !with_fallback)
+    if (!has_model_element(cpu))
         return;
     xml_open(w, "model");
-    if (with_fallback) {
+    if (cpu->guest && cpu->model != NULL)
         xml_attr(w, "fallback", cpu_fallback_to_string(cpu->fallback));
+    if (cpu->guest)
         xml_attr(w, "vendor_id", cpu->vendor_id);
-    }
-    if (with_model)
+    if (cpu->model != NULL)
         xml_text(w, cpu->model);
     xml_close(w);
+}
+
+gboolean cpu_def_is_empty(const CpuDef *cpu)
+{
+    return cpu->mode == CPU_MODE_CUSTOM && !has_model_element(cpu) && cpu->arch == NULL && cpu->vendor == NULL &&
+           cpu->microcode == NULL && cpu->sockets == 0 && !cpu->cache_set &&
+           cpu->maxphysaddr == CPU_MAXPHYSADDR_NONE && cpu->features->len == 0;
 }
 
 static void format_topology(XmlWriter *w, const CpuDef *cpu)

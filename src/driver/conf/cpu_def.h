@@ -91,6 +91,8 @@ CpuDef *cpu_def_copy(const CpuDef *cpu);
 CpuDef *cpu_def_parse(xmlNodePtr node, gboolean is_guest, GError **error);
 /* The attributes and children of an opened <cpu>; the caller opens and closes it. */
 void cpu_def_format_body(XmlWriter *w, const CpuDef *cpu);
+/* Nothing would be written into <cpu>. */
+gboolean cpu_def_is_empty(const CpuDef *cpu);
 const CpuFeature *cpu_def_find_feature(const CpuDef *cpu, const char *name);
 /* Adds or replaces. */
 void cpu_def_set_feature(CpuDef *cpu, const char *name, int policy);

@@ -30,7 +30,7 @@ typedef enum {
     PCI_CONNECT_NONE = 0, /* not a PCI device (as it is configured) */
     PCI_CONNECT_CONVENTIONAL = 1 << 0, /* plugs into a conventional PCI slot */
     PCI_CONNECT_EXPRESS = 1 << 1, /* plugs into a PCIe port */
-    PCI_CONNECT_INTEGRATED = 1 << 2, /* prefers the root bus itself (GPU, sound ich9, ...) */
+    PCI_CONNECT_INTEGRATED = 1 << 2, /* iommu: sits on the root bus; a wish of others is not honoured */
     PCI_CONNECT_HOTPLUG = 1 << 3, /* wants a place where it can be unplugged */
     PCI_CONNECT_AGGREGATE = 1 << 4 /* may share a slot with its like (pcie-root-port, USB companions) */
 } PciConnect;

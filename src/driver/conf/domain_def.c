@@ -265,8 +265,9 @@ static gboolean parse_seclabels(DomainDef *def, xmlNodePtr domain, guint flags, 
         if (type == SECLABEL_DYNAMIC && seclabel->relabel != TRISTATE_YES)
             return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "dynamic label type must use resource relabeling");
         if (type == SECLABEL_NONE && seclabel->relabel != TRISTATE_NO)
-            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
-                             "resource relabeling is not compatible with 'none' label type");
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "resource relabeling is not compatible with 'none' label type");
+        if (type == SECLABEL_NONE && seclabel->model == NULL)
+            seclabel->model = g_strdup("none");
         if (type == SECLABEL_STATIC || (type == SECLABEL_DYNAMIC && !(flags & DOMAIN_DEF_PARSE_INACTIVE)))
             seclabel->label = xml_get_child_text(child, "label");
         if (type == SECLABEL_STATIC && seclabel->label == NULL)
@@ -356,6 +357,22 @@ static gboolean parse_devices(DomainDef *def, xmlNodePtr domain, const DeviceCon
     return TRUE;
 }
 
+/* "auto" of the vCPUs' and of the memory's placement imply each other where the other one is not spoken of. */
+static void fill_placement(DomainDef *def, xmlNodePtr domain)
+{
+    gboolean pinned = def->cpuset != NULL || def->cputune.emulator_pin != NULL;
+
+    for (guint i = 0; i < def->vcpus->len; i++)
+        pinned |= domain_def_vcpu(def, i)->pin != NULL;
+    if (def->numatune.memory_given && def->numatune.placement_auto && !pinned)
+        def->placement_auto = TRUE;
+    if (def->placement_auto && !def->numatune.memory_given && def->numatune.memnodes == NULL) {
+        def->numatune.memory_given = TRUE;
+        def->numatune.placement_auto = TRUE;
+        def->numatune.mode = NUMATUNE_STRICT;
+    }
+}
+
 static gboolean parse_all(DomainDef *def, xmlNodePtr domain, const DeviceContext *ctx, GError **error)
 {
     xmlNodePtr cpu = xml_child(domain, "cpu"), resource = xml_child(domain, "resource");
@@ -371,6 +388,7 @@ static gboolean parse_all(DomainDef *def, xmlNodePtr domain, const DeviceContext
     }
     if (!numa_tune_parse(&def->numatune, &def->numa, domain, error))
         return FALSE;
+    fill_placement(def, domain);
     def->partition = xml_get_child_text(resource, "partition");
     def->appid = xml_get_attr(xml_child(resource, "fibrechannel"), "appid");
     if (def->partition != NULL && *def->partition != '/')

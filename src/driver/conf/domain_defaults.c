@@ -622,7 +622,7 @@ gboolean domain_def_post_parse(DomainDef *def, const DomainDefEnv *env, guint fl
             return FALSE;
         }
     }
-    if (!domain_def_assign_addresses(def, env, error))
+    if (!address_assign_all(def, env, !(flags & DOMAIN_DEF_PARSE_ABI_UPDATE), error))
         return FALSE;
     domain_def_boot_order(def);
     return TRUE;

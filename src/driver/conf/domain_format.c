@@ -76,7 +76,7 @@ static void format_tuning(XmlWriter *w, const DomainDef *def, guint flags)
 
 static void format_cpu(XmlWriter *w, const DomainDef *def)
 {
-    if (def->cpu == NULL && numa_def_n_cells(&def->numa) == 0)
+    if ((def->cpu == NULL || cpu_def_is_empty(def->cpu)) && numa_def_n_cells(&def->numa) == 0)
         return;
     xml_open(w, "cpu");
     if (def->cpu != NULL)
@@ -134,6 +134,7 @@ static void format_console(XmlWriter *w, const DomainDef *def, guint n, const De
 
         mirror.info.kind = DEVICE_CONSOLE;
         mirror.target.console = CONSOLE_TARGET_SERIAL;
+        mirror.model = SERIAL_MODEL_NONE;
         device_def_format_into(w, &mirror.info, fmt);
         return;
     }

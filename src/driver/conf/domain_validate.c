@@ -323,7 +323,6 @@ static gboolean check_unsupported(const DomainDef *def, GError **error)
     } refused[] = {
         {"element 'keywrap'", def->keywrap != NULL},
         {"element 'launchSecurity'", def->launch_security != NULL},
-        {"element 'idmap'", def->idmap != NULL},
         {"element 'cachetune' or 'memorytune'", def->cputune.resctrl != NULL && def->cputune.resctrl->len > 0},
         {"an element of the qemu namespace other than 'commandline'", def->qemu.rest != NULL},
         {"on_lockfailure", def->on_lockfailure != LOCKFAIL_DEFAULT},
