@@ -233,7 +233,8 @@ Bitmap *bitmap_from_bytes(const guint8 *bytes, gsize length)
 void bitmap_to_bytes(const Bitmap *map, guint8 *bytes, gsize length)
 {
     memset(bytes, 0, length);
-    BITMAP_FOREACH (bit, map) {
+    BITMAP_FOREACH(bit, map)
+    {
         if ((gsize)bit / 8 >= length)
             break;
         bytes[bit / 8] |= (guint8)(1u << (bit % 8));

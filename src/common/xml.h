@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * libkitexml: the only door to libxml2. A writer that emits documents in libvirt's style (two spaces, single
- * quotes), typed getters that turn attributes and child text into values or a clear error, and RNG validation.
- * Objects belong to one thread at a time.
+ * quotes), typed getters that turn attributes and child text into values or a clear error, and RNG
+ * validation. Objects belong to one thread at a time.
  */
 #pragma once
 
@@ -64,7 +64,7 @@ char *xml_get_child_text(xmlNodePtr node, const char *child);
 typedef enum {
     XML_OPTIONAL = 0,
     XML_REQUIRED = 1 << 0, /* absent is an error */
-    XML_NONZERO = 1 << 1   /* zero is an error (numbers); value 0 is not allowed (enums) */
+    XML_NONZERO = 1 << 1 /* zero is an error (numbers); value 0 is not allowed (enums) */
 } XmlGetFlags;
 
 /* Typed attributes. Absent: *ret keeps its value and TRUE is returned. Wrong: VIR_ERR_XML_ERROR naming
@@ -76,8 +76,10 @@ gboolean xml_attr_get_u64(xmlNodePtr node, const char *name, XmlGetFlags flags, 
 gboolean xml_attr_get_hex(xmlNodePtr node, const char *name, XmlGetFlags flags, guint64 *ret, GError **error);
 /* "yes"/"no" and "on"/"off" into TRISTATE_*. */
 typedef enum { TRISTATE_ABSENT = 0, TRISTATE_YES, TRISTATE_NO } Tristate;
-gboolean xml_attr_get_yes_no(xmlNodePtr node, const char *name, XmlGetFlags flags, Tristate *ret, GError **error);
-gboolean xml_attr_get_on_off(xmlNodePtr node, const char *name, XmlGetFlags flags, Tristate *ret, GError **error);
+gboolean xml_attr_get_yes_no(xmlNodePtr node, const char *name, XmlGetFlags flags, Tristate *ret,
+                             GError **error);
+gboolean xml_attr_get_on_off(xmlNodePtr node, const char *name, XmlGetFlags flags, Tristate *ret,
+                             GError **error);
 /* from_string is an ENUM_TABLE's. */
 gboolean xml_attr_get_enum(xmlNodePtr node, const char *name, int (*from_string)(const char *),
                            XmlGetFlags flags, int *ret, GError **error);
@@ -85,8 +87,10 @@ const char *tristate_yes_no(Tristate t); /* NULL when absent */
 const char *tristate_on_off(Tristate t);
 
 /* Child text as number. */
-gboolean xml_child_get_uint(xmlNodePtr node, const char *child, XmlGetFlags flags, guint *ret, GError **error);
-gboolean xml_child_get_u64(xmlNodePtr node, const char *child, XmlGetFlags flags, guint64 *ret, GError **error);
+gboolean xml_child_get_uint(xmlNodePtr node, const char *child, XmlGetFlags flags, guint *ret,
+                            GError **error);
+gboolean xml_child_get_u64(xmlNodePtr node, const char *child, XmlGetFlags flags, guint64 *ret,
+                           GError **error);
 /* <memory unit='MiB'>: any of libvirt's units; default_unit_bytes is used when the attribute is absent.
  * The result is rounded up to KiB and given in KiB. */
 gboolean xml_child_get_memory_kib(xmlNodePtr node, const char *child, XmlGetFlags flags, guint64 *ret_kib,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Parses documents with libxml2 and turns nodes into values. A document may come from anybody who reaches the
- * socket, so nothing is loaded besides its own text, a DOCTYPE is refused, and libxml2's own limits (depth 256,
- * 10 MB a text node) stay on.
+ * socket, so nothing is loaded besides its own text, a DOCTYPE is refused, and libxml2's own limits (depth
+ * 256, 10 MB a text node) stay on.
  */
 #include "common/xml.h"
 
@@ -99,7 +99,8 @@ xmlDocPtr xml_parse(const char *text, const char *what, const char *root, GError
     }
     xmlFreeParserCtxt(ctxt);
     if (doc == NULL) {
-        error_set(error, VIR_ERR_XML_DETAIL, "%s", complaint != NULL ? complaint : "document is not well formed");
+        error_set(error, VIR_ERR_XML_DETAIL, "%s",
+                  complaint != NULL ? complaint : "document is not well formed");
         return NULL;
     }
     if (xmlGetIntSubset(doc) != NULL) {
@@ -149,8 +150,8 @@ guint xml_count(xmlNodePtr node, const char *name)
 {
     guint n = 0;
 
-    XML_FOREACH (child, node, name)
-        n++;
+    XML_FOREACH(child, node, name)
+    n++;
     return n;
 }
 
@@ -233,11 +234,11 @@ static gboolean missing(xmlNodePtr node, const char *name, XmlGetFlags flags, GE
     return TRUE;
 }
 
-static gboolean invalid(xmlNodePtr node, const char *name, const char *value, const char *expected, GError **error)
+static gboolean invalid(xmlNodePtr node, const char *name, const char *value, const char *expected,
+                        GError **error)
 {
-    return error_set(error, VIR_ERR_XML_ERROR,
-                     "Invalid value for attribute '%s' in element '%s': '%s'.%s%s", name,
-                     (const char *)node->name, value, expected != NULL ? " Expected " : "",
+    return error_set(error, VIR_ERR_XML_ERROR, "Invalid value for attribute '%s' in element '%s': '%s'.%s%s",
+                     name, (const char *)node->name, value, expected != NULL ? " Expected " : "",
                      expected != NULL ? expected : "");
 }
 
@@ -354,12 +355,14 @@ static gboolean attr_tristate(xmlNodePtr node, const char *name, XmlGetFlags fla
     return TRUE;
 }
 
-gboolean xml_attr_get_yes_no(xmlNodePtr node, const char *name, XmlGetFlags flags, Tristate *ret, GError **error)
+gboolean xml_attr_get_yes_no(xmlNodePtr node, const char *name, XmlGetFlags flags, Tristate *ret,
+                             GError **error)
 {
     return attr_tristate(node, name, flags, "yes", "no", "'yes' or 'no'", ret, error);
 }
 
-gboolean xml_attr_get_on_off(xmlNodePtr node, const char *name, XmlGetFlags flags, Tristate *ret, GError **error)
+gboolean xml_attr_get_on_off(xmlNodePtr node, const char *name, XmlGetFlags flags, Tristate *ret,
+                             GError **error)
 {
     return attr_tristate(node, name, flags, "on", "off", "'on' or 'off'", ret, error);
 }
@@ -374,8 +377,8 @@ const char *tristate_on_off(Tristate t)
     return t == TRISTATE_YES ? "on" : t == TRISTATE_NO ? "off" : NULL;
 }
 
-gboolean xml_attr_get_enum(xmlNodePtr node, const char *name, int (*from_string)(const char *), XmlGetFlags flags,
-                           int *ret, GError **error)
+gboolean xml_attr_get_enum(xmlNodePtr node, const char *name, int (*from_string)(const char *),
+                           XmlGetFlags flags, int *ret, GError **error)
 {
     g_autofree char *text = xml_get_attr(node, name);
     int value;
@@ -391,8 +394,8 @@ gboolean xml_attr_get_enum(xmlNodePtr node, const char *name, int (*from_string)
 
 /* --- children as numbers -------------------------------------------------------------------------------- */
 
-static gboolean child_unsigned(xmlNodePtr node, const char *child, XmlGetFlags flags, guint64 max, guint64 *ret,
-                               gboolean *ret_found, GError **error)
+static gboolean child_unsigned(xmlNodePtr node, const char *child, XmlGetFlags flags, guint64 max,
+                               guint64 *ret, gboolean *ret_found, GError **error)
 {
     g_autofree char *text = xml_get_child_text(node, child);
 
@@ -406,9 +409,11 @@ static gboolean child_unsigned(xmlNodePtr node, const char *child, XmlGetFlags f
     g_strchomp(text);
     if (!text_to_int(text, 10, 0, max, NULL, ret))
         return error_set(error, VIR_ERR_XML_ERROR,
-                         "Invalid value for element '%s': '%s'. Expected non-negative integer value", child, text);
+                         "Invalid value for element '%s': '%s'. Expected non-negative integer value", child,
+                         text);
     if ((flags & XML_NONZERO) && *ret == 0)
-        return error_set(error, VIR_ERR_XML_ERROR, "Invalid value for element '%s': Zero is not permitted", child);
+        return error_set(error, VIR_ERR_XML_ERROR, "Invalid value for element '%s': Zero is not permitted",
+                         child);
     return TRUE;
 }
 
@@ -424,7 +429,8 @@ gboolean xml_child_get_uint(xmlNodePtr node, const char *child, XmlGetFlags flag
     return TRUE;
 }
 
-gboolean xml_child_get_u64(xmlNodePtr node, const char *child, XmlGetFlags flags, guint64 *ret, GError **error)
+gboolean xml_child_get_u64(xmlNodePtr node, const char *child, XmlGetFlags flags, guint64 *ret,
+                           GError **error)
 {
     guint64 value = 0;
     gboolean found;
@@ -497,6 +503,7 @@ gboolean xml_child_get_memory_kib(xmlNodePtr node, const char *child, XmlGetFlag
         return error_set(error, error_number(cause), "element '%s': %s", child, cause->message);
     *ret_kib = bytes / 1024 + (bytes % 1024 != 0);
     if (*ret_kib == 0 && (flags & XML_NONZERO))
-        return error_set(error, VIR_ERR_XML_ERROR, "Invalid value for element '%s': Zero is not permitted", child);
+        return error_set(error, VIR_ERR_XML_ERROR, "Invalid value for element '%s': Zero is not permitted",
+                         child);
     return TRUE;
 }

@@ -44,7 +44,8 @@ static xmlRelaxNGPtr load_schema(const char *path, GError **error)
         if (schema != NULL)
             g_hash_table_insert(cache, g_strdup(path), schema);
         else
-            error_set(error, VIR_ERR_INTERNAL_ERROR, "Unable to parse RNG %s: %s", path, g_strchomp(text->str));
+            error_set(error, VIR_ERR_INTERNAL_ERROR, "Unable to parse RNG %s: %s", path,
+                      g_strchomp(text->str));
     }
     return schema;
 }
@@ -61,12 +62,13 @@ gboolean xml_validate_rng(const char *schema_path, xmlDocPtr doc, GError **error
         return FALSE;
     valid = xmlRelaxNGNewValidCtxt(schema);
     if (valid == NULL)
-        return error_set(error, VIR_ERR_INTERNAL_ERROR, "Unable to create RNG validation context %s", schema_path);
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "Unable to create RNG validation context %s",
+                         schema_path);
     xmlRelaxNGSetValidErrors(valid, collect, collect, text);
     result = xmlRelaxNGValidateDoc(valid, doc);
     xmlRelaxNGFreeValidCtxt(valid);
     if (result != 0)
-        return error_set(error, VIR_ERR_XML_INVALID_SCHEMA, "Unable to validate doc against %s\n%s", schema_path,
-                         g_strchomp(text->str));
+        return error_set(error, VIR_ERR_XML_INVALID_SCHEMA, "Unable to validate doc against %s\n%s",
+                         schema_path, g_strchomp(text->str));
     return TRUE;
 }

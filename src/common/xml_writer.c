@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Writes documents in libvirt's style: two spaces a level, single-quoted attributes, <name/> for an element that
- * stayed empty, one newline behind every element. Misuse (closing what is not open, an attribute after content)
- * is a bug of the caller and asserts.
+ * Writes documents in libvirt's style: two spaces a level, single-quoted attributes, <name/> for an element
+ * that stayed empty, one newline behind every element. Misuse (closing what is not open, an attribute after
+ * content) is a bug of the caller and asserts.
  */
 #include "common/xml.h"
 
@@ -12,9 +12,9 @@
 #define XML_INDENT 2
 
 typedef enum {
-    OPEN_TAG,  /* "<name" written, attributes may follow */
+    OPEN_TAG, /* "<name" written, attributes may follow */
     HAS_CHILD, /* ">\n" written */
-    HAS_TEXT   /* ">text" written */
+    HAS_TEXT /* ">text" written */
 } OpenState;
 
 typedef struct OpenElement {

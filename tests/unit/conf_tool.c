@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Development helper: reads domain definitions and prints what conf/ makes of them, or says why not.
- *     conf_tool [--no-cpu] [--validate SCHEMA] FILE...      one file: the XML; several: "FILE<TAB>ok" or the error
- *     conf_tool --out FOLDER FILE...                         writes FOLDER/<name of FILE>, errors to stdout
+ *     conf_tool [--no-cpu] [--validate SCHEMA] FILE...      one file: the XML; several: "FILE<TAB>ok" or the
+ * error conf_tool --out FOLDER FILE...                         writes FOLDER/<name of FILE>, errors to stdout
  *     conf_tool --bench N FILE                               microseconds a definition
  */
 #include <stdio.h>
@@ -23,8 +23,8 @@ static gboolean has_device(const DomainDefEnv *env, const DomainDef *def, const 
     return !no_cpu || strcmp(name, "pcie-root-port") == 0 || strcmp(name, "qemu-xhci") == 0;
 }
 
-static const DomainDefEnv tool_env = {.has_device = has_device,
-                                      .default_cpu = default_cpu, .nvram_dir = "/var/lib/libvirt/qemu/nvram"};
+static const DomainDefEnv tool_env = {
+    .has_device = has_device, .default_cpu = default_cpu, .nvram_dir = "/var/lib/libvirt/qemu/nvram"};
 
 static void bench(const char *path, guint n)
 {
@@ -59,7 +59,8 @@ int main(int argc, char **argv)
     }
     for (int i = first; i < argc; i++) {
         g_autoptr(GError) error = NULL;
-        g_autoptr(DomainDef) def = domain_def_parse_file(argv[i], &tool_env, DOMAIN_DEF_PARSE_INACTIVE, &error);
+        g_autoptr(DomainDef) def =
+            domain_def_parse_file(argv[i], &tool_env, DOMAIN_DEF_PARSE_INACTIVE, &error);
         g_autofree char *xml = def != NULL ? domain_def_format(def, DOMAIN_DEF_FORMAT_SECURE) : NULL;
 
         if (xml != NULL && schema != NULL) {

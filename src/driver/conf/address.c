@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Guest addresses other than PCI: drives, virtio-serial ports, USB ports, dimm slots; implicit controllers. */
+/* Guest addresses other than PCI: drives, virtio-serial ports, USB ports, dimm slots; implicit controllers.
+ */
 #include "driver/conf/address.h"
 
 #include <string.h>
@@ -26,7 +27,8 @@
 
 ControllerDef *controller_find(const DomainDef *def, ControllerType type, int index)
 {
-    DOMAIN_DEF_FOREACH (ControllerDef, controller, def, DEVICE_CONTROLLER) {
+    DOMAIN_DEF_FOREACH(ControllerDef, controller, def, DEVICE_CONTROLLER)
+    {
         if (controller->type == type && controller->index == index)
             return controller;
     }
@@ -78,7 +80,8 @@ static gboolean vserial_port_used(const DomainDef *def, const DeviceInfo *but, g
     static const DeviceKind kinds[] = {DEVICE_CONSOLE, DEVICE_CHANNEL};
 
     for (guint k = 0; k < G_N_ELEMENTS(kinds); k++) {
-        DOMAIN_DEF_FOREACH (DeviceInfo, dev, def, kinds[k]) {
+        DOMAIN_DEF_FOREACH(DeviceInfo, dev, def, kinds[k])
+        {
             if (dev != but && is_virtio_serial(dev) && dev->address.type == ADDRESS_VIRTIO_SERIAL &&
                 dev->address.u.vserial.controller == controller && dev->address.u.vserial.port == port &&
                 (port != 0 || dev->kind == DEVICE_CONSOLE))
@@ -88,7 +91,8 @@ static gboolean vserial_port_used(const DomainDef *def, const DeviceInfo *but, g
     return FALSE;
 }
 
-static int vserial_free_port(const DomainDef *def, const DeviceInfo *dev, const ControllerDef *controller, guint first)
+static int vserial_free_port(const DomainDef *def, const DeviceInfo *dev, const ControllerDef *controller,
+                             guint first)
 {
     for (guint port = first; port < vserial_ports(controller); port++) {
         if (!vserial_port_used(def, dev, (guint)controller->index, port))
@@ -110,7 +114,8 @@ static gboolean vserial_assign(DomainDef *def, DeviceInfo *dev, gboolean may_add
                              dev->address.u.vserial.controller);
         port = vserial_free_port(def, dev, controller, 1);
         if (port < 0)
-            return error_set(error, VIR_ERR_XML_ERROR, "Unable to find a free port on virtio-serial controller %u",
+            return error_set(error, VIR_ERR_XML_ERROR,
+                             "Unable to find a free port on virtio-serial controller %u",
                              dev->address.u.vserial.controller);
         dev->address.u.vserial.port = (guint)port;
         return TRUE;
@@ -142,7 +147,8 @@ gboolean address_assign_virtio_serial(DomainDef *def, DeviceInfo *only, gboolean
         return !is_virtio_serial(only) || vserial_complete(only) || vserial_assign(def, only, may_add, error);
     noted = g_ptr_array_new();
     for (guint k = 0; k < G_N_ELEMENTS(kinds) && ok; k++) {
-        DOMAIN_DEF_FOREACH (DeviceInfo, dev, def, kinds[k]) {
+        DOMAIN_DEF_FOREACH(DeviceInfo, dev, def, kinds[k])
+        {
             if (!is_virtio_serial(dev) || vserial_complete(dev))
                 continue;
             if (dev->kind == DEVICE_CONSOLE && dev->address.type == ADDRESS_NONE)
@@ -172,7 +178,8 @@ static gboolean is_usb_device(const DeviceInfo *dev)
     case DEVICE_SERIAL:
         return ((const ChrDef *)dev)->target.serial == SERIAL_TARGET_USB;
     case DEVICE_HOSTDEV:
-        return ((const HostdevDef *)dev)->mode == HOSTDEV_MODE_SUBSYSTEM && ((const HostdevDef *)dev)->type == HOSTDEV_USB;
+        return ((const HostdevDef *)dev)->mode == HOSTDEV_MODE_SUBSYSTEM &&
+               ((const HostdevDef *)dev)->type == HOSTDEV_USB;
     case DEVICE_REDIRDEV:
         return ((const RedirdevDef *)dev)->bus == REDIRDEV_BUS_USB;
     case DEVICE_CONTROLLER:
@@ -210,7 +217,8 @@ static guint usb_bus_ports(const DomainDef *def, guint bus)
 {
     guint ports = 0;
 
-    DOMAIN_DEF_FOREACH (ControllerDef, controller, def, DEVICE_CONTROLLER) {
+    DOMAIN_DEF_FOREACH(ControllerDef, controller, def, DEVICE_CONTROLLER)
+    {
         if (controller->type == CONTROLLER_USB && controller->index == (int)bus)
             ports = MAX(ports, usb_controller_ports(controller));
     }
@@ -244,7 +252,8 @@ static DeviceInfo *usb_device_at(const DomainDef *def, guint bus, const guint pa
 }
 
 /* A free port below the hub (or root, level 0) that path[0..level) leads to, breadth first on each level. */
-static gboolean usb_free_port(const DomainDef *def, guint bus, guint ports, guint path[USB_PORT_DEPTH], guint level)
+static gboolean usb_free_port(const DomainDef *def, guint bus, guint ports, guint path[USB_PORT_DEPTH],
+                              guint level)
 {
     for (guint port = 1; port <= ports; port++) {
         path[level] = port;
@@ -273,8 +282,8 @@ static gboolean usb_assign(DomainDef *def, DeviceInfo *dev, GError **error)
     guint wanted = fixed_bus ? dev->address.u.usb.bus : 0;
 
     if (fixed_bus && controller_find(def, CONTROLLER_USB, (int)wanted) == NULL)
-        return error_set(error, VIR_ERR_XML_ERROR, "USB bus %u requested but no controller with that index is present",
-                         wanted);
+        return error_set(error, VIR_ERR_XML_ERROR,
+                         "USB bus %u requested but no controller with that index is present", wanted);
     for (guint bus = wanted; bus < (fixed_bus ? wanted + 1 : USB_BUSES_MAX); bus++) {
         guint path[USB_PORT_DEPTH] = {0};
         guint ports = usb_bus_ports(def, bus);
@@ -302,17 +311,19 @@ static void usb_add_hubs(DomainDef *def)
                                        DEVICE_HOSTDEV, DEVICE_REDIRDEV, DEVICE_CONTROLLER, DEVICE_SOUND};
     guint available = 0, needed = 0, hubs = 0;
 
-    DOMAIN_DEF_FOREACH (ControllerDef, controller, def, DEVICE_CONTROLLER) {
+    DOMAIN_DEF_FOREACH(ControllerDef, controller, def, DEVICE_CONTROLLER)
+    {
         if (controller->type == CONTROLLER_USB)
             available += usb_controller_ports(controller);
     }
-    DOMAIN_DEF_FOREACH (HubDef, hub, def, DEVICE_HUB) {
+    DOMAIN_DEF_FOREACH(HubDef, hub, def, DEVICE_HUB)
+    {
         if (hub->type == HUB_USB)
             available += USB_HUB_PORTS;
     }
     for (guint k = 0; k < G_N_ELEMENTS(kinds); k++) {
-        DOMAIN_DEF_FOREACH (DeviceInfo, dev, def, kinds[k])
-            needed += is_usb_device(dev) ? 1 : 0;
+        DOMAIN_DEF_FOREACH(DeviceInfo, dev, def, kinds[k])
+        needed += is_usb_device(dev) ? 1 : 0;
     }
     needed += domain_def_n(def, DEVICE_HUB);
     if (needed > available)
@@ -333,20 +344,23 @@ gboolean address_assign_usb(DomainDef *def, DeviceInfo *only, gboolean not_new, 
     if (only != NULL)
         return !usb_wanted(only) || usb_assign(def, only, error);
     for (guint k = 0; not_new && k < G_N_ELEMENTS(kinds); k++) {
-        DOMAIN_DEF_FOREACH (DeviceInfo, dev, def, kinds[k]) {
+        DOMAIN_DEF_FOREACH(DeviceInfo, dev, def, kinds[k])
+        {
             if (usb_wanted(dev))
                 return TRUE;
         }
     }
     usb_add_hubs(def);
-    DOMAIN_DEF_FOREACH (HubDef, hub, def, DEVICE_HUB) {
+    DOMAIN_DEF_FOREACH(HubDef, hub, def, DEVICE_HUB)
+    {
         if ((hub->info.address.type == ADDRESS_NONE ||
              (hub->info.address.type == ADDRESS_USB && hub->info.address.u.usb.port[0] == 0)) &&
             !usb_assign(def, &hub->info, error))
             return FALSE;
     }
     for (guint k = 0; k < G_N_ELEMENTS(kinds); k++) {
-        DOMAIN_DEF_FOREACH (DeviceInfo, dev, def, kinds[k]) {
+        DOMAIN_DEF_FOREACH(DeviceInfo, dev, def, kinds[k])
+        {
             if (usb_wanted(dev) && !usb_assign(def, dev, error))
                 return FALSE;
         }
@@ -358,7 +372,8 @@ gboolean address_assign_usb(DomainDef *def, DeviceInfo *only, gboolean not_new, 
 
 static gboolean dimm_slot_used(const DomainDef *def, guint slot)
 {
-    DOMAIN_DEF_FOREACH (MemoryDef, memory, def, DEVICE_MEMORY) {
+    DOMAIN_DEF_FOREACH(MemoryDef, memory, def, DEVICE_MEMORY)
+    {
         if (memory->info.address.type == ADDRESS_DIMM && memory->info.address.u.dimm.slot == slot)
             return TRUE;
     }
@@ -387,7 +402,8 @@ gboolean address_assign_dimm(DomainDef *def, DeviceInfo *only, GError **error)
         return TRUE;
     if (only != NULL)
         return only->kind != DEVICE_MEMORY || dimm_assign(def, (MemoryDef *)only, error);
-    DOMAIN_DEF_FOREACH (MemoryDef, memory, def, DEVICE_MEMORY) {
+    DOMAIN_DEF_FOREACH(MemoryDef, memory, def, DEVICE_MEMORY)
+    {
         if (!dimm_assign(def, memory, error))
             return FALSE;
     }
@@ -409,7 +425,8 @@ gboolean address_from_disk_target(DeviceInfo *dev, GError **error)
         disk->bus != DISK_BUS_FDC)
         return TRUE;
     if (!disk_name_to_index(disk->target, &index))
-        return error_set(error, VIR_ERR_XML_ERROR, "Unknown disk name '%s' and no address specified", disk->target);
+        return error_set(error, VIR_ERR_XML_ERROR, "Unknown disk name '%s' and no address specified",
+                         disk->target);
     switch (disk->bus) {
     case DISK_BUS_SCSI:
         drive.controller = index / SCSI_UNITS_NARROW;
@@ -433,6 +450,40 @@ gboolean address_from_disk_target(DeviceInfo *dev, GError **error)
     return TRUE;
 }
 
+static gboolean scsi_unit_used(const DomainDef *def, const DriveAddress *drive)
+{
+    static const DeviceKind kinds[] = {DEVICE_DISK, DEVICE_HOSTDEV};
+
+    for (guint k = 0; k < G_N_ELEMENTS(kinds); k++) {
+        DOMAIN_DEF_FOREACH(DeviceInfo, dev, def, kinds[k])
+        {
+            if (dev->address.type == ADDRESS_DRIVE &&
+                memcmp(&dev->address.u.drive, drive, sizeof(*drive)) == 0 &&
+                (dev->kind == DEVICE_HOSTDEV || ((DiskDef *)dev)->bus == DISK_BUS_SCSI))
+                return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+void address_for_scsi_hostdev(const DomainDef *def, DeviceInfo *dev)
+{
+    const HostdevDef *hostdev = (const HostdevDef *)dev;
+    DriveAddress drive = {0};
+
+    if (hostdev->mode != HOSTDEV_MODE_SUBSYSTEM || hostdev->type != HOSTDEV_SCSI ||
+        dev->address.type != ADDRESS_NONE || def == NULL)
+        return;
+    while (scsi_unit_used(def, &drive)) {
+        if (++drive.unit == SCSI_UNITS_NARROW) {
+            drive.unit = 0;
+            drive.controller++;
+        }
+    }
+    dev->address.type = ADDRESS_DRIVE;
+    dev->address.u.drive = drive;
+}
+
 /* --- all ---------------------------------------------------------------------------------------------- */
 
 gboolean domain_def_assign_addresses(DomainDef *def, const DomainDefEnv *env, GError **error)
@@ -446,12 +497,16 @@ gboolean address_assign_all(DomainDef *def, const DomainDefEnv *env, gboolean no
            address_assign_usb(def, NULL, not_new, error) && address_assign_dimm(def, NULL, error);
 }
 
-gboolean domain_def_assign_device_address(DomainDef *def, DeviceInfo *dev, const DomainDefEnv *env, GError **error)
+gboolean domain_def_assign_device_address(DomainDef *def, DeviceInfo *dev, const DomainDefEnv *env,
+                                          GError **error)
 {
     if (env == NULL)
         env = &domain_def_env_default;
     if (dev->kind == DEVICE_DISK && !address_from_disk_target(dev, error))
         return FALSE;
-    return address_assign_virtio_serial(def, dev, FALSE, error) && address_assign_pci_device(def, dev, env, error) &&
-           address_assign_usb(def, dev, FALSE, error) && address_assign_dimm(def, dev, error);
+    if (dev->kind == DEVICE_HOSTDEV)
+        address_for_scsi_hostdev(def, dev);
+    return address_assign_virtio_serial(def, dev, FALSE, error) &&
+           address_assign_pci_device(def, dev, env, error) && address_assign_usb(def, dev, FALSE, error) &&
+           address_assign_dimm(def, dev, error);
 }

@@ -2,15 +2,16 @@
 /*
  * PCI addresses of a definition.
  *
- * Buses are the pci controllers; a bus says what may plug into it (can_hold) and which slots it has. Places that
- * the XML gives are reserved first, then those that the machine's chipset fixes (i440fx: slot 1 is the PIIX3,
- * slot 2 the first VGA; q35: 1f.0/2/3 the ICH9, 1 the first VGA, 1b sound, 1d and 1a USB2). Everything else takes the
- * first free place in a fixed order of kinds.
+ * Buses are the pci controllers; a bus says what may plug into it (can_hold) and which slots it has. Places
+ * that the XML gives are reserved first, then those that the machine's chipset fixes (i440fx: slot 1 is the
+ * PIIX3, slot 2 the first VGA; q35: 1f.0/2/3 the ICH9, 1 the first VGA, 1b sound, 1d and 1a USB2). Everything
+ * else takes the first free place in a fixed order of kinds.
  *
- * The whole is done twice. The first round works on a copy of the addresses and may grow buses: pcie-root-ports on
- * q35 (eight share a slot of the root bus), pci-bridges on i440fx, pcie-root-port + pcie-to-pci-bridge for a
- * conventional device on q35; the controllers for the new buses are then added to the definition. The second round
- * gives the addresses. One spare place is kept for a later hotplug, as libvirt does.
+ * The whole is done twice. The first round works on a copy of the addresses and may grow buses:
+ * pcie-root-ports on q35 (eight share a slot of the root bus), pci-bridges on i440fx, pcie-root-port +
+ * pcie-to-pci-bridge for a conventional device on q35; the controllers for the new buses are then added to
+ * the definition. The second round gives the addresses. One spare place is kept for a later hotplug, as
+ * libvirt does.
  */
 #include "driver/conf/address.h"
 
@@ -40,9 +41,9 @@ typedef enum {
     PLUG_PCI_EXPANDER = 1 << 8,
     PLUG_PCIE_EXPANDER = 1 << 9,
     PLUG_TYPES = (1 << 10) - 1,
-    PLUG_AUTO = 1 << 10,       /* of a bus: may be chosen by us; of a device: wants such a bus */
-    PLUG_AGGREGATE = 1 << 11,  /* device: may share a slot */
-    PLUG_INTEGRATED = 1 << 12  /* device: on the root bus only */
+    PLUG_AUTO = 1 << 10, /* of a bus: may be chosen by us; of a device: wants such a bus */
+    PLUG_AGGREGATE = 1 << 11, /* device: may share a slot */
+    PLUG_INTEGRATED = 1 << 12 /* device: on the root bus only */
 } Plug;
 
 typedef struct Slot {
@@ -79,8 +80,8 @@ static const struct {
     [PCI_MODEL_PCIE_ROOT_PORT] = {PLUG_AUTO | PLUG_PCIE | PLUG_UPSTREAM_PORT | PLUG_PCIE_TO_PCI, 0, 0,
                                   PLUG_ROOT_PORT | PLUG_AGGREGATE},
     [PCI_MODEL_PCIE_SWITCH_UPSTREAM_PORT] = {PLUG_DOWNSTREAM_PORT, 0, 31, PLUG_UPSTREAM_PORT},
-    [PCI_MODEL_PCIE_SWITCH_DOWNSTREAM_PORT] = {PLUG_AUTO | PLUG_PCIE | PLUG_UPSTREAM_PORT | PLUG_PCIE_TO_PCI, 0, 0,
-                                               PLUG_DOWNSTREAM_PORT},
+    [PCI_MODEL_PCIE_SWITCH_DOWNSTREAM_PORT] = {PLUG_AUTO | PLUG_PCIE | PLUG_UPSTREAM_PORT | PLUG_PCIE_TO_PCI,
+                                               0, 0, PLUG_DOWNSTREAM_PORT},
     [PCI_MODEL_PCI_EXPANDER_BUS] = {PLUG_AUTO | PLUG_PCI | PLUG_PCI_BRIDGE, 0, 31, PLUG_PCI_EXPANDER},
     [PCI_MODEL_PCIE_EXPANDER_BUS] = {PLUG_ROOT_PORT | PLUG_DMI_BRIDGE, 0, 31, PLUG_PCIE_EXPANDER},
 };
@@ -169,8 +170,8 @@ static gboolean bus_accepts(const Buses *buses, guint n, guint plug, gboolean fr
     return (plug & can_hold & PLUG_TYPES) != 0;
 }
 
-/* New buses up to number "wanted", so that something that plugs in as "plug" finds a place there. The number may
- * become larger by one for a bridge in between. */
+/* New buses up to number "wanted", so that something that plugs in as "plug" finds a place there. The number
+ * may become larger by one for a bridge in between. */
 static gboolean grow(Buses *buses, guint *wanted, guint plug, GError **error)
 {
     PciModel model;
@@ -187,12 +188,15 @@ static gboolean grow(Buses *buses, guint *wanted, guint plug, GError **error)
     } else if (plug & (PLUG_PCIE | PLUG_UPSTREAM_PORT)) {
         model = PCI_MODEL_PCIE_ROOT_PORT;
     } else {
-        return error_set(error, VIR_ERR_INTERNAL_ERROR,
-                         "a PCI slot is needed to connect a PCI controller model='%s', but none is available, and it "
-                         "cannot be automatically added", plug_text(plug));
+        return error_set(
+            error, VIR_ERR_INTERNAL_ERROR,
+            "a PCI slot is needed to connect a PCI controller model='%s', but none is available, and it "
+            "cannot be automatically added",
+            plug_text(plug));
     }
     if (*wanted >= BUSES_MAX)
-        return error_set(error, VIR_ERR_XML_ERROR, "PCI bus %u is beyond the limit of %u buses", *wanted, BUSES_MAX);
+        return error_set(error, VIR_ERR_XML_ERROR, "PCI bus %u is beyond the limit of %u buses", *wanted,
+                         BUSES_MAX);
     g_array_set_size(buses->bus, *wanted + 1);
     if (new_topology) {
         /* Only the bridge may take the port, so that no other device gets in first. */
@@ -206,7 +210,8 @@ static gboolean grow(Buses *buses, guint *wanted, guint plug, GError **error)
     return TRUE;
 }
 
-static gboolean reserve(Buses *buses, const PciAddress *address, guint plug, gboolean from_xml, GError **error)
+static gboolean reserve(Buses *buses, const PciAddress *address, guint plug, gboolean from_xml,
+                        GError **error)
 {
     g_autofree char *text = pci_address_text(address);
     guint number = address->bus;
@@ -214,19 +219,23 @@ static gboolean reserve(Buses *buses, const PciAddress *address, guint plug, gbo
     Slot *slot;
 
     if (address->domain != 0)
-        return error_set(error, VIR_ERR_XML_ERROR, "Invalid PCI address %s. Only PCI domain 0 is available", text);
+        return error_set(error, VIR_ERR_XML_ERROR, "Invalid PCI address %s. Only PCI domain 0 is available",
+                         text);
     if (number >= buses->bus->len) {
         if (!buses->may_grow || number >= BUSES_MAX)
-            return error_set(error, VIR_ERR_XML_ERROR, "Invalid PCI address %s. Only PCI buses up to %u are available",
-                             text, buses->bus->len - 1);
+            return error_set(error, VIR_ERR_XML_ERROR,
+                             "Invalid PCI address %s. Only PCI buses up to %u are available", text,
+                             buses->bus->len - 1);
         if (!grow(buses, &number, plug, error))
             return FALSE;
     }
     bus = bus_at(buses, address->bus);
     if (plug != 0 && !bus_accepts(buses, address->bus, plug, from_xml))
-        return error_set(error, from_xml ? VIR_ERR_XML_ERROR : VIR_ERR_INTERNAL_ERROR,
-                         "The device at PCI address %s cannot be plugged into the PCI controller with index='%u'. It "
-                         "requires a controller that accepts a %s.", text, address->bus, plug_text(plug));
+        return error_set(
+            error, from_xml ? VIR_ERR_XML_ERROR : VIR_ERR_INTERNAL_ERROR,
+            "The device at PCI address %s cannot be plugged into the PCI controller with index='%u'. It "
+            "requires a controller that accepts a %s.",
+            text, address->bus, plug_text(plug));
     if (address->slot < bus->min_slot || address->slot > bus->max_slot)
         return error_set(error, VIR_ERR_XML_ERROR, "Invalid PCI address %s. slot must be %s %u", text,
                          address->slot < bus->min_slot ? ">=" : "<=",
@@ -299,14 +308,16 @@ static gboolean place(Buses *buses, DeviceInfo *dev, guint plug, int function, G
     if (!find_free(buses, plug, function, &address, error) || !reserve(buses, &address, plug, FALSE, error))
         return FALSE;
     if (dev != NULL) {
-        address.multifunction = dev->address.type == ADDRESS_PCI ? dev->address.u.pci.multifunction : TRISTATE_ABSENT;
+        address.multifunction =
+            dev->address.type == ADDRESS_PCI ? dev->address.u.pci.multifunction : TRISTATE_ABSENT;
         dev->address.type = ADDRESS_PCI;
         dev->address.u.pci = address;
     }
     return TRUE;
 }
 
-static gboolean place_fixed(Buses *buses, DeviceInfo *dev, guint slot, guint function, guint plug, GError **error)
+static gboolean place_fixed(Buses *buses, DeviceInfo *dev, guint slot, guint function, guint plug,
+                            GError **error)
 {
     PciAddress address = {.slot = slot, .function = function, .given = TRUE};
 
@@ -331,8 +342,10 @@ static gboolean check_fixed(DeviceInfo *dev, guint slot, guint function, const c
         dev->address.u.pci = fixed;
         return TRUE;
     }
-    if (dev->address.u.pci.bus != 0 || dev->address.u.pci.slot != slot || dev->address.u.pci.function != function)
-        return error_set(error, VIR_ERR_INTERNAL_ERROR, "%s must have PCI address 0:0:%x.%u", what, slot, function);
+    if (dev->address.u.pci.bus != 0 || dev->address.u.pci.slot != slot ||
+        dev->address.u.pci.function != function)
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "%s must have PCI address 0:0:%x.%u", what, slot,
+                         function);
     return TRUE;
 }
 
@@ -368,7 +381,8 @@ static gboolean place_integrated(Buses *buses, GError **error)
 {
     gboolean q35 = os_def_is_q35(&buses->def->os);
 
-    DOMAIN_DEF_FOREACH (ControllerDef, controller, buses->def, DEVICE_CONTROLLER) {
+    DOMAIN_DEF_FOREACH(ControllerDef, controller, buses->def, DEVICE_CONTROLLER)
+    {
         guint slot, function;
         const char *what;
 
@@ -391,7 +405,8 @@ static gboolean place_integrated(Buses *buses, GError **error)
 /* Places of q35's own devices that are only preferred. */
 static gboolean place_preferred_q35(Buses *buses, GError **error)
 {
-    DOMAIN_DEF_FOREACH (ControllerDef, controller, buses->def, DEVICE_CONTROLLER) {
+    DOMAIN_DEF_FOREACH(ControllerDef, controller, buses->def, DEVICE_CONTROLLER)
+    {
         if (controller->info.address.type != ADDRESS_NONE)
             continue;
         if (controller->type == CONTROLLER_USB && controller->model == USB_MODEL_ICH9_UHCI1) {
@@ -415,7 +430,8 @@ static gboolean place_sound_q35(Buses *buses, GError **error)
 {
     if (slot_is_used(buses, 0, 0x1b))
         return TRUE;
-    DOMAIN_DEF_FOREACH (SoundDef, sound, buses->def, DEVICE_SOUND) {
+    DOMAIN_DEF_FOREACH(SoundDef, sound, buses->def, DEVICE_SOUND)
+    {
         if (sound->model == SOUND_ICH9 && pci_address_wanted(&sound->info))
             return place_fixed(buses, &sound->info, 0x1b, 0, 0, error);
     }
@@ -465,7 +481,8 @@ static gboolean place_usb2(Buses *buses, ControllerDef *controller, GError **err
     gboolean found = FALSE;
     PciAddress address = {0};
 
-    DOMAIN_DEF_FOREACH (ControllerDef, other, buses->def, DEVICE_CONTROLLER) {
+    DOMAIN_DEF_FOREACH(ControllerDef, other, buses->def, DEVICE_CONTROLLER)
+    {
         if (is_usb2(other) && other->index == controller->index && pci_address_present(&other->info)) {
             address = other->info.address.u.pci;
             found = TRUE;
@@ -502,7 +519,8 @@ static gboolean place_device(Buses *buses, DeviceInfo *dev, GError **error)
 
 static gboolean place_controllers(Buses *buses, gboolean pci, GError **error)
 {
-    DOMAIN_DEF_FOREACH (ControllerDef, controller, buses->def, DEVICE_CONTROLLER) {
+    DOMAIN_DEF_FOREACH(ControllerDef, controller, buses->def, DEVICE_CONTROLLER)
+    {
         if ((controller->type == CONTROLLER_PCI) == pci && !place_device(buses, &controller->info, error))
             return FALSE;
     }
@@ -521,7 +539,8 @@ static gboolean place_all(Buses *buses, GError **error)
     if (!place_controllers(buses, TRUE, error))
         return FALSE;
     for (guint k = 0; k < G_N_ELEMENTS(before); k++) {
-        DOMAIN_DEF_FOREACH (DeviceInfo, dev, buses->def, before[k]) {
+        DOMAIN_DEF_FOREACH(DeviceInfo, dev, buses->def, before[k])
+        {
             if (!place_device(buses, dev, error))
                 return FALSE;
         }
@@ -529,7 +548,8 @@ static gboolean place_all(Buses *buses, GError **error)
     if (!place_controllers(buses, FALSE, error))
         return FALSE;
     for (guint k = 0; k < G_N_ELEMENTS(after); k++) {
-        DOMAIN_DEF_FOREACH (DeviceInfo, dev, buses->def, after[k]) {
+        DOMAIN_DEF_FOREACH(DeviceInfo, dev, buses->def, after[k])
+        {
             if (!place_device(buses, dev, error))
                 return FALSE;
         }
@@ -565,23 +585,27 @@ static void buses_clear(Buses *buses)
     g_clear_pointer(&buses->bus, g_array_unref);
 }
 
-static gboolean buses_init(Buses *buses, DomainDef *def, const DomainDefEnv *env, gboolean may_grow, GError **error)
+static gboolean buses_init(Buses *buses, DomainDef *def, const DomainDefEnv *env, gboolean may_grow,
+                           GError **error)
 {
     CollectContext ctx = {buses, error};
     guint count = 0;
 
     *buses = (Buses){.def = def, .env = env, .may_grow = may_grow};
     buses->bus = g_array_new(FALSE, TRUE, sizeof(Bus));
-    DOMAIN_DEF_FOREACH (ControllerDef, controller, def, DEVICE_CONTROLLER) {
+    DOMAIN_DEF_FOREACH(ControllerDef, controller, def, DEVICE_CONTROLLER)
+    {
         if (controller->type == CONTROLLER_PCI) {
             if (controller->index >= BUSES_MAX)
-                return error_set(error, VIR_ERR_XML_ERROR, "index %d of a pci controller is beyond the limit of %u",
-                                 controller->index, BUSES_MAX - 1);
+                return error_set(error, VIR_ERR_XML_ERROR,
+                                 "index %d of a pci controller is beyond the limit of %u", controller->index,
+                                 BUSES_MAX - 1);
             count = MAX(count, (guint)controller->index + 1);
         }
     }
     g_array_set_size(buses->bus, count);
-    DOMAIN_DEF_FOREACH (ControllerDef, controller, def, DEVICE_CONTROLLER) {
+    DOMAIN_DEF_FOREACH(ControllerDef, controller, def, DEVICE_CONTROLLER)
+    {
         if (controller->type == CONTROLLER_PCI && controller->model >= 0) {
             bus_set_model(bus_at(buses, (guint)controller->index), controller->model);
             buses->pcie |= controller->model == PCI_MODEL_PCIE_ROOT;
@@ -589,7 +613,7 @@ static gboolean buses_init(Buses *buses, DomainDef *def, const DomainDefEnv *env
     }
     for (guint i = 0; i < count; i++) {
         if (!bus_at(buses, i)->known)
-            bus_set_model(bus_at(buses, i), i == 0          ? PCI_MODEL_PCI_ROOT
+            bus_set_model(bus_at(buses, i), i == 0        ? PCI_MODEL_PCI_ROOT
                                             : buses->pcie ? PCI_MODEL_PCIE_ROOT_PORT
                                                           : PCI_MODEL_PCI_BRIDGE);
     }
@@ -639,7 +663,8 @@ static gboolean add_buses(Buses *buses, guint first_count, GError **error)
         return FALSE;
     if (!place_all(buses, error))
         return FALSE;
-    if (first_count <= 1 && buses->bus->len > first_count && buses->pcie && !keep_spare(buses, PLUG_PCIE, error))
+    if (first_count <= 1 && buses->bus->len > first_count && buses->pcie &&
+        !keep_spare(buses, PLUG_PCIE, error))
         return FALSE;
     for (guint i = 1; i < buses->bus->len; i++) {
         ControllerDef *controller = controller_find(def, CONTROLLER_PCI, (int)i);
@@ -716,7 +741,8 @@ static int next_expander_number(const DomainDef *def)
 {
     int lowest = 256;
 
-    DOMAIN_DEF_FOREACH (ControllerDef, controller, def, DEVICE_CONTROLLER) {
+    DOMAIN_DEF_FOREACH(ControllerDef, controller, def, DEVICE_CONTROLLER)
+    {
         if (controller->type == CONTROLLER_PCI && controller->bus_nr != -1)
             lowest = MIN(lowest, controller->bus_nr);
     }
@@ -734,9 +760,10 @@ static gboolean fill_options(const Buses *buses, ControllerDef *controller, GErr
         if (controller->chassis_nr == -1)
             controller->chassis_nr = controller->index;
         if ((guint)controller->index <= address->bus)
-            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
-                             "PCI controller at index %d (0x%02x) has bus='0x%02x', but index must be larger than bus",
-                             controller->index, controller->index, address->bus);
+            return error_set(
+                error, VIR_ERR_CONFIG_UNSUPPORTED,
+                "PCI controller at index %d (0x%02x) has bus='0x%02x', but index must be larger than bus",
+                controller->index, controller->index, address->bus);
         break;
     case PCI_MODEL_PCIE_ROOT_PORT:
     case PCI_MODEL_PCIE_SWITCH_DOWNSTREAM_PORT:
@@ -752,9 +779,11 @@ static gboolean fill_options(const Buses *buses, ControllerDef *controller, GErr
         if (controller->bus_nr == -1)
             controller->bus_nr = next_expander_number(buses->def);
         if (controller->bus_nr == -1)
-            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
-                             "No free busNr lower than current lowest busNr is available to auto-assign to bus %u. "
-                             "Must be manually assigned", address->bus);
+            return error_set(
+                error, VIR_ERR_CONFIG_UNSUPPORTED,
+                "No free busNr lower than current lowest busNr is available to auto-assign to bus %u. "
+                "Must be manually assigned",
+                address->bus);
         break;
     default:
         break;
@@ -769,7 +798,8 @@ static gboolean finish(Buses *buses, GError **error)
     multi->def = buses->def;
     domain_def_visit(buses->def, note_functions, multi);
     domain_def_visit(buses->def, set_multifunction, multi);
-    DOMAIN_DEF_FOREACH (ControllerDef, controller, buses->def, DEVICE_CONTROLLER) {
+    DOMAIN_DEF_FOREACH(ControllerDef, controller, buses->def, DEVICE_CONTROLLER)
+    {
         if (controller->type == CONTROLLER_PCI && !fill_options(buses, controller, error))
             return FALSE;
     }
@@ -804,8 +834,8 @@ gboolean address_assign_pci(DomainDef *def, const DomainDefEnv *env, GError **er
         return TRUE;
     if (!first_round(def, env, error))
         return FALSE;
-    ok = buses_init(&buses, def, env, FALSE, error) && place_chipset(&buses, error) && place_all(&buses, error) &&
-         finish(&buses, error);
+    ok = buses_init(&buses, def, env, FALSE, error) && place_chipset(&buses, error) &&
+         place_all(&buses, error) && finish(&buses, error);
     buses_clear(&buses);
     return ok;
 }

@@ -12,21 +12,25 @@
 
 /* Prefix of "<prefix><number>"; NULL: the kind is named by a function of its own, or not at all. */
 static const char *const prefixes[DEVICE_KIND_LAST] = {
-    [DEVICE_FILESYSTEM] = "fs",     [DEVICE_SMARTCARD] = "smartcard", [DEVICE_SERIAL] = "serial",
-    [DEVICE_PARALLEL] = "parallel", [DEVICE_CONSOLE] = "console",     [DEVICE_CHANNEL] = "channel",
-    [DEVICE_INPUT] = "input",       [DEVICE_TPM] = "tpm",             [DEVICE_SOUND] = "sound",
-    [DEVICE_VIDEO] = "video",       [DEVICE_REDIRDEV] = "redir",      [DEVICE_HUB] = "hub",
-    [DEVICE_WATCHDOG] = "watchdog", [DEVICE_MEMBALLOON] = "balloon",  [DEVICE_RNG] = "rng",
-    [DEVICE_SHMEM] = "shmem",       [DEVICE_VSOCK] = "vsock",         [DEVICE_IOMMU] = "iommu",
-    [DEVICE_PANIC] = "panic",       [DEVICE_CRYPTO] = "crypto",       [DEVICE_INTERFACE] = "net",
-    [DEVICE_HOSTDEV] = "hostdev",
+    [DEVICE_FILESYSTEM] = "fs",     [DEVICE_SMARTCARD] = "smartcard",
+    [DEVICE_SERIAL] = "serial",     [DEVICE_PARALLEL] = "parallel",
+    [DEVICE_CONSOLE] = "console",   [DEVICE_CHANNEL] = "channel",
+    [DEVICE_INPUT] = "input",       [DEVICE_TPM] = "tpm",
+    [DEVICE_SOUND] = "sound",       [DEVICE_VIDEO] = "video",
+    [DEVICE_REDIRDEV] = "redir",    [DEVICE_HUB] = "hub",
+    [DEVICE_WATCHDOG] = "watchdog", [DEVICE_MEMBALLOON] = "balloon",
+    [DEVICE_RNG] = "rng",           [DEVICE_SHMEM] = "shmem",
+    [DEVICE_VSOCK] = "vsock",       [DEVICE_IOMMU] = "iommu",
+    [DEVICE_PANIC] = "panic",       [DEVICE_CRYPTO] = "crypto",
+    [DEVICE_INTERFACE] = "net",     [DEVICE_HOSTDEV] = "hostdev",
 };
 
 static char *controller_alias(const DomainDef *def, const ControllerDef *controller)
 {
     switch (controller->type) {
     case CONTROLLER_PCI:
-        return g_strdup_printf(controller->model == PCI_MODEL_PCIE_ROOT ? "pcie.%d" : "pci.%d", controller->index);
+        return g_strdup_printf(controller->model == PCI_MODEL_PCIE_ROOT ? "pcie.%d" : "pci.%d",
+                               controller->index);
     case CONTROLLER_IDE:
         if (os_def_is_i440fx(&def->os) && controller->index == 0)
             return g_strdup("ide");
@@ -47,7 +51,8 @@ static char *controller_alias(const DomainDef *def, const ControllerDef *control
 
 static gboolean is_lsi(const DomainDef *def, guint index)
 {
-    DOMAIN_DEF_FOREACH (ControllerDef, controller, def, DEVICE_CONTROLLER) {
+    DOMAIN_DEF_FOREACH(ControllerDef, controller, def, DEVICE_CONTROLLER)
+    {
         if (controller->type == CONTROLLER_SCSI && controller->index == (int)index)
             return controller->model == SCSI_MODEL_LSILOGIC;
     }
@@ -59,7 +64,8 @@ static char *disk_alias(const DomainDef *def, const DiskDef *disk)
     const DriveAddress *drive = &disk->info.address.u.drive;
     guint index = 0;
 
-    if (disk->info.address.type == ADDRESS_DRIVE && disk->bus == DISK_BUS_SCSI && !is_lsi(def, drive->controller))
+    if (disk->info.address.type == ADDRESS_DRIVE && disk->bus == DISK_BUS_SCSI &&
+        !is_lsi(def, drive->controller))
         return g_strdup_printf("scsi%u-%u-%u-%u", drive->controller, drive->bus, drive->target, drive->unit);
     if (disk->info.address.type == ADDRESS_DRIVE)
         return g_strdup_printf("%s%u-%u-%u", disk_bus_to_string(disk->bus), drive->controller, drive->bus,

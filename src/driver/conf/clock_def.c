@@ -8,8 +8,8 @@
 #include "driver/conf/device_info.h"
 
 ENUM_TABLE(clock_offset, ClockOffset, CLOCK_LAST, "utc", "localtime", "variable", "timezone", "absolute")
-ENUM_TABLE(timer_name, TimerName, TIMER_LAST, "platform", "pit", "rtc", "hpet", "tsc", "kvmclock", "hypervclock",
-           "armvtimer")
+ENUM_TABLE(timer_name, TimerName, TIMER_LAST, "platform", "pit", "rtc", "hpet", "tsc", "kvmclock",
+           "hypervclock", "armvtimer")
 ENUM_TABLE(timer_track, TimerTrack, TIMER_TRACK_LAST, "none", "boot", "guest", "wall", "realtime")
 ENUM_TABLE(tick_policy, TickPolicy, TICK_LAST, "none", "delay", "catchup", "merge", "discard")
 ENUM_TABLE(timer_mode, TimerMode, TIMER_MODE_LAST, "none", "auto", "native", "emulate", "paravirt", "smpsafe")
@@ -116,7 +116,8 @@ gboolean clock_def_parse(ClockDef *clock, xmlNodePtr domain, GError **error)
     case CLOCK_TIMEZONE:
         clock->timezone = xml_get_attr(node, "timezone");
         if (clock->timezone == NULL)
-            return error_set(error, VIR_ERR_XML_ERROR, "missing 'timezone' attribute for clock with offset='timezone'");
+            return error_set(error, VIR_ERR_XML_ERROR,
+                             "missing 'timezone' attribute for clock with offset='timezone'");
         break;
     case CLOCK_ABSOLUTE:
         if (!xml_attr_get_u64(node, "start", XML_REQUIRED, &clock->start, error))
@@ -126,7 +127,8 @@ gboolean clock_def_parse(ClockDef *clock, xmlNodePtr domain, GError **error)
         if (!parse_adjustment(clock, node, error))
             return FALSE;
     }
-    XML_FOREACH (child, node, "timer") {
+    XML_FOREACH(child, node, "timer")
+    {
         if (!parse_timer(clock, child, error))
             return FALSE;
     }

@@ -135,7 +135,8 @@ static gboolean parse_mode(CpuDef *cpu, xmlNodePtr node, GError **error)
     if (match != NULL) {
         value = cpu_match_from_string(match);
         if (value < 0)
-            return error_set(error, VIR_ERR_XML_ERROR, "Invalid match attribute '%s' for CPU specification", match);
+            return error_set(error, VIR_ERR_XML_ERROR, "Invalid match attribute '%s' for CPU specification",
+                             match);
         cpu->match = value;
     }
     value = CPU_CHECK_DEFAULT;
@@ -216,14 +217,15 @@ static gboolean parse_cache(CpuDef *cpu, xmlNodePtr node, GError **error)
 
 static gboolean parse_features(CpuDef *cpu, xmlNodePtr node, GError **error)
 {
-    XML_FOREACH (child, node, "feature") {
+    XML_FOREACH(child, node, "feature")
+    {
         g_autofree char *name = xml_get_attr(child, "name");
         int policy = cpu->guest ? CPU_FEATURE_REQUIRE : -1;
 
         if (name == NULL || *name == '\0')
             return error_set(error, VIR_ERR_XML_ERROR, "Invalid CPU feature name");
-        if (cpu->guest && !xml_attr_get_enum(child, "policy", cpu_feature_policy_from_string, XML_OPTIONAL,
-                                             &policy, error))
+        if (cpu->guest &&
+            !xml_attr_get_enum(child, "policy", cpu_feature_policy_from_string, XML_OPTIONAL, &policy, error))
             return FALSE;
         if (cpu_def_find_feature(cpu, name) != NULL)
             return error_set(error, VIR_ERR_XML_ERROR, "CPU feature '%s' specified more than once", name);
@@ -255,7 +257,8 @@ CpuDef *cpu_def_parse(xmlNodePtr node, gboolean is_guest, GError **error)
         }
         cpu->vendor = g_steal_pointer(&vendor);
     }
-    if (!parse_topology(cpu, node, error) || !parse_cache(cpu, node, error) || !parse_features(cpu, node, error))
+    if (!parse_topology(cpu, node, error) || !parse_cache(cpu, node, error) ||
+        !parse_features(cpu, node, error))
         return NULL;
     if (cpu->guest && cpu->mode == CPU_MODE_CUSTOM && cpu->model == NULL && cpu->features->len > 0) {
         error_set(error, VIR_ERR_XML_ERROR, "Non-empty feature list specified without CPU model");
@@ -288,8 +291,8 @@ static void format_model(XmlWriter *w, const CpuDef *cpu)
 
 gboolean cpu_def_is_empty(const CpuDef *cpu)
 {
-    return cpu->mode == CPU_MODE_CUSTOM && !has_model_element(cpu) && cpu->arch == NULL && cpu->vendor == NULL &&
-           cpu->microcode == NULL && cpu->sockets == 0 && !cpu->cache_set &&
+    return cpu->mode == CPU_MODE_CUSTOM && !has_model_element(cpu) && cpu->arch == NULL &&
+           cpu->vendor == NULL && cpu->microcode == NULL && cpu->sockets == 0 && !cpu->cache_set &&
            cpu->maxphysaddr == CPU_MAXPHYSADDR_NONE && cpu->features->len == 0;
 }
 
@@ -346,7 +349,8 @@ void cpu_def_format_body(XmlWriter *w, const CpuDef *cpu)
 
         xml_open(w, "feature");
         if (cpu->guest)
-            xml_attr(w, "policy", cpu_feature_policy_to_string(f->policy < 0 ? CPU_FEATURE_REQUIRE : f->policy));
+            xml_attr(w, "policy",
+                     cpu_feature_policy_to_string(f->policy < 0 ? CPU_FEATURE_REQUIRE : f->policy));
         xml_attr(w, "name", f->name);
         xml_close(w);
     }

@@ -6,8 +6,6 @@
 #include "common/error.h"
 #include "driver/conf/domain_def.h"
 
-#define SHARES_MIN 2
-#define SHARES_MAX 262144
 #define PERIOD_MIN 1000
 #define PERIOD_MAX 1000000
 #define QUOTA_MIN 1000
@@ -62,7 +60,8 @@ static gboolean parse_cpuset(xmlNodePtr node, Bitmap **ret, GError **error)
     return TRUE;
 }
 
-static gboolean parse_vcpu(DomainDef *def, xmlNodePtr node, guint *ret_max, guint *ret_current, GError **error)
+static gboolean parse_vcpu(DomainDef *def, xmlNodePtr node, guint *ret_max, guint *ret_current,
+                           GError **error)
 {
     g_autofree char *text = xml_get_text(node);
     g_autofree char *placement = xml_get_attr(node, "placement");
@@ -74,8 +73,8 @@ static gboolean parse_vcpu(DomainDef *def, xmlNodePtr node, guint *ret_max, guin
     if (!xml_attr_get_uint(node, "current", XML_OPTIONAL, ret_current, error))
         return FALSE;
     if (placement != NULL && strcmp(placement, "auto") != 0 && strcmp(placement, "static") != 0)
-        return error_set(error, VIR_ERR_XML_ERROR, "Invalid value for attribute 'placement' in element 'vcpu': '%s'.",
-                         placement);
+        return error_set(error, VIR_ERR_XML_ERROR,
+                         "Invalid value for attribute 'placement' in element 'vcpu': '%s'.", placement);
     def->placement_auto = g_strcmp0(placement, "auto") == 0;
     return def->placement_auto || parse_cpuset(node, &def->cpuset, error);
 }
@@ -92,7 +91,8 @@ static gboolean parse_vcpus(DomainDef *def, xmlNodePtr domain, GError **error)
     if (xml_child(list, "vcpu") == NULL)
         return domain_def_set_vcpus(def, current, error);
     def->vcpus_individual = TRUE;
-    XML_FOREACH (child, list, "vcpu") {
+    XML_FOREACH(child, list, "vcpu")
+    {
         Tristate enabled = TRISTATE_ABSENT;
         guint id = 0;
         VcpuDef *vcpu;
@@ -100,7 +100,8 @@ static gboolean parse_vcpus(DomainDef *def, xmlNodePtr domain, GError **error)
         if (!xml_attr_get_uint(child, "id", XML_REQUIRED, &id, error))
             return FALSE;
         if (id >= def->vcpus->len)
-            return error_set(error, VIR_ERR_XML_ERROR, "vcpu id '%u' is out of range of maximum vcpu count", id);
+            return error_set(error, VIR_ERR_XML_ERROR, "vcpu id '%u' is out of range of maximum vcpu count",
+                             id);
         vcpu = domain_def_vcpu(def, id);
         if (!xml_attr_get_yes_no(child, "enabled", XML_REQUIRED, &enabled, error) ||
             !xml_attr_get_yes_no(child, "hotpluggable", XML_OPTIONAL, &vcpu->hotpluggable, error) ||
@@ -162,7 +163,8 @@ static gboolean parse_iothreads(DomainDef *def, xmlNodePtr domain, GError **erro
         return FALSE;
     if (count > IOTHREADS_MAX || xml_count(ids, "iothread") > IOTHREADS_MAX)
         return error_set(error, VIR_ERR_XML_ERROR, "too many iothreads, the limit is %u", IOTHREADS_MAX);
-    XML_FOREACH (child, ids, "iothread") {
+    XML_FOREACH(child, ids, "iothread")
+    {
         IothreadDef *iothread;
         guint id = 0;
 
@@ -221,7 +223,8 @@ static void format_iothreads(XmlWriter *w, const DomainDef *def)
         }
         xml_close(w);
     }
-    if (def->default_iothread_given && (def->default_iothread_pool_min >= 0 || def->default_iothread_pool_max >= 0)) {
+    if (def->default_iothread_given &&
+        (def->default_iothread_pool_min >= 0 || def->default_iothread_pool_max >= 0)) {
         xml_open(w, "defaultiothread");
         pool_attrs(w, def->default_iothread_pool_min, def->default_iothread_pool_max);
         xml_close(w);
@@ -235,8 +238,8 @@ static gboolean parse_period(xmlNodePtr node, const char *name, guint64 *ret, GE
     if (!xml_child_get_u64(node, name, XML_OPTIONAL, ret, error))
         return FALSE;
     if (*ret > 0 && (*ret < PERIOD_MIN || *ret > PERIOD_MAX))
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Value of cputune '%s' must be in range [%d, %d]", name,
-                         PERIOD_MIN, PERIOD_MAX);
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Value of cputune '%s' must be in range [%d, %d]",
+                         name, PERIOD_MIN, PERIOD_MAX);
     return TRUE;
 }
 
@@ -252,7 +255,8 @@ static gboolean parse_quota(xmlNodePtr node, const char *name, gint64 *ret, GErr
         return error_set(error, VIR_ERR_XML_ERROR, "can't parse cputune %s value '%s'", name, text);
     if (*ret > 0 && (*ret < QUOTA_MIN || *ret > QUOTA_MAX))
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
-                         "Value of cputune '%s' must be in range [%d, %" G_GINT64_FORMAT "]", name, QUOTA_MIN, QUOTA_MAX);
+                         "Value of cputune '%s' must be in range [%d, %" G_GINT64_FORMAT "]", name, QUOTA_MIN,
+                         QUOTA_MAX);
     return TRUE;
 }
 
@@ -263,10 +267,8 @@ static gboolean parse_limits(CpuTune *tune, xmlNodePtr node, GError **error)
     tune->shares_given = shares != NULL;
     if (!xml_child_get_u64(node, "shares", XML_OPTIONAL, &tune->shares, error))
         return FALSE;
-    if (tune->shares_given && (tune->shares < SHARES_MIN || tune->shares > SHARES_MAX))
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Value of cputune 'shares' must be in range [%d, %d]",
-                         SHARES_MIN, SHARES_MAX);
-    return parse_period(node, "period", &tune->period, error) && parse_quota(node, "quota", &tune->quota, error) &&
+    return parse_period(node, "period", &tune->period, error) &&
+           parse_quota(node, "quota", &tune->quota, error) &&
            parse_period(node, "global_period", &tune->global_period, error) &&
            parse_quota(node, "global_quota", &tune->global_quota, error) &&
            parse_period(node, "emulator_period", &tune->emulator_period, error) &&
@@ -279,7 +281,8 @@ static gboolean parse_pins(DomainDef *def, xmlNodePtr node, GError **error)
 {
     xmlNodePtr emulator = xml_child(node, "emulatorpin");
 
-    XML_FOREACH (child, node, "vcpupin") {
+    XML_FOREACH(child, node, "vcpupin")
+    {
         guint id = 0;
 
         if (!xml_attr_get_uint(child, "vcpu", XML_REQUIRED, &id, error))
@@ -292,13 +295,15 @@ static gboolean parse_pins(DomainDef *def, xmlNodePtr node, GError **error)
         if (!parse_cpuset(child, &domain_def_vcpu(def, id)->pin, error))
             return FALSE;
         if (domain_def_vcpu(def, id)->pin == NULL)
-            return error_set(error, VIR_ERR_XML_ERROR, "Missing required cpuset attribute in element 'vcpupin'");
+            return error_set(error, VIR_ERR_XML_ERROR,
+                             "Missing required cpuset attribute in element 'vcpupin'");
     }
     if (xml_count(node, "emulatorpin") > 1)
         return error_set(error, VIR_ERR_XML_ERROR, "only one emulatorpin is supported");
     if (emulator != NULL && !parse_cpuset(emulator, &def->cputune.emulator_pin, error))
         return FALSE;
-    XML_FOREACH (child, node, "iothreadpin") {
+    XML_FOREACH(child, node, "iothreadpin")
+    {
         IothreadDef *iothread;
         guint id = 0;
 
@@ -308,7 +313,8 @@ static gboolean parse_pins(DomainDef *def, xmlNodePtr node, GError **error)
         if (iothread == NULL)
             return error_set(error, VIR_ERR_XML_ERROR, "Cannot find 'iothread' : %u", id);
         if (iothread->pin != NULL)
-            return error_set(error, VIR_ERR_INTERNAL_ERROR, "duplicate iothreadpin for same iothread '%u'", id);
+            return error_set(error, VIR_ERR_INTERNAL_ERROR, "duplicate iothreadpin for same iothread '%u'",
+                             id);
         if (!parse_cpuset(child, &iothread->pin, error))
             return FALSE;
     }
@@ -319,7 +325,8 @@ static gboolean parse_sched(xmlNodePtr node, SchedDef *ret, GError **error)
 {
     int policy = SCHED_NONE;
 
-    if (!xml_attr_get_enum(node, "scheduler", sched_policy_from_string, XML_REQUIRED | XML_NONZERO, &policy, error))
+    if (!xml_attr_get_enum(node, "scheduler", sched_policy_from_string, XML_REQUIRED | XML_NONZERO, &policy,
+                           error))
         return FALSE;
     ret->policy = policy;
     if (policy == SCHED_CLASS_FIFO || policy == SCHED_CLASS_RR)
@@ -332,7 +339,8 @@ static Bitmap *sched_targets(xmlNodePtr node, const char *attr, GError **error)
     g_autofree char *text = xml_get_attr(node, attr);
 
     if (text == NULL) {
-        error_set(error, VIR_ERR_XML_ERROR, "Missing %s attribute in element '%s'", attr, (const char *)node->name);
+        error_set(error, VIR_ERR_XML_ERROR, "Missing %s attribute in element '%s'", attr,
+                  (const char *)node->name);
         return NULL;
     }
     return bitmap_parse(text, 0, error);
@@ -344,26 +352,31 @@ static gboolean parse_scheds(DomainDef *def, xmlNodePtr node, GError **error)
 
     if (emulator != NULL && !parse_sched(emulator, &def->cputune.emulator_sched, error))
         return FALSE;
-    XML_FOREACH (child, node, "vcpusched") {
+    XML_FOREACH(child, node, "vcpusched")
+    {
         g_autoptr(Bitmap) vcpus = sched_targets(child, "vcpus", error);
 
         if (vcpus == NULL)
             return FALSE;
-        BITMAP_FOREACH (id, vcpus) {
+        BITMAP_FOREACH(id, vcpus)
+        {
             if ((guint)id >= def->vcpus->len)
                 continue;
             if (domain_def_vcpu(def, id)->sched.policy != SCHED_NONE)
-                return error_set(error, VIR_ERR_XML_DETAIL, "'vcpusched' attributes 'vcpus' must not overlap");
+                return error_set(error, VIR_ERR_XML_DETAIL,
+                                 "'vcpusched' attributes 'vcpus' must not overlap");
             if (!parse_sched(child, &domain_def_vcpu(def, id)->sched, error))
                 return FALSE;
         }
     }
-    XML_FOREACH (child, node, "iothreadsched") {
+    XML_FOREACH(child, node, "iothreadsched")
+    {
         g_autoptr(Bitmap) ids = sched_targets(child, "iothreads", error);
 
         if (ids == NULL)
             return FALSE;
-        BITMAP_FOREACH (id, ids) {
+        BITMAP_FOREACH(id, ids)
+        {
             IothreadDef *iothread = domain_def_iothread(def, id);
 
             if (iothread == NULL)
@@ -384,9 +397,11 @@ gboolean cpu_tune_parse(DomainDef *def, xmlNodePtr domain, GError **error)
         return FALSE;
     if (node == NULL)
         return TRUE;
-    if (!parse_limits(&def->cputune, node, error) || !parse_pins(def, node, error) || !parse_scheds(def, node, error))
+    if (!parse_limits(&def->cputune, node, error) || !parse_pins(def, node, error) ||
+        !parse_scheds(def, node, error))
         return FALSE;
-    XML_FOREACH (child, node, NULL) {
+    XML_FOREACH(child, node, NULL)
+    {
         if (!xml_is(child, "cachetune") && !xml_is(child, "memorytune"))
             continue;
         if (def->cputune.resctrl == NULL)

@@ -46,8 +46,9 @@ static gboolean hex_uint(xmlNodePtr node, const char *name, guint max, guint *re
     if (!xml_attr_get_hex(node, name, XML_OPTIONAL, &value, error))
         return FALSE;
     if (value > max)
-        return error_set(error, VIR_ERR_XML_ERROR, "Invalid PCI address %s='0x%" G_GINT64_MODIFIER "x', must be <= 0x%X",
-                         name, value, max);
+        return error_set(error, VIR_ERR_XML_ERROR,
+                         "Invalid PCI address %s='0x%" G_GINT64_MODIFIER "x', must be <= 0x%X", name, value,
+                         max);
     *ret = (guint)value;
     return TRUE;
 }
@@ -85,7 +86,8 @@ void pci_address_attrs(XmlWriter *w, const PciAddress *address)
 
 char *pci_address_text(const PciAddress *address)
 {
-    return g_strdup_printf("%04x:%02x:%02x.%x", address->domain, address->bus, address->slot, address->function);
+    return g_strdup_printf("%04x:%02x:%02x.%x", address->domain, address->bus, address->slot,
+                           address->function);
 }
 
 static gboolean usb_address_parse(UsbAddress *usb, xmlNodePtr node, GError **error)
@@ -123,9 +125,10 @@ static gboolean base16(xmlNodePtr node, const char *name, guint64 max, guint64 *
         digits += 2;
     *ret = g_ascii_strtoull(digits, &end, 16);
     if (!g_ascii_isxdigit(*digits) || *end != '\0' || *ret > max)
-        return error_set(error, VIR_ERR_XML_ERROR,
-                         "Invalid value for attribute '%s' in element 'address': '%s'. Expected hexadecimal number",
-                         name, text);
+        return error_set(
+            error, VIR_ERR_XML_ERROR,
+            "Invalid value for attribute '%s' in element 'address': '%s'. Expected hexadecimal number", name,
+            text);
     return TRUE;
 }
 
@@ -291,8 +294,8 @@ static gboolean boot_parse(DeviceInfo *info, xmlNodePtr node, GError **error)
     if (loadparm == NULL)
         return TRUE;
     if (*loadparm == '\0' || strlen(loadparm) > LOADPARM_MAX)
-        return error_set(error, VIR_ERR_XML_ERROR,
-                         "loadparm value '%s' must be between 1 and %d characters", loadparm, LOADPARM_MAX);
+        return error_set(error, VIR_ERR_XML_ERROR, "loadparm value '%s' must be between 1 and %d characters",
+                         loadparm, LOADPARM_MAX);
     info->loadparm = g_ascii_strup(loadparm, -1);
     return TRUE;
 }
@@ -304,13 +307,15 @@ static gboolean rom_parse(DeviceInfo *info, xmlNodePtr node, GError **error)
         return FALSE;
     info->rom_file = xml_get_attr(node, "file");
     if (info->rom_enabled == TRISTATE_NO && (info->rom_bar != TRISTATE_ABSENT || info->rom_file != NULL))
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "ROM tuning is not supported when ROM is disabled");
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "ROM tuning is not supported when ROM is disabled");
     return TRUE;
 }
 
 gboolean device_info_parse(DeviceInfo *info, xmlNodePtr node, guint parse_flags, GError **error)
 {
-    XML_FOREACH (child, node, NULL) {
+    XML_FOREACH(child, node, NULL)
+    {
         if (xml_is(child, "alias") && info->alias == NULL) {
             g_autofree char *alias = xml_get_attr(child, "name");
 
@@ -376,10 +381,11 @@ void device_info_format(XmlWriter *w, const DeviceInfo *info, guint format_flags
 
 gboolean virtio_options_parse(VirtioOptions *options, xmlNodePtr driver, GError **error)
 {
-    return driver == NULL || (xml_attr_get_on_off(driver, "iommu", XML_OPTIONAL, &options->iommu, error) &&
-                              xml_attr_get_on_off(driver, "ats", XML_OPTIONAL, &options->ats, error) &&
-                              xml_attr_get_on_off(driver, "packed", XML_OPTIONAL, &options->packed, error) &&
-                              xml_attr_get_on_off(driver, "page_per_vq", XML_OPTIONAL, &options->page_per_vq, error));
+    return driver == NULL ||
+           (xml_attr_get_on_off(driver, "iommu", XML_OPTIONAL, &options->iommu, error) &&
+            xml_attr_get_on_off(driver, "ats", XML_OPTIONAL, &options->ats, error) &&
+            xml_attr_get_on_off(driver, "packed", XML_OPTIONAL, &options->packed, error) &&
+            xml_attr_get_on_off(driver, "page_per_vq", XML_OPTIONAL, &options->page_per_vq, error));
 }
 
 void virtio_options_attrs(XmlWriter *w, const VirtioOptions *options)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The table of all device elements, and what is the same for all of them: making, parsing, formatting, copying
- * and freeing. A new element: its def_<element>.{c,h} with "extern const DeviceDefOps <element>_def_ops;", its
- * line here and in DeviceKind.
+ * The table of all device elements, and what is the same for all of them: making, parsing, formatting,
+ * copying and freeing. A new element: its def_<element>.{c,h} with "extern const DeviceDefOps
+ * <element>_def_ops;", its line here and in DeviceKind.
  */
 #include "driver/conf/device_def.h"
 
@@ -36,10 +36,10 @@
 #include "driver/conf/domain_def.h"
 #include "driver/conf/domain_validate.h"
 
-ENUM_TABLE(device_kind, DeviceKind, DEVICE_KIND_LAST, "disk", "controller", "lease", "filesystem", "interface",
-           "smartcard", "serial", "parallel", "console", "channel", "input", "tpm", "graphics", "sound", "audio",
-           "video", "hostdev", "redirdev", "redirfilter", "hub", "watchdog", "memballoon", "rng", "panic", "shmem",
-           "memory", "iommu", "vsock", "crypto")
+ENUM_TABLE(device_kind, DeviceKind, DEVICE_KIND_LAST, "disk", "controller", "lease", "filesystem",
+           "interface", "smartcard", "serial", "parallel", "console", "channel", "input", "tpm", "graphics",
+           "sound", "audio", "video", "hostdev", "redirdev", "redirfilter", "hub", "watchdog", "memballoon",
+           "rng", "panic", "shmem", "memory", "iommu", "vsock", "crypto")
 
 static const DeviceDefOps *const device_table[DEVICE_KIND_LAST] = {
     [DEVICE_DISK] = &disk_def_ops,
@@ -163,10 +163,10 @@ char *device_def_format(const DeviceInfo *dev, const DomainDef *def, guint flags
     return xml_writer_finish(w);
 }
 
-DeviceInfo *device_def_copy(const DeviceInfo *dev, const DomainDef *def, const DomainDefEnv *env, GError **error)
+DeviceInfo *device_def_copy(const DeviceInfo *dev, const DomainDef *def, const DomainDefEnv *env,
+                            GError **error)
 {
-    g_autofree char *text =
-        device_def_format(dev, def, DOMAIN_DEF_FORMAT_SECURE | DOMAIN_DEF_FORMAT_STATUS);
+    g_autofree char *text = device_def_format(dev, def, DOMAIN_DEF_FORMAT_SECURE | DOMAIN_DEF_FORMAT_STATUS);
     DeviceContext ctx = {.flags = DOMAIN_DEF_PARSE_STATUS | DOMAIN_DEF_PARSE_SKIP_VALIDATE,
                          .def = def,
                          .env = env != NULL ? env : &domain_def_env_default};

@@ -9,11 +9,13 @@
 ENUM_TABLE(virt_type, VirtType, VIRT_LAST, "none", "qemu", "kvm")
 ENUM_TABLE(lifecycle_action, LifecycleAction, ACTION_LAST, "destroy", "restart", "rename-restart", "preserve",
            "coredump-destroy", "coredump-restart")
-ENUM_TABLE(lock_failure_action, LockFailureAction, LOCKFAIL_LAST, "default", "poweroff", "restart", "pause", "ignore")
-ENUM_TABLE(perf_event, PerfEvent, PERF_LAST, "cmt", "mbmt", "mbml", "cpu_cycles", "instructions", "cache_references",
-           "cache_misses", "branch_instructions", "branch_misses", "bus_cycles", "stalled_cycles_frontend",
-           "stalled_cycles_backend", "ref_cpu_cycles", "cpu_clock", "task_clock", "page_faults", "context_switches",
-           "cpu_migrations", "page_faults_min", "page_faults_maj", "alignment_faults", "emulation_faults")
+ENUM_TABLE(lock_failure_action, LockFailureAction, LOCKFAIL_LAST, "default", "poweroff", "restart", "pause",
+           "ignore")
+ENUM_TABLE(perf_event, PerfEvent, PERF_LAST, "cmt", "mbmt", "mbml", "cpu_cycles", "instructions",
+           "cache_references", "cache_misses", "branch_instructions", "branch_misses", "bus_cycles",
+           "stalled_cycles_frontend", "stalled_cycles_backend", "ref_cpu_cycles", "cpu_clock", "task_clock",
+           "page_faults", "context_switches", "cpu_migrations", "page_faults_min", "page_faults_maj",
+           "alignment_faults", "emulation_faults")
 ENUM_TABLE(seclabel_type, SeclabelType, SECLABEL_LAST, "default", "none", "dynamic", "static")
 
 /* --- making and freeing ------------------------------------------------------------------------------- */
@@ -109,7 +111,8 @@ static gboolean parse_uuid_element(xmlNodePtr domain, const char *name, guint8 u
         return TRUE;
     }
     if (!uuid_parse(text, uuid))
-        return error_set(error, VIR_ERR_INTERNAL_ERROR, "malformed %s element: '%s' is not a UUID", name, text);
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "malformed %s element: '%s' is not a UUID", name,
+                         text);
     return TRUE;
 }
 
@@ -122,10 +125,12 @@ static gboolean parse_identity(DomainDef *def, xmlNodePtr domain, guint flags, G
     if (type == NULL)
         return error_set(error, VIR_ERR_XML_ERROR, "Missing required attribute 'type' in element 'domain'");
     if (virt_type <= VIRT_NONE)
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
-                         "Invalid value for attribute 'type' in element 'domain': '%s': supported are kvm, qemu", type);
+        return error_set(
+            error, VIR_ERR_CONFIG_UNSUPPORTED,
+            "Invalid value for attribute 'type' in element 'domain': '%s': supported are kvm, qemu", type);
     def->virt_type = virt_type;
-    if (!(flags & DOMAIN_DEF_PARSE_INACTIVE) && !xml_attr_get_int(domain, "id", XML_OPTIONAL, &def->id, error))
+    if (!(flags & DOMAIN_DEF_PARSE_INACTIVE) &&
+        !xml_attr_get_int(domain, "id", XML_OPTIONAL, &def->id, error))
         return FALSE;
     def->name = xml_get_child_text(domain, "name");
     if (def->name == NULL || *def->name == '\0')
@@ -153,7 +158,8 @@ static void parse_metadata(DomainDef *def, xmlNodePtr domain)
 {
     g_autoptr(GHashTable) seen = NULL;
 
-    XML_FOREACH (child, xml_child(domain, "metadata"), NULL) {
+    XML_FOREACH(child, xml_child(domain, "metadata"), NULL)
+    {
         if (child->ns == NULL || child->ns->href == NULL)
             continue;
         if (seen == NULL)
@@ -183,7 +189,8 @@ static gboolean parse_sysinfo(DomainDef *def, xmlNodePtr domain, GError **error)
 {
     gboolean with_uuid = xml_child(domain, "uuid") != NULL;
 
-    XML_FOREACH (child, domain, "sysinfo") {
+    XML_FOREACH(child, domain, "sysinfo")
+    {
         gboolean has_uuid = FALSE;
         SysinfoDef *sysinfo = sysinfo_def_parse(child, with_uuid ? def->uuid : NULL, &has_uuid, error);
 
@@ -231,7 +238,8 @@ static gboolean parse_actions(DomainDef *def, xmlNodePtr domain, GError **error)
         return FALSE;
     if (disk != NULL && !xml_attr_get_yes_no(disk, "enabled", XML_OPTIONAL, &def->pm_s4, error))
         return FALSE;
-    XML_FOREACH (child, xml_child(domain, "perf"), "event") {
+    XML_FOREACH(child, xml_child(domain, "perf"), "event")
+    {
         Tristate enabled = TRISTATE_ABSENT;
         int event = 0;
 
@@ -248,7 +256,8 @@ static gboolean parse_actions(DomainDef *def, xmlNodePtr domain, GError **error)
 
 static gboolean parse_seclabels(DomainDef *def, xmlNodePtr domain, guint flags, GError **error)
 {
-    XML_FOREACH (child, domain, "seclabel") {
+    XML_FOREACH(child, domain, "seclabel")
+    {
         SeclabelDef *seclabel = g_new0(SeclabelDef, 1);
         int type = SECLABEL_DYNAMIC;
 
@@ -263,9 +272,11 @@ static gboolean parse_seclabels(DomainDef *def, xmlNodePtr domain, guint flags, 
         else if (seclabel->relabel == TRISTATE_ABSENT)
             seclabel->relabel = type == SECLABEL_NONE ? TRISTATE_NO : TRISTATE_YES;
         if (type == SECLABEL_DYNAMIC && seclabel->relabel != TRISTATE_YES)
-            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "dynamic label type must use resource relabeling");
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                             "dynamic label type must use resource relabeling");
         if (type == SECLABEL_NONE && seclabel->relabel != TRISTATE_NO)
-            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "resource relabeling is not compatible with 'none' label type");
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                             "resource relabeling is not compatible with 'none' label type");
         if (type == SECLABEL_NONE && seclabel->model == NULL)
             seclabel->model = g_strdup("none");
         if (type == SECLABEL_STATIC || (type == SECLABEL_DYNAMIC && !(flags & DOMAIN_DEF_PARSE_INACTIVE)))
@@ -282,7 +293,8 @@ static gboolean parse_seclabels(DomainDef *def, xmlNodePtr domain, guint flags, 
 
 static gboolean parse_qemu_commandline(QemuNamespace *qemu, xmlNodePtr node, GError **error)
 {
-    XML_FOREACH (child, node, NULL) {
+    XML_FOREACH(child, node, NULL)
+    {
         if (xml_is(child, "arg")) {
             char *value = xml_get_attr(child, "value");
 
@@ -295,7 +307,8 @@ static gboolean parse_qemu_commandline(QemuNamespace *qemu, xmlNodePtr node, GEr
             g_array_append_val(qemu->env, env);
             if (env.name == NULL || *env.name == '\0' || g_ascii_isdigit(*env.name) ||
                 strspn(env.name, G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "_") != strlen(env.name))
-                return error_set(error, VIR_ERR_INTERNAL_ERROR, "Invalid environment name '%s' of element 'qemu:env'",
+                return error_set(error, VIR_ERR_INTERNAL_ERROR,
+                                 "Invalid environment name '%s' of element 'qemu:env'",
                                  env.name != NULL ? env.name : "");
         }
     }
@@ -304,7 +317,8 @@ static gboolean parse_qemu_commandline(QemuNamespace *qemu, xmlNodePtr node, GEr
 
 static gboolean parse_qemu_namespace(DomainDef *def, xmlNodePtr domain, GError **error)
 {
-    XML_FOREACH (child, domain, NULL) {
+    XML_FOREACH(child, domain, NULL)
+    {
         if (child->ns == NULL || g_strcmp0((const char *)child->ns->href, QEMU_XML_NAMESPACE) != 0)
             continue;
         def->qemu.given = TRUE;
@@ -337,7 +351,8 @@ static gboolean parse_devices(DomainDef *def, xmlNodePtr domain, const DeviceCon
     def->emulator = emulator;
     if (emulator != NULL && *emulator == '\0')
         g_clear_pointer(&def->emulator, g_free);
-    XML_FOREACH (child, xml_child(domain, "devices"), NULL) {
+    XML_FOREACH(child, xml_child(domain, "devices"), NULL)
+    {
         DeviceInfo *dev;
         int kind = device_kind_of_element(child);
 
@@ -357,7 +372,8 @@ static gboolean parse_devices(DomainDef *def, xmlNodePtr domain, const DeviceCon
     return TRUE;
 }
 
-/* "auto" of the vCPUs' and of the memory's placement imply each other where the other one is not spoken of. */
+/* "auto" of the vCPUs' and of the memory's placement imply each other where the other one is not spoken of.
+ */
 static void fill_placement(DomainDef *def, xmlNodePtr domain)
 {
     gboolean pinned = def->cpuset != NULL || def->cputune.emulator_pin != NULL;
@@ -427,15 +443,16 @@ DomainDef *domain_def_parse(const char *xml, const DomainDefEnv *env, guint flag
     gsize length = strlen(xml);
 
     if (length > DOMAIN_XML_MAX) {
-        error_set(error, VIR_ERR_XML_ERROR, "the domain definition is %zu bytes long, the limit is %u", length,
-                  DOMAIN_XML_MAX);
+        error_set(error, VIR_ERR_XML_ERROR, "the domain definition is %zu bytes long, the limit is %u",
+                  length, DOMAIN_XML_MAX);
         return NULL;
     }
     doc = xml_parse(xml, "(domain_definition)", "domain", error);
     if (doc == NULL)
         return NULL;
     if (flags & DOMAIN_DEF_PARSE_VALIDATE_SCHEMA) {
-        const char *path = env != NULL && env->schema_path != NULL ? env->schema_path : KITE_SCHEMADIR "/domain.rng";
+        const char *path =
+            env != NULL && env->schema_path != NULL ? env->schema_path : KITE_SCHEMADIR "/domain.rng";
 
         if (!xml_validate_rng(path, doc, error))
             return NULL;

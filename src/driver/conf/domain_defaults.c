@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a definition gets without being asked, in the order in which libvirt 9.0's QEMU driver fills it in, so that
- * a client cannot tell the difference: machine, chipset devices, CPU, defaults of each device, console/serial
- * twin, implicit controllers, video, addresses.
+ * What a definition gets without being asked, in the order in which libvirt 9.0's QEMU driver fills it in, so
+ * that a client cannot tell the difference: machine, chipset devices, CPU, defaults of each device,
+ * console/serial twin, implicit controllers, video, addresses.
  */
 #include <string.h>
 
@@ -38,8 +38,8 @@ static gboolean fill_os(DomainDef *def, const DomainDefEnv *env, GError **error)
     if (os->type == NULL || *os->type == '\0')
         return error_set(error, VIR_ERR_XML_ERROR, "an os <type> must be specified");
     if (strcmp(os->type, "hvm") != 0)
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "element 'os': type '%s' is not supported; supported is hvm",
-                         os->type);
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "element 'os': type '%s' is not supported; supported is hvm", os->type);
     if (os->arch == NULL)
         os->arch = g_strdup(env->default_arch != NULL ? env->default_arch : DEFAULT_ARCH);
     if (strcmp(os->arch, "x86_64") != 0 && strcmp(os->arch, "i686") != 0)
@@ -64,9 +64,10 @@ static gboolean fill_firmware(DomainDef *def, const DomainDefEnv *env, GError **
 
     if (os->firmware_features[FIRMWARE_FEATURE_ENROLLED_KEYS] == TRISTATE_YES) {
         if (os->firmware_features[FIRMWARE_FEATURE_SECURE_BOOT] == TRISTATE_NO)
-            return error_set(error, VIR_ERR_XML_DETAIL,
-                             "firmware feature 'enrolled-keys' cannot be enabled when firmware feature 'secure-boot' "
-                             "is disabled");
+            return error_set(
+                error, VIR_ERR_XML_DETAIL,
+                "firmware feature 'enrolled-keys' cannot be enabled when firmware feature 'secure-boot' "
+                "is disabled");
         os->firmware_features[FIRMWARE_FEATURE_SECURE_BOOT] = TRISTATE_YES;
     }
     if (loader->path != NULL && loader->type == LOADER_NONE)
@@ -74,8 +75,8 @@ static gboolean fill_firmware(DomainDef *def, const DomainDefEnv *env, GError **
     if (os->firmware == FIRMWARE_NONE && loader->type == LOADER_PFLASH && loader->readonly == TRISTATE_YES &&
         loader->nvram_path == NULL && loader->stateless != TRISTATE_YES) {
         loader->nvram_given = TRUE;
-        loader->nvram_path = g_strdup_printf("%s/%s_VARS.fd", env->nvram_dir != NULL ? env->nvram_dir : DEFAULT_NVRAM_DIR,
-                                             def->name);
+        loader->nvram_path = g_strdup_printf(
+            "%s/%s_VARS.fd", env->nvram_dir != NULL ? env->nvram_dir : DEFAULT_NVRAM_DIR, def->name);
     }
     return TRUE;
 }
@@ -88,13 +89,14 @@ static gboolean fill_memory(DomainDef *def, guint flags, GError **error)
 
     if (def->memory == 0 || (flags & DOMAIN_DEF_PARSE_ABI_UPDATE))
         numa = numa_def_memory(&def->numa);
-    DOMAIN_DEF_FOREACH (MemoryDef, memory, def, DEVICE_MEMORY)
-        hotplug += memory->size;
+    DOMAIN_DEF_FOREACH(MemoryDef, memory, def, DEVICE_MEMORY)
+    hotplug += memory->size;
     if (numa > 0) {
         def->memory = numa + hotplug;
         def->memory_from_numa = TRUE;
     } else if (hotplug > def->memory) {
-        return error_set(error, VIR_ERR_XML_ERROR, "Total size of memory devices exceeds the total memory size");
+        return error_set(error, VIR_ERR_XML_ERROR,
+                         "Total size of memory devices exceeds the total memory size");
     }
     if (domain_def_memory_initial(def) == 0)
         return error_set(error, VIR_ERR_XML_ERROR,
@@ -125,11 +127,13 @@ static gboolean fill_vcpus(DomainDef *def, GError **error)
         const VcpuDef *vcpu = domain_def_vcpu(def, i);
 
         if (vcpu->online && (vcpu->order != 0) != ordered)
-            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "all vcpus must have either set or unset order");
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                             "all vcpus must have either set or unset order");
         if (vcpu->hotpluggable == TRISTATE_NO) {
             if (previous->hotpluggable == TRISTATE_YES)
-                return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
-                                 "online non-hotpluggable vcpus need to be ordered prior to hotplugable vcpus");
+                return error_set(
+                    error, VIR_ERR_CONFIG_UNSUPPORTED,
+                    "online non-hotpluggable vcpus need to be ordered prior to hotplugable vcpus");
             if (previous->order > vcpu->order)
                 return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                                  "online non-hotpluggable vcpus must be ordered in ascending order");
@@ -142,7 +146,8 @@ static gboolean fill_vcpus(DomainDef *def, GError **error)
         if (vcpu->hotpluggable == TRISTATE_ABSENT)
             vcpu->hotpluggable = vcpu->online ? TRISTATE_NO : TRISTATE_YES;
         else if (vcpu->hotpluggable == TRISTATE_NO && !vcpu->online)
-            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "vcpu '%u' is both offline and not hotpluggable", i);
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                             "vcpu '%u' is both offline and not hotpluggable", i);
     }
     return TRUE;
 }
@@ -158,7 +163,8 @@ static gboolean fill_cpu(DomainDef *def, const DomainDefEnv *env, GError **error
 
     if (def->cpu != NULL && def->cpu->mode == CPU_MODE_CUSTOM && def->cpu->model == NULL &&
         def->cpu->check != CPU_CHECK_DEFAULT)
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "check attribute specified for CPU with no model");
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "check attribute specified for CPU with no model");
     if (is_default_cpu_wanted(def)) {
         const char *model = env->default_cpu != NULL ? env->default_cpu(env, def) : "qemu64";
 
@@ -226,7 +232,8 @@ static void ensure_input(DomainDef *def, InputType type)
 {
     InputDef *input;
 
-    DOMAIN_DEF_FOREACH (InputDef, other, def, DEVICE_INPUT) {
+    DOMAIN_DEF_FOREACH(InputDef, other, def, DEVICE_INPUT)
+    {
         if (other->type == type && other->bus == INPUT_BUS_PS2)
             return;
     }
@@ -235,21 +242,51 @@ static void ensure_input(DomainDef *def, InputType type)
     input->bus = INPUT_BUS_PS2;
 }
 
-/* Controllers without index get the lowest free one of their type, USB companions their master's. */
+static gboolean is_usb2(const ControllerDef *controller)
+{
+    return controller->type == CONTROLLER_USB &&
+           (controller->model == USB_MODEL_ICH9_EHCI1 || controller->model == USB_MODEL_ICH9_UHCI1 ||
+            controller->model == USB_MODEL_ICH9_UHCI2 || controller->model == USB_MODEL_ICH9_UHCI3);
+}
+
+/* The index of the USB2 controller right before this one in the list, when its group has none of this model
+ * yet; else -1. */
+static int usb2_group_index(const DomainDef *def, guint position, const ControllerDef *controller)
+{
+    const ControllerDef *previous = NULL;
+
+    for (guint i = position; i > 0 && previous == NULL; i--) {
+        const ControllerDef *other = domain_def_get(def, DEVICE_CONTROLLER, i - 1);
+
+        if (other->type == CONTROLLER_USB)
+            previous = other;
+    }
+    if (previous == NULL || !is_usb2(controller) || !is_usb2(previous))
+        return -1;
+    DOMAIN_DEF_FOREACH(ControllerDef, other, def, DEVICE_CONTROLLER)
+    {
+        if (other->type == CONTROLLER_USB && other->index == previous->index &&
+            other->model == controller->model)
+            return -1;
+    }
+    return previous->index;
+}
+
+/* Controllers without index get the lowest free one of their type, the parts of a USB2 controller one index.
+ */
 static void fill_controller_indexes(DomainDef *def)
 {
-    DOMAIN_DEF_FOREACH (ControllerDef, controller, def, DEVICE_CONTROLLER) {
-        ControllerDef *previous = controller_i > 0 ? domain_def_get(def, DEVICE_CONTROLLER, controller_i - 1) : NULL;
-        int index = 0;
+    DOMAIN_DEF_FOREACH(ControllerDef, controller, def, DEVICE_CONTROLLER)
+    {
+        int index;
 
         if (controller->index != -1)
             continue;
-        if (controller->info.usb_master && previous != NULL && previous->type == CONTROLLER_USB) {
-            controller->index = previous->index;
-            continue;
+        index = usb2_group_index(def, controller_i, controller);
+        if (index < 0) {
+            for (index = 0; controller_find(def, controller->type, index) != NULL;)
+                index++;
         }
-        while (controller_find(def, controller->type, index) != NULL)
-            index++;
         controller->index = index;
     }
 }
@@ -295,9 +332,11 @@ static gboolean ensure_pci_root(DomainDef *def, PciModel model, GError **error)
         return TRUE;
     }
     if (root->model != (int)model)
-        return error_set(error, VIR_ERR_XML_ERROR,
-                         "The PCI controller with index='0' must be model='%s' for this machine type, but model='%s' "
-                         "was found instead", pci_model_to_string(model), controller_model_text(root));
+        return error_set(
+            error, VIR_ERR_XML_ERROR,
+            "The PCI controller with index='0' must be model='%s' for this machine type, but model='%s' "
+            "was found instead",
+            pci_model_to_string(model), controller_model_text(root));
     return TRUE;
 }
 
@@ -309,7 +348,8 @@ static void add_audio(DomainDef *def)
 
     if (domain_def_n(def, DEVICE_AUDIO) > 0)
         return;
-    DOMAIN_DEF_FOREACH (GraphicsDef, graphics, def, DEVICE_GRAPHICS) {
+    DOMAIN_DEF_FOREACH(GraphicsDef, graphics, def, DEVICE_GRAPHICS)
+    {
         if (graphics->type == GRAPHICS_VNC || graphics->type == GRAPHICS_SPICE) {
             wanted = TRUE;
             type = graphics->type == GRAPHICS_SPICE ? AUDIO_SPICE : AUDIO_NONE;
@@ -348,8 +388,8 @@ static void add_rich_defaults(DomainDef *def)
 {
     gboolean agent = FALSE;
 
-    DOMAIN_DEF_FOREACH (ChrDef, channel, def, DEVICE_CHANNEL)
-        agent |= channel->target.channel == CHANNEL_TARGET_VIRTIO && g_strcmp0(channel->name, AGENT_CHANNEL) == 0;
+    DOMAIN_DEF_FOREACH(ChrDef, channel, def, DEVICE_CHANNEL)
+    agent |= channel->target.channel == CHANNEL_TARGET_VIRTIO && g_strcmp0(channel->name, AGENT_CHANNEL) == 0;
     if (!agent) {
         ChrDef *channel = add_device(def, DEVICE_CHANNEL);
 
@@ -400,10 +440,11 @@ static gboolean fill_console(DomainDef *def, GError **error)
 
     for (guint i = 1; i < consoles->len; i++) {
         if (((ChrDef *)consoles->pdata[i])->target.console == CONSOLE_TARGET_SERIAL)
-            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Only the first console can be a serial port");
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                             "Only the first console can be a serial port");
     }
-    if (console != NULL &&
-        (console->target.console == CONSOLE_TARGET_SERIAL || console->target.console == CONSOLE_TARGET_NONE)) {
+    if (console != NULL && (console->target.console == CONSOLE_TARGET_SERIAL ||
+                            console->target.console == CONSOLE_TARGET_NONE)) {
         if (serial == NULL) {
             console = g_ptr_array_steal_index(consoles, 0);
             console->info.kind = DEVICE_SERIAL;
@@ -438,7 +479,8 @@ static gboolean add_disk_controllers(DomainDef *def, ControllerType type, DiskBu
     gboolean any = FALSE;
     guint max = 0;
 
-    DOMAIN_DEF_FOREACH (DiskDef, disk, def, DEVICE_DISK) {
+    DOMAIN_DEF_FOREACH(DiskDef, disk, def, DEVICE_DISK)
+    {
         if (disk->bus == bus && disk->info.address.type == ADDRESS_DRIVE) {
             any = TRUE;
             max = MAX(max, disk->info.address.u.drive.controller);
@@ -449,20 +491,26 @@ static gboolean add_disk_controllers(DomainDef *def, ControllerType type, DiskBu
 
 static gboolean add_vserial_controllers(DomainDef *def, GError **error)
 {
-    DOMAIN_DEF_FOREACH (ChrDef, channel, def, DEVICE_CHANNEL) {
+    DOMAIN_DEF_FOREACH(ChrDef, channel, def, DEVICE_CHANNEL)
+    {
         const DeviceAddress *address = &channel->info.address;
 
         if (channel->target.channel == CHANNEL_TARGET_VIRTIO)
             controller_ensure(def, CONTROLLER_VIRTIO_SERIAL,
-                              address->type == ADDRESS_VIRTIO_SERIAL ? (int)MIN(address->u.vserial.controller, G_MAXINT) : 0,
+                              address->type == ADDRESS_VIRTIO_SERIAL
+                                  ? (int)MIN(address->u.vserial.controller, G_MAXINT)
+                                  : 0,
                               -1);
     }
-    DOMAIN_DEF_FOREACH (ChrDef, console, def, DEVICE_CONSOLE) {
+    DOMAIN_DEF_FOREACH(ChrDef, console, def, DEVICE_CONSOLE)
+    {
         const DeviceAddress *address = &console->info.address;
 
         if (console->target.console == CONSOLE_TARGET_VIRTIO)
             controller_ensure(def, CONTROLLER_VIRTIO_SERIAL,
-                              address->type == ADDRESS_VIRTIO_SERIAL ? (int)MIN(address->u.vserial.controller, G_MAXINT) : 0,
+                              address->type == ADDRESS_VIRTIO_SERIAL
+                                  ? (int)MIN(address->u.vserial.controller, G_MAXINT)
+                                  : 0,
                               -1);
     }
     return TRUE;
@@ -470,11 +518,13 @@ static gboolean add_vserial_controllers(DomainDef *def, GError **error)
 
 static gboolean add_ccid_controllers(DomainDef *def, GError **error)
 {
-    DOMAIN_DEF_FOREACH (SmartcardDef, card, def, DEVICE_SMARTCARD) {
+    DOMAIN_DEF_FOREACH(SmartcardDef, card, def, DEVICE_SMARTCARD)
+    {
         if (card->info.address.type == ADDRESS_NONE) {
             guint slot = 0;
 
-            DOMAIN_DEF_FOREACH (SmartcardDef, other, def, DEVICE_SMARTCARD) {
+            DOMAIN_DEF_FOREACH(SmartcardDef, other, def, DEVICE_SMARTCARD)
+            {
                 if (other->info.address.type == ADDRESS_CCID && other->info.address.u.ccid.controller == 0)
                     slot = MAX(slot, other->info.address.u.ccid.slot + 1);
             }
@@ -494,7 +544,8 @@ static gboolean add_scsi_hostdev_controllers(DomainDef *def, GError **error)
     guint max = 0;
     int model = SCSI_MODEL_DEFAULT;
 
-    DOMAIN_DEF_FOREACH (HostdevDef, hostdev, def, DEVICE_HOSTDEV) {
+    DOMAIN_DEF_FOREACH(HostdevDef, hostdev, def, DEVICE_HOSTDEV)
+    {
         const ControllerDef *controller;
 
         if (hostdev->mode != HOSTDEV_MODE_SUBSYSTEM || hostdev->type != HOSTDEV_SCSI)
@@ -514,8 +565,9 @@ static gboolean add_controllers(DomainDef *def, GError **error)
     return add_disk_controllers(def, CONTROLLER_SCSI, DISK_BUS_SCSI, error) &&
            add_disk_controllers(def, CONTROLLER_FDC, DISK_BUS_FDC, error) &&
            add_disk_controllers(def, CONTROLLER_IDE, DISK_BUS_IDE, error) &&
-           add_disk_controllers(def, CONTROLLER_SATA, DISK_BUS_SATA, error) && add_vserial_controllers(def, error) &&
-           add_ccid_controllers(def, error) && add_scsi_hostdev_controllers(def, error);
+           add_disk_controllers(def, CONTROLLER_SATA, DISK_BUS_SATA, error) &&
+           add_vserial_controllers(def, error) && add_ccid_controllers(def, error) &&
+           add_scsi_hostdev_controllers(def, error);
 }
 
 /* --- all ---------------------------------------------------------------------------------------------- */
@@ -526,12 +578,15 @@ static gboolean post_parse_device(DeviceInfo *dev, const DeviceContext *ctx, GEr
 
     if (ops->post_parse != NULL && !ops->post_parse(dev, ctx, error))
         return FALSE;
+    if (dev->kind == DEVICE_HOSTDEV)
+        address_for_scsi_hostdev(ctx->def, dev);
     return dev->kind != DEVICE_DISK || address_from_disk_target(dev, error);
 }
 
 static gboolean post_parse_kind(DomainDef *def, DeviceKind kind, const DeviceContext *ctx, GError **error)
 {
-    DOMAIN_DEF_FOREACH (DeviceInfo, dev, def, kind) {
+    DOMAIN_DEF_FOREACH(DeviceInfo, dev, def, kind)
+    {
         if (!post_parse_device(dev, ctx, error))
             return FALSE;
     }
@@ -611,7 +666,8 @@ gboolean domain_def_post_parse(DomainDef *def, const DomainDefEnv *env, guint fl
         !fill_console(def, error) || !add_controllers(def, error) || !fill_video(def, &ctx, error))
         return FALSE;
     /* What the steps above have added. */
-    if (!post_parse_kind(def, DEVICE_SERIAL, &ctx, error) || !post_parse_kind(def, DEVICE_CONTROLLER, &ctx, error))
+    if (!post_parse_kind(def, DEVICE_SERIAL, &ctx, error) ||
+        !post_parse_kind(def, DEVICE_CONTROLLER, &ctx, error))
         return FALSE;
     if (def->emulator == NULL && env->default_emulator != NULL) {
         g_autoptr(GError) cause = NULL;

@@ -14,8 +14,8 @@ guint64 domain_def_memory_initial(const DomainDef *def)
 {
     guint64 initial = def->memory;
 
-    DOMAIN_DEF_FOREACH (MemoryDef, memory, def, DEVICE_MEMORY)
-        initial = initial > memory->size ? initial - memory->size : 0;
+    DOMAIN_DEF_FOREACH(MemoryDef, memory, def, DEVICE_MEMORY)
+    initial = initial > memory->size ? initial - memory->size : 0;
     return initial;
 }
 
@@ -122,7 +122,8 @@ DeviceInfo *domain_def_find_device(const DomainDef *def, const DeviceInfo *wante
         if ((ops->match_by_address && place_differs(dev, wanted)) || !ops->matches(dev, wanted))
             continue;
         if (found != NULL) {
-            error_set(error, VIR_ERR_OPERATION_FAILED, "several %s devices match; give the address or alias of one",
+            error_set(error, VIR_ERR_OPERATION_FAILED,
+                      "several %s devices match; give the address or alias of one",
                       device_kind_to_string(wanted->kind));
             return NULL;
         }
@@ -151,13 +152,15 @@ DeviceInfo *domain_def_find_disk(const DomainDef *def, const char *name)
 {
     DiskDef *found = NULL;
 
-    DOMAIN_DEF_FOREACH (DiskDef, by_target, def, DEVICE_DISK) {
+    DOMAIN_DEF_FOREACH(DiskDef, by_target, def, DEVICE_DISK)
+    {
         if (g_strcmp0(by_target->target, name) == 0)
             return &by_target->info;
     }
     if (*name != '/')
         return NULL;
-    DOMAIN_DEF_FOREACH (DiskDef, disk, def, DEVICE_DISK) {
+    DOMAIN_DEF_FOREACH(DiskDef, disk, def, DEVICE_DISK)
+    {
         if (disk->source == NULL || g_strcmp0(disk->source->path, name) != 0)
             continue;
         if (found != NULL)
@@ -171,7 +174,8 @@ DeviceInfo *domain_def_find_interface(const DomainDef *def, const char *name)
 {
     InterfaceDef *found = NULL;
 
-    DOMAIN_DEF_FOREACH (InterfaceDef, net, def, DEVICE_INTERFACE) {
+    DOMAIN_DEF_FOREACH(InterfaceDef, net, def, DEVICE_INTERFACE)
+    {
         if (g_strcmp0(net->target, name) == 0)
             return &net->info;
         if (net->mac != NULL && g_ascii_strcasecmp(net->mac, name) == 0) {

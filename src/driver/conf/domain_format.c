@@ -13,6 +13,16 @@ static void format_kib(XmlWriter *w, const char *name, guint64 kib)
     xml_close(w);
 }
 
+/* An element that is kept as text, one level deep: its inner lines stay as they are. */
+static void format_kept(XmlWriter *w, const char *text)
+{
+    if (text == NULL)
+        return;
+    xml_raw_verbatim(w, "  ");
+    xml_raw_verbatim(w, text);
+    xml_raw_verbatim(w, "\n");
+}
+
 static void format_identity(XmlWriter *w, const DomainDef *def)
 {
     char uuid[UUID_TEXT_SIZE];
@@ -128,7 +138,8 @@ static void format_console(XmlWriter *w, const DomainDef *def, guint n, const De
 {
     const ChrDef *console = domain_def_get(def, DEVICE_CONSOLE, n);
 
-    if ((console->target.console == CONSOLE_TARGET_SERIAL || console->target.console == CONSOLE_TARGET_NONE) &&
+    if ((console->target.console == CONSOLE_TARGET_SERIAL ||
+         console->target.console == CONSOLE_TARGET_NONE) &&
         n < domain_def_n(def, DEVICE_SERIAL)) {
         ChrDef mirror = *(const ChrDef *)domain_def_get(def, DEVICE_SERIAL, n);
 
@@ -216,8 +227,7 @@ void domain_def_format_into(XmlWriter *w, const DomainDef *def, guint flags)
     for (guint i = 0; i < def->sysinfo->len; i++)
         sysinfo_def_format(w, g_ptr_array_index(def->sysinfo, i));
     os_def_format(w, &def->os);
-    if (def->idmap != NULL)
-        xml_raw_indented(w, def->idmap);
+    format_kept(w, def->idmap);
     features_def_format(w, &def->features);
     format_cpu(w, def);
     clock_def_format(w, &def->clock, flags);
@@ -225,10 +235,8 @@ void domain_def_format_into(XmlWriter *w, const DomainDef *def, guint flags)
     format_devices(w, def, flags);
     for (guint i = 0; i < def->seclabels->len; i++)
         format_seclabel(w, g_ptr_array_index(def->seclabels, i), flags);
-    if (def->keywrap != NULL)
-        xml_raw_indented(w, def->keywrap);
-    if (def->launch_security != NULL)
-        xml_raw_indented(w, def->launch_security);
+    format_kept(w, def->keywrap);
+    format_kept(w, def->launch_security);
     if (def->qemu.given)
         format_qemu(w, &def->qemu);
     xml_close(w);

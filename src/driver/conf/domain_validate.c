@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Checks of a complete definition: what contradicts itself, and what is understood but cannot be had. Each refusal
- * names element and value. What belongs to one device alone is in the device's own validate().
+ * Checks of a complete definition: what contradicts itself, and what is understood but cannot be had. Each
+ * refusal names element and value. What belongs to one device alone is in the device's own validate().
  */
 #include "driver/conf/domain_validate.h"
 
@@ -27,11 +27,13 @@ gboolean domain_name_check(const char *name, GError **error)
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return error_set(error, VIR_ERR_XML_ERROR, "'%s' cannot be the name of a domain", name);
     if (strlen(name) > DOMAIN_NAME_MAX)
-        return error_set(error, VIR_ERR_XML_ERROR, "the name of a domain is limited to %d bytes: '%.40s...' has %zu",
-                         DOMAIN_NAME_MAX, name, strlen(name));
+        return error_set(error, VIR_ERR_XML_ERROR,
+                         "the name of a domain is limited to %d bytes: '%.40s...' has %zu", DOMAIN_NAME_MAX,
+                         name, strlen(name));
     for (const char *p = name; *p != '\0'; p++) {
         if (g_ascii_isspace(name[0]) && p == name && strspn(name, " \t") == strlen(name))
-            return error_set(error, VIR_ERR_XML_ERROR, "name '%s' must not consist of white space only", name);
+            return error_set(error, VIR_ERR_XML_ERROR, "name '%s' must not consist of white space only",
+                             name);
     }
     return TRUE;
 }
@@ -44,10 +46,12 @@ gboolean device_def_validate(const DeviceInfo *dev, const DeviceContext *ctx, GE
 
     if (dev->address.type == ADDRESS_CCW || dev->address.type == ADDRESS_SPAPR_VIO ||
         dev->address.type == ADDRESS_VIRTIO_S390)
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "address type '%s' of a %s device is not supported on x86",
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "address type '%s' of a %s device is not supported on x86",
                          address_type_to_string(dev->address.type), device_kind_to_string(dev->kind));
     if (dev->loadparm != NULL)
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "boot loadparm='%s' is not supported on x86", dev->loadparm);
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "boot loadparm='%s' is not supported on x86",
+                         dev->loadparm);
     if (ops->validate != NULL && !ops->validate(dev, ctx, error))
         return FALSE;
     return ctx->env->validate_device == NULL || ctx->env->validate_device(ctx->env, ctx->def, dev, error);
@@ -73,18 +77,18 @@ static char *place_key(const DeviceInfo *dev)
                                a->u.drive.bus, a->u.drive.target, a->u.drive.unit);
     }
     case ADDRESS_VIRTIO_SERIAL:
-        return g_strdup_printf("virtio-serial controller=%u bus=%u port=%u", a->u.vserial.controller, a->u.vserial.bus,
-                               a->u.vserial.port);
+        return g_strdup_printf("virtio-serial controller=%u bus=%u port=%u", a->u.vserial.controller,
+                               a->u.vserial.bus, a->u.vserial.port);
     case ADDRESS_CCID:
         return g_strdup_printf("ccid controller=%u slot=%u", a->u.ccid.controller, a->u.ccid.slot);
     case ADDRESS_USB:
         if (a->u.usb.port[0] == 0)
             return NULL;
-        return g_strdup_printf("usb bus=%u port=%u.%u.%u.%u", a->u.usb.bus, a->u.usb.port[0], a->u.usb.port[1],
-                               a->u.usb.port[2], a->u.usb.port[3]);
+        return g_strdup_printf("usb bus=%u port=%u.%u.%u.%u", a->u.usb.bus, a->u.usb.port[0],
+                               a->u.usb.port[1], a->u.usb.port[2], a->u.usb.port[3]);
     case ADDRESS_PCI:
-        return a->u.pci.given ? g_strdup_printf("PCI %04x:%02x:%02x.%x", a->u.pci.domain, a->u.pci.bus, a->u.pci.slot,
-                                                a->u.pci.function)
+        return a->u.pci.given ? g_strdup_printf("PCI %04x:%02x:%02x.%x", a->u.pci.domain, a->u.pci.bus,
+                                                a->u.pci.slot, a->u.pci.function)
                               : NULL;
     case ADDRESS_DIMM:
         return g_strdup_printf("dimm slot=%u", a->u.dimm.slot);
@@ -118,8 +122,8 @@ static gboolean check_duplicates(DeviceInfo *dev, gpointer data)
     if (place != NULL)
         g_hash_table_add(ctx->places, place);
     if (dev->boot_index > 0 && !g_hash_table_add(ctx->boot, GUINT_TO_POINTER(dev->boot_index)))
-        return error_set(ctx->error, VIR_ERR_CONFIG_UNSUPPORTED, "boot order '%u' used for more than one device",
-                         dev->boot_index);
+        return error_set(ctx->error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "boot order '%u' used for more than one device", dev->boot_index);
     return TRUE;
 }
 
@@ -142,11 +146,13 @@ static void duplicates_clear(DuplicateContext *ctx)
 static gboolean check_disk_against(const DiskDef *disk, const DiskDef *other, GError **error)
 {
     if (g_strcmp0(disk->target, other->target) == 0)
-        return error_set(error, VIR_ERR_XML_ERROR, "target '%s' duplicated for disk sources '%s' and '%s'", disk->target,
-                         disk->source->path != NULL ? disk->source->path : "(empty)",
+        return error_set(error, VIR_ERR_XML_ERROR, "target '%s' duplicated for disk sources '%s' and '%s'",
+                         disk->target, disk->source->path != NULL ? disk->source->path : "(empty)",
                          other->source->path != NULL ? other->source->path : "(empty)");
-    if (disk->wwn != NULL && g_strcmp0(disk->wwn, other->wwn) == 0 && g_strcmp0(disk->serial, other->serial) == 0)
-        return error_set(error, VIR_ERR_XML_ERROR, "Disks '%s' and '%s' have identical WWN", disk->target, other->target);
+    if (disk->wwn != NULL && g_strcmp0(disk->wwn, other->wwn) == 0 &&
+        g_strcmp0(disk->serial, other->serial) == 0)
+        return error_set(error, VIR_ERR_XML_ERROR, "Disks '%s' and '%s' have identical WWN", disk->target,
+                         other->target);
     return TRUE;
 }
 
@@ -154,7 +160,8 @@ static gboolean check_disks(const DomainDef *def, GError **error)
 {
     g_autoptr(GHashTable) targets = g_hash_table_new(g_str_hash, g_str_equal);
 
-    DOMAIN_DEF_FOREACH (DiskDef, disk, def, DEVICE_DISK) {
+    DOMAIN_DEF_FOREACH(DiskDef, disk, def, DEVICE_DISK)
+    {
         DiskDef *other = disk->target != NULL ? g_hash_table_lookup(targets, disk->target) : NULL;
 
         if (other != NULL)
@@ -166,8 +173,8 @@ static gboolean check_disks(const DomainDef *def, GError **error)
                 return FALSE;
         }
         if (disk->iothread != 0 && domain_def_iothread(def, disk->iothread) == NULL)
-            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Disk iothread '%u' not defined in iothreadid",
-                             disk->iothread);
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                             "Disk iothread '%u' not defined in iothreadid", disk->iothread);
     }
     return TRUE;
 }
@@ -176,7 +183,8 @@ static gboolean check_controllers(const DomainDef *def, GError **error)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
 
-    DOMAIN_DEF_FOREACH (ControllerDef, controller, def, DEVICE_CONTROLLER) {
+    DOMAIN_DEF_FOREACH(ControllerDef, controller, def, DEVICE_CONTROLLER)
+    {
         if (controller->info.usb_master)
             continue;
         if (!g_hash_table_add(seen, GINT_TO_POINTER((controller->type << 20) + controller->index + 1)))
@@ -191,7 +199,8 @@ static gboolean check_usb(const DomainDef *def, GError **error)
 {
     gboolean none = FALSE, other = FALSE;
 
-    DOMAIN_DEF_FOREACH (ControllerDef, controller, def, DEVICE_CONTROLLER) {
+    DOMAIN_DEF_FOREACH(ControllerDef, controller, def, DEVICE_CONTROLLER)
+    {
         if (controller->type != CONTROLLER_USB)
             continue;
         if (controller->model == USB_MODEL_NONE)
@@ -200,8 +209,10 @@ static gboolean check_usb(const DomainDef *def, GError **error)
             other = TRUE;
     }
     if (none && other)
-        return error_set(error, VIR_ERR_XML_DETAIL, "Can't add another USB controller: USB is disabled for this domain");
-    DOMAIN_DEF_FOREACH (DiskDef, disk, def, DEVICE_DISK) {
+        return error_set(error, VIR_ERR_XML_DETAIL,
+                         "Can't add another USB controller: USB is disabled for this domain");
+    DOMAIN_DEF_FOREACH(DiskDef, disk, def, DEVICE_DISK)
+    {
         if (none && disk->bus == DISK_BUS_USB)
             return error_set(error, VIR_ERR_XML_ERROR,
                              "Device configuration is not compatible: Domain has USB bus disabled");
@@ -214,13 +225,15 @@ static gboolean check_usb(const DomainDef *def, GError **error)
 static gboolean check_memory(const DomainDef *def, GError **error)
 {
     if (def->memory > MEMORY_MAX_KIB || def->max_memory > MEMORY_MAX_KIB)
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "memory of %" G_GUINT64_FORMAT " KiB is beyond the limit",
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "memory of %" G_GUINT64_FORMAT " KiB is beyond the limit",
                          MAX(def->memory, def->max_memory));
     if (domain_def_has_memory_hotplug(def) && numa_def_n_cells(&def->numa) == 0)
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                          "At least one numa node has to be configured when enabling memory hotplug");
     if (domain_def_n(def, DEVICE_MEMORY) > def->memory_slots && domain_def_has_memory_hotplug(def))
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "memory device count '%u' exceeds slots count '%u'",
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "memory device count '%u' exceeds slots count '%u'",
                          domain_def_n(def, DEVICE_MEMORY), def->memory_slots);
     if (def->memtune.min_guarantee > 0)
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
@@ -251,9 +264,9 @@ static gboolean check_cpu(const DomainDef *def, const DomainDefEnv *env, GError 
 
 static gboolean check_features(const DomainDef *def, GError **error)
 {
-    static const Feature refused[] = {FEATURE_PRIVNET,   FEATURE_CAPABILITIES, FEATURE_GIC,  FEATURE_HPT,
-                                      FEATURE_HTM,       FEATURE_NESTED_HV,    FEATURE_XEN,  FEATURE_CCF_ASSIST,
-                                      FEATURE_CFPC,      FEATURE_SBBC,         FEATURE_IBS};
+    static const Feature refused[] = {FEATURE_PRIVNET, FEATURE_CAPABILITIES, FEATURE_GIC, FEATURE_HPT,
+                                      FEATURE_HTM,     FEATURE_NESTED_HV,    FEATURE_XEN, FEATURE_CCF_ASSIST,
+                                      FEATURE_CFPC,    FEATURE_SBBC,         FEATURE_IBS};
 
     for (guint i = 0; i < G_N_ELEMENTS(refused); i++) {
         if (def->features.state[refused[i]] == TRISTATE_YES)
@@ -262,11 +275,13 @@ static gboolean check_features(const DomainDef *def, GError **error)
                              feature_to_string(refused[i]), def->os.arch, def->os.machine);
     }
     if (def->features.tseg_set && !os_def_is_q35(&def->os))
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "SMM TSEG is only supported with q35 machine type");
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "SMM TSEG is only supported with q35 machine type");
     if (def->features.tseg_set && def->features.tseg_bytes % (1 << 20) != 0)
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "SMM TSEG size must be divisible by 1 MiB");
     if (feature_on(&def->features, FEATURE_TCG) && def->virt_type != VIRT_QEMU)
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "TCG features are incompatible with domain type '%s'",
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "TCG features are incompatible with domain type '%s'",
                          virt_type_to_string(def->virt_type));
     return TRUE;
 }
@@ -277,7 +292,8 @@ static gboolean check_clock(const DomainDef *def, GError **error)
         const TimerDef *timer = &g_array_index(def->clock.timers, TimerDef, i);
         const char *name = timer_name_to_string(timer->name);
 
-        if ((timer->name == TIMER_KVMCLOCK || timer->name == TIMER_HYPERVCLOCK) && timer->tickpolicy != TICK_NONE)
+        if ((timer->name == TIMER_KVMCLOCK || timer->name == TIMER_HYPERVCLOCK) &&
+            timer->tickpolicy != TICK_NONE)
             return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                              "timer %s doesn't support setting of timer tickpolicy", name);
         if (timer->tickpolicy != TICK_CATCHUP &&
@@ -285,11 +301,14 @@ static gboolean check_clock(const DomainDef *def, GError **error)
             return error_set(error, VIR_ERR_XML_ERROR,
                              "setting of timer catchup policies is only supported with tickpolicy='catchup'");
         if (timer->name != TIMER_TSC && timer->frequency != 0)
-            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "timer %s doesn't support setting of timer frequency", name);
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                             "timer %s doesn't support setting of timer frequency", name);
         if (timer->name != TIMER_TSC && timer->mode != TIMER_MODE_NONE)
-            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "timer %s doesn't support setting of timer mode", name);
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                             "timer %s doesn't support setting of timer mode", name);
         if (timer->name != TIMER_PLATFORM && timer->name != TIMER_RTC && timer->track != TIMER_TRACK_NONE)
-            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "timer %s doesn't support setting of timer track", name);
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                             "timer %s doesn't support setting of timer track", name);
         if (timer->name == TIMER_PLATFORM || timer->name == TIMER_ARMVTIMER)
             return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "unsupported timer type (name) '%s'", name);
     }
@@ -303,15 +322,16 @@ static gboolean check_os(const DomainDef *def, GError **error)
     if (os->root != NULL)
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "element 'root' of 'os' is not supported");
     if (os->loader.type == LOADER_PFLASH && os->firmware == FIRMWARE_NONE && os->loader.path == NULL)
-        return error_set(error, VIR_ERR_XML_DETAIL, "no loader path specified and firmware auto selection disabled");
-    if (os->loader.stateless == TRISTATE_YES && (os->loader.nvram_path != NULL || os->loader.nvram_template != NULL))
+        return error_set(error, VIR_ERR_XML_DETAIL,
+                         "no loader path specified and firmware auto selection disabled");
+    if (os->loader.stateless == TRISTATE_YES &&
+        (os->loader.nvram_path != NULL || os->loader.nvram_template != NULL))
         return error_set(error, VIR_ERR_XML_DETAIL, "NVRAM is not permitted when loader is stateless");
     if (os->firmware == FIRMWARE_NONE && os->loader.type == LOADER_ROM && os->loader.stateless == TRISTATE_NO)
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                          "Only pflash loader type permits NVRAM. Firmware type 'rom' is stateless");
     if (os->smbios == SMBIOS_SYSINFO && domain_def_sysinfo(def, FALSE) == NULL)
-        return error_set(error, VIR_ERR_XML_ERROR,
-                         "Domain '%s' sysinfo are not available", def->name);
+        return error_set(error, VIR_ERR_XML_ERROR, "Domain '%s' sysinfo are not available", def->name);
     return TRUE;
 }
 
@@ -323,15 +343,16 @@ static gboolean check_unsupported(const DomainDef *def, GError **error)
     } refused[] = {
         {"element 'keywrap'", def->keywrap != NULL},
         {"element 'launchSecurity'", def->launch_security != NULL},
-        {"element 'cachetune' or 'memorytune'", def->cputune.resctrl != NULL && def->cputune.resctrl->len > 0},
+        {"element 'cachetune' or 'memorytune'",
+         def->cputune.resctrl != NULL && def->cputune.resctrl->len > 0},
         {"an element of the qemu namespace other than 'commandline'", def->qemu.rest != NULL},
         {"on_lockfailure", def->on_lockfailure != LOCKFAIL_DEFAULT},
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(refused); i++) {
         if (refused[i].given)
-            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "%s of domain '%s' is not supported", refused[i].what,
-                             def->name);
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "%s of domain '%s' is not supported",
+                             refused[i].what, def->name);
     }
     return TRUE;
 }
@@ -355,7 +376,8 @@ static gboolean check_seclabels(const DomainDef *def, GError **error)
 static gboolean check_devices(const DomainDef *def, const DeviceContext *ctx, GError **error)
 {
     for (int kind = 0; kind < DEVICE_KIND_LAST; kind++) {
-        DOMAIN_DEF_FOREACH (DeviceInfo, dev, def, kind) {
+        DOMAIN_DEF_FOREACH(DeviceInfo, dev, def, kind)
+        {
             if (!is_console_twin(dev) && !device_def_validate(dev, ctx, error))
                 return FALSE;
         }
@@ -369,10 +391,11 @@ gboolean domain_def_validate(const DomainDef *def, const DomainDefEnv *env, GErr
     DuplicateContext duplicates;
     gboolean ok;
 
-    if (!domain_name_check(def->name, error) || !check_memory(def, error) || !check_cpu(def, ctx.env, error) ||
-        !check_features(def, error) || !check_clock(def, error) || !check_os(def, error) ||
-        !check_unsupported(def, error) || !check_seclabels(def, error) || !check_devices(def, &ctx, error) ||
-        !check_disks(def, error) || !check_controllers(def, error) || !check_usb(def, error))
+    if (!domain_name_check(def->name, error) || !check_memory(def, error) ||
+        !check_cpu(def, ctx.env, error) || !check_features(def, error) || !check_clock(def, error) ||
+        !check_os(def, error) || !check_unsupported(def, error) || !check_seclabels(def, error) ||
+        !check_devices(def, &ctx, error) || !check_disks(def, error) || !check_controllers(def, error) ||
+        !check_usb(def, error))
         return FALSE;
     duplicates = duplicates_new(def, error);
     ok = domain_def_visit(def, check_duplicates, &duplicates);
@@ -380,7 +403,8 @@ gboolean domain_def_validate(const DomainDef *def, const DomainDefEnv *env, GErr
     return ok && (ctx.env->validate == NULL || ctx.env->validate(ctx.env, def, error));
 }
 
-gboolean domain_def_validate_attach(const DomainDef *def, const DeviceInfo *dev, const DomainDefEnv *env, GError **error)
+gboolean domain_def_validate_attach(const DomainDef *def, const DeviceInfo *dev, const DomainDefEnv *env,
+                                    GError **error)
 {
     DeviceContext ctx = {.def = def, .env = env != NULL ? env : &domain_def_env_default};
     DuplicateContext duplicates;
@@ -395,22 +419,27 @@ gboolean domain_def_validate_attach(const DomainDef *def, const DeviceInfo *dev,
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                          "per-device boot elements cannot be used together with os/boot elements");
     if (dev->kind == DEVICE_DISK) {
-        DOMAIN_DEF_FOREACH (DiskDef, disk, def, DEVICE_DISK) {
+        DOMAIN_DEF_FOREACH(DiskDef, disk, def, DEVICE_DISK)
+        {
             if (g_strcmp0(disk->target, ((const DiskDef *)dev)->target) == 0)
                 return error_set(error, VIR_ERR_OPERATION_INVALID, "target %s already exists", disk->target);
             if (!check_disk_against((const DiskDef *)dev, disk, error))
                 return FALSE;
         }
     }
-    if (dev->kind == DEVICE_CONTROLLER &&
-        ((const ControllerDef *)dev)->index != -1 && !((const ControllerDef *)dev)->info.usb_master) {
-        DOMAIN_DEF_FOREACH (ControllerDef, other, def, DEVICE_CONTROLLER) {
-            if (other->type == ((const ControllerDef *)dev)->type && other->index == ((const ControllerDef *)dev)->index)
-                return error_set(error, VIR_ERR_OPERATION_INVALID, "controller index='%d' already exists", other->index);
+    if (dev->kind == DEVICE_CONTROLLER && ((const ControllerDef *)dev)->index != -1 &&
+        !((const ControllerDef *)dev)->info.usb_master) {
+        DOMAIN_DEF_FOREACH(ControllerDef, other, def, DEVICE_CONTROLLER)
+        {
+            if (other->type == ((const ControllerDef *)dev)->type &&
+                other->index == ((const ControllerDef *)dev)->index)
+                return error_set(error, VIR_ERR_OPERATION_INVALID, "controller index='%d' already exists",
+                                 other->index);
         }
     }
     duplicates = duplicates_new(def, error);
-    ok = domain_def_visit(def, check_duplicates, &duplicates) && check_duplicates((DeviceInfo *)dev, &duplicates);
+    ok = domain_def_visit(def, check_duplicates, &duplicates) &&
+         check_duplicates((DeviceInfo *)dev, &duplicates);
     duplicates_clear(&duplicates);
     return ok;
 }

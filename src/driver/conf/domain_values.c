@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Values of a definition that are read and changed as one: vCPUs, memory, texts, metadata, boot order; UUIDs. */
+/* Values of a definition that are read and changed as one: vCPUs, memory, texts, metadata, boot order; UUIDs.
+ */
 #include <string.h>
 #include <sys/random.h>
 
@@ -104,8 +105,8 @@ gboolean domain_def_set_vcpus(DomainDef *def, guint online, GError **error)
     if (online == 0)
         return error_set(error, VIR_ERR_INVALID_ARG, "domain config can't have 0 current vCPUs");
     if (online > def->vcpus->len)
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "maxvcpus must not be less than current vcpus (%u < %u)",
-                         def->vcpus->len, online);
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "maxvcpus must not be less than current vcpus (%u < %u)", def->vcpus->len, online);
     for (guint i = 0; i < def->vcpus->len; i++)
         domain_def_vcpu(def, i)->online = i < online;
     return TRUE;
@@ -173,7 +174,8 @@ void domain_def_boot_order(DomainDef *def)
         return;
     for (int i = 0; i < BOOT_LAST; i++)
         place[i] = boot_priority(def, i);
-    DOMAIN_DEF_FOREACH (DiskDef, disk, def, DEVICE_DISK) {
+    DOMAIN_DEF_FOREACH(DiskDef, disk, def, DEVICE_DISK)
+    {
         int class = disk->device == DISK_DEVICE_CDROM    ? BOOT_CDROM
                     : disk->device == DISK_DEVICE_FLOPPY ? BOOT_FLOPPY
                                                          : BOOT_DISK;
@@ -273,7 +275,8 @@ static void add_namespace(xmlNodePtr node, xmlNsPtr ns)
         add_namespace(child, ns);
 }
 
-gboolean domain_def_set_metadata(DomainDef *def, const char *xml, const char *key, const char *uri, GError **error)
+gboolean domain_def_set_metadata(DomainDef *def, const char *xml, const char *key, const char *uri,
+                                 GError **error)
 {
     g_autofree char *text = NULL;
     int index;
@@ -286,7 +289,8 @@ gboolean domain_def_set_metadata(DomainDef *def, const char *xml, const char *ke
         xmlNsPtr ns;
 
         if (key == NULL || *key == '\0' || xmlValidateNCName((const xmlChar *)key, 0) != 0)
-            return error_set(error, VIR_ERR_INVALID_ARG, "'%s' is not a valid key (namespace prefix) for metadata",
+            return error_set(error, VIR_ERR_INVALID_ARG,
+                             "'%s' is not a valid key (namespace prefix) for metadata",
                              key != NULL ? key : "");
         doc = xml_parse(xml, "(metadata_xml)", NULL, error);
         if (doc == NULL)

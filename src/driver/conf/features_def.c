@@ -9,12 +9,12 @@
 #define HYPERV_VENDOR_ID_MAX 12
 #define HYPERV_SPINLOCKS_MIN 0xfff
 
-ENUM_TABLE(feature, Feature, FEATURE_LAST, "acpi", "apic", "pae", "hap", "viridian", "privnet", "hyperv", "kvm",
-           "pvspinlock", "capabilities", "pmu", "vmport", "gic", "smm", "ioapic", "hpt", "vmcoreinfo", "htm",
-           "nested-hv", "msrs", "ccf-assist", "xen", "cfpc", "sbbc", "ibs", "tcg")
+ENUM_TABLE(feature, Feature, FEATURE_LAST, "acpi", "apic", "pae", "hap", "viridian", "privnet", "hyperv",
+           "kvm", "pvspinlock", "capabilities", "pmu", "vmport", "gic", "smm", "ioapic", "hpt", "vmcoreinfo",
+           "htm", "nested-hv", "msrs", "ccf-assist", "xen", "cfpc", "sbbc", "ibs", "tcg")
 ENUM_TABLE(hyperv_feature, HypervFeature, HYPERV_LAST, "relaxed", "vapic", "spinlocks", "vpindex", "runtime",
-           "synic", "stimer", "reset", "vendor_id", "frequencies", "reenlightenment", "tlbflush", "ipi", "evmcs",
-           "avic")
+           "synic", "stimer", "reset", "vendor_id", "frequencies", "reenlightenment", "tlbflush", "ipi",
+           "evmcs", "avic")
 ENUM_TABLE(hyperv_mode, HypervMode, HYPERV_MODE_LAST, "none", "custom", "passthrough")
 ENUM_TABLE(kvm_feature, KvmFeature, KVM_FEATURE_LAST, "hidden", "hint-dedicated", "poll-control", "pv-ipi",
            "dirty-ring")
@@ -22,7 +22,7 @@ ENUM_TABLE(ioapic, Ioapic, IOAPIC_LAST, "none", "qemu", "kvm")
 
 /* How an element says on or off. */
 typedef enum {
-    STYLE_BARE,  /* <acpi/> */
+    STYLE_BARE, /* <acpi/> */
     STYLE_STATE, /* <pmu state='on'/>; without the attribute: on */
     STYLE_VALUE, /* one attribute that is kept as text: see value_attr */
     STYLE_OWN
@@ -82,12 +82,13 @@ static gboolean parse_hyperv(FeaturesDef *features, xmlNodePtr node, GError **er
     features->state[FEATURE_HYPERV] = TRISTATE_YES;
     if (mode != HYPERV_MODE_CUSTOM)
         return TRUE;
-    XML_FOREACH (child, node, NULL) {
+    XML_FOREACH(child, node, NULL)
+    {
         int f = hyperv_feature_from_string((const char *)child->name);
 
         if (f < 0)
-            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "unsupported HyperV Enlightenment feature: %s",
-                             (const char *)child->name);
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                             "unsupported HyperV Enlightenment feature: %s", (const char *)child->name);
         if (!xml_attr_get_on_off(child, "state", XML_REQUIRED, &features->hyperv[f], error))
             return FALSE;
         if (features->hyperv[f] != TRISTATE_YES)
@@ -101,9 +102,11 @@ static gboolean parse_hyperv(FeaturesDef *features, xmlNodePtr node, GError **er
         } else if (f == HYPERV_VENDOR_ID) {
             features->hyperv_vendor_id = xml_get_attr(child, "value");
             if (features->hyperv_vendor_id == NULL)
-                return error_set(error, VIR_ERR_XML_ERROR, "missing 'value' attribute for HyperV feature 'vendor_id'");
+                return error_set(error, VIR_ERR_XML_ERROR,
+                                 "missing 'value' attribute for HyperV feature 'vendor_id'");
             if (strlen(features->hyperv_vendor_id) > HYPERV_VENDOR_ID_MAX)
-                return error_set(error, VIR_ERR_XML_ERROR, "HyperV vendor_id value must not be more than %d characters.",
+                return error_set(error, VIR_ERR_XML_ERROR,
+                                 "HyperV vendor_id value must not be more than %d characters.",
                                  HYPERV_VENDOR_ID_MAX);
             if (strchr(features->hyperv_vendor_id, ',') != NULL)
                 return error_set(error, VIR_ERR_XML_ERROR, "HyperV vendor_id value is invalid");
@@ -121,7 +124,8 @@ static gboolean parse_hyperv(FeaturesDef *features, xmlNodePtr node, GError **er
 static gboolean parse_kvm(FeaturesDef *features, xmlNodePtr node, GError **error)
 {
     features->state[FEATURE_KVM] = TRISTATE_YES;
-    XML_FOREACH (child, node, NULL) {
+    XML_FOREACH(child, node, NULL)
+    {
         int f = kvm_feature_from_string((const char *)child->name);
 
         if (f < 0)
@@ -135,7 +139,8 @@ static gboolean parse_kvm(FeaturesDef *features, xmlNodePtr node, GError **error
             if (!xml_attr_get_uint(child, "size", XML_REQUIRED, &size, error))
                 return FALSE;
             if ((size & (size - 1)) != 0 || size < 1024 || size > 65536)
-                return error_set(error, VIR_ERR_XML_ERROR, "dirty ring must be power of 2 and ranges [1024, 65536]");
+                return error_set(error, VIR_ERR_XML_ERROR,
+                                 "dirty ring must be power of 2 and ranges [1024, 65536]");
             features->kvm_dirty_ring_size = size;
         }
     }
@@ -184,7 +189,8 @@ static gboolean parse_own(FeaturesDef *features, Feature f, xmlNodePtr node, GEr
     case FEATURE_MSRS:
         features->state[f] = TRISTATE_YES;
         features->msrs_unknown = xml_get_attr(node, "unknown");
-        if (g_strcmp0(features->msrs_unknown, "ignore") != 0 && g_strcmp0(features->msrs_unknown, "fault") != 0)
+        if (g_strcmp0(features->msrs_unknown, "ignore") != 0 &&
+            g_strcmp0(features->msrs_unknown, "fault") != 0)
             return error_set(error, VIR_ERR_XML_ERROR,
                              "Invalid value for attribute 'unknown' in element 'msrs': '%s'.",
                              features->msrs_unknown != NULL ? features->msrs_unknown : "");
@@ -199,11 +205,13 @@ static gboolean parse_own(FeaturesDef *features, Feature f, xmlNodePtr node, GEr
 
 gboolean features_def_parse(FeaturesDef *features, xmlNodePtr domain, GError **error)
 {
-    XML_FOREACH (child, xml_child(domain, "features"), NULL) {
+    XML_FOREACH(child, xml_child(domain, "features"), NULL)
+    {
         int f = feature_from_string((const char *)child->name);
 
         if (f < 0)
-            return error_set(error, VIR_ERR_INTERNAL_ERROR, "unexpected feature '%s'", (const char *)child->name);
+            return error_set(error, VIR_ERR_INTERNAL_ERROR, "unexpected feature '%s'",
+                             (const char *)child->name);
         switch (styles[f].style) {
         case STYLE_BARE:
             features->state[f] = TRISTATE_YES;
@@ -336,7 +344,8 @@ void features_def_format(XmlWriter *w, const FeaturesDef *features)
     gboolean opened = FALSE;
 
     for (int f = 0; f < FEATURE_LAST; f++) {
-        if (features->state[f] == TRISTATE_ABSENT || (features->state[f] == TRISTATE_NO && styles[f].style == STYLE_BARE))
+        if (features->state[f] == TRISTATE_ABSENT ||
+            (features->state[f] == TRISTATE_NO && styles[f].style == STYLE_BARE))
             continue;
         if (f == FEATURE_TCG && features->tcg_tb_cache_kib == 0)
             continue;

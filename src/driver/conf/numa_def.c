@@ -85,7 +85,8 @@ guint numa_def_max_cpu(const NumaDef *numa)
 
 static gboolean parse_caches(NumaCell *cell, xmlNodePtr node, GError **error)
 {
-    XML_FOREACH (child, node, "cache") {
+    XML_FOREACH(child, node, "cache")
+    {
         NumaCache cache = {0};
         xmlNodePtr size = xml_child(child, "size"), line = xml_child(child, "line");
         g_autofree char *size_text = xml_get_attr(size, "value");
@@ -100,7 +101,8 @@ static gboolean parse_caches(NumaCell *cell, xmlNodePtr node, GError **error)
             !xml_attr_get_enum(child, "policy", policy_from_string, XML_REQUIRED, &cache.policy, error))
             return FALSE;
         if (size_text == NULL || line_text == NULL)
-            return error_set(error, VIR_ERR_XML_ERROR, "element 'cache' of a NUMA cell needs 'size' and 'line'");
+            return error_set(error, VIR_ERR_XML_ERROR,
+                             "element 'cache' of a NUMA cell needs 'size' and 'line'");
         if (!xml_parse_scaled(size_text, size_unit, 1024, &bytes, error))
             return FALSE;
         cache.size_kib = bytes / 1024;
@@ -120,7 +122,8 @@ static gboolean parse_distances(NumaDef *numa, guint id, xmlNodePtr node, GError
     xmlNodePtr distances = xml_child(node, "distances");
     guint n = numa->cells->len;
 
-    XML_FOREACH (child, distances, "sibling") {
+    XML_FOREACH(child, distances, "sibling")
+    {
         NumaCell *other;
         guint sibling = 0, value = 0;
 
@@ -129,10 +132,12 @@ static gboolean parse_distances(NumaDef *numa, guint id, xmlNodePtr node, GError
             return FALSE;
         if (sibling >= n)
             return error_set(error, VIR_ERR_XML_ERROR,
-                             "'sibling_id %u' does not refer to a valid cell within NUMA 'cell id %u'", sibling, id);
+                             "'sibling_id %u' does not refer to a valid cell within NUMA 'cell id %u'",
+                             sibling, id);
         if (value < DISTANCE_LOCAL || value > DISTANCE_MAX || (sibling == id && value != DISTANCE_LOCAL))
-            return error_set(error, VIR_ERR_XML_ERROR, "'value %u' is invalid for 'sibling id %u' under NUMA 'cell id %u'",
-                             value, sibling, id);
+            return error_set(error, VIR_ERR_XML_ERROR,
+                             "'value %u' is invalid for 'sibling id %u' under NUMA 'cell id %u'", value,
+                             sibling, id);
         other = &g_array_index(numa->cells, NumaCell, sibling);
         if (cell->distances == NULL)
             cell->distances = g_new0(guint, n);
@@ -161,9 +166,10 @@ static gboolean parse_cell(NumaDef *numa, guint position, xmlNodePtr node, GErro
     if (!xml_attr_get_uint(node, "id", XML_OPTIONAL, &id, error))
         return FALSE;
     if (id >= numa->cells->len)
-        return error_set(error, VIR_ERR_XML_ERROR,
-                         "Exactly one 'cell' element per guest NUMA cell allowed, non-contiguous ranges or ranges "
-                         "not starting from 0 are not allowed");
+        return error_set(
+            error, VIR_ERR_XML_ERROR,
+            "Exactly one 'cell' element per guest NUMA cell allowed, non-contiguous ranges or ranges "
+            "not starting from 0 are not allowed");
     cell = &g_array_index(numa->cells, NumaCell, id);
     if (cell->present)
         return error_set(error, VIR_ERR_XML_ERROR, "Duplicate NUMA cell info for cell id '%u'", id);
@@ -179,7 +185,8 @@ static gboolean parse_cell(NumaDef *numa, guint position, xmlNodePtr node, GErro
         }
     }
     if (memory == NULL)
-        return error_set(error, VIR_ERR_XML_ERROR, "missing element or attribute 'memory' in NUMA cell %u", id);
+        return error_set(error, VIR_ERR_XML_ERROR, "missing element or attribute 'memory' in NUMA cell %u",
+                         id);
     if (!xml_parse_scaled(memory, unit, 1024, &bytes, error))
         return FALSE;
     cell->memory_kib = bytes / 1024 + (bytes % 1024 != 0);
@@ -194,7 +201,8 @@ static gboolean parse_interconnects(NumaDef *numa, xmlNodePtr node, GError **err
 {
     xmlNodePtr list = xml_child(node, "interconnects");
 
-    XML_FOREACH (child, list, NULL) {
+    XML_FOREACH(child, list, NULL)
+    {
         NumaInterconnect link = {.bandwidth = xml_is(child, "bandwidth")};
         g_autofree char *text = xml_get_attr(child, "value");
         g_autofree char *unit = xml_get_attr(child, "unit");
@@ -208,14 +216,15 @@ static gboolean parse_interconnects(NumaDef *numa, xmlNodePtr node, GError **err
             return FALSE;
         if (link.bandwidth) {
             if (text == NULL || !xml_parse_scaled(text, unit, 1024, &link.value, error))
-                return text != NULL ||
-                       error_set(error, VIR_ERR_XML_ERROR, "Missing required attribute 'value' in element 'bandwidth'");
+                return text != NULL || error_set(error, VIR_ERR_XML_ERROR,
+                                                 "Missing required attribute 'value' in element 'bandwidth'");
             link.value /= 1024;
         } else if (!xml_attr_get_u64(child, "value", XML_REQUIRED, &link.value, error)) {
             return FALSE;
         }
         if (link.initiator >= numa->cells->len || link.target >= numa->cells->len)
-            return error_set(error, VIR_ERR_XML_ERROR, "'initiator' or 'target' refers to a non-existent NUMA node");
+            return error_set(error, VIR_ERR_XML_ERROR,
+                             "'initiator' or 'target' refers to a non-existent NUMA node");
         if (numa->interconnects == NULL)
             numa->interconnects = g_array_new(FALSE, TRUE, sizeof(NumaInterconnect));
         g_array_append_val(numa->interconnects, link);
@@ -237,7 +246,8 @@ gboolean numa_def_parse(NumaDef *numa, xmlNodePtr cpu_node, GError **error)
     numa->cells = g_array_new(FALSE, TRUE, sizeof(NumaCell));
     g_array_set_clear_func(numa->cells, cell_clear);
     g_array_set_size(numa->cells, n);
-    XML_FOREACH (child, node, "cell") {
+    XML_FOREACH(child, node, "cell")
+    {
         if (!parse_cell(numa, i++, child, error))
             return FALSE;
     }

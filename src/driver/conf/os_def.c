@@ -36,15 +36,16 @@ void os_def_clear(OsDef *os)
 /* "q35" or "pc-q35-7.2". */
 gboolean os_def_is_q35(const OsDef *os)
 {
-    return os->machine != NULL && (strcmp(os->machine, "q35") == 0 || g_str_has_prefix(os->machine, "pc-q35-"));
+    return os->machine != NULL &&
+           (strcmp(os->machine, "q35") == 0 || g_str_has_prefix(os->machine, "pc-q35-"));
 }
 
 gboolean os_def_is_i440fx(const OsDef *os)
 {
-    return os->machine != NULL && (strcmp(os->machine, "pc") == 0 || g_str_has_prefix(os->machine, "pc-0.") ||
-                                   g_str_has_prefix(os->machine, "pc-1.") ||
-                                   g_str_has_prefix(os->machine, "pc-i440") ||
-                                   g_str_has_prefix(os->machine, "rhel"));
+    return os->machine != NULL &&
+           (strcmp(os->machine, "pc") == 0 || g_str_has_prefix(os->machine, "pc-0.") ||
+            g_str_has_prefix(os->machine, "pc-1.") || g_str_has_prefix(os->machine, "pc-i440") ||
+            g_str_has_prefix(os->machine, "rhel"));
 }
 
 gboolean os_def_is_microvm(const OsDef *os)
@@ -117,7 +118,8 @@ static gboolean parse_firmware(OsDef *os, xmlNodePtr node, GError **error)
     if (!xml_attr_get_enum(node, "firmware", firmware_from_string, XML_NONZERO, &firmware, error))
         return FALSE;
     os->firmware = firmware;
-    XML_FOREACH (child, xml_child(node, "firmware"), "feature") {
+    XML_FOREACH(child, xml_child(node, "firmware"), "feature")
+    {
         int feature = 0;
         Tristate enabled = TRISTATE_ABSENT;
 
@@ -128,7 +130,8 @@ static gboolean parse_firmware(OsDef *os, xmlNodePtr node, GError **error)
         os->firmware_features[feature] = enabled;
     }
     if (os->firmware_features_given && os->firmware == FIRMWARE_NONE)
-        return error_set(error, VIR_ERR_XML_ERROR, "firmware features require firmware autoselection: set os/@firmware");
+        return error_set(error, VIR_ERR_XML_ERROR,
+                         "firmware features require firmware autoselection: set os/@firmware");
     return TRUE;
 }
 
@@ -136,7 +139,8 @@ static gboolean parse_boot(OsDef *os, xmlNodePtr node, GError **error)
 {
     xmlNodePtr menu = xml_child(node, "bootmenu"), bios = xml_child(node, "bios");
 
-    XML_FOREACH (child, node, "boot") {
+    XML_FOREACH(child, node, "boot")
+    {
         int device = 0;
 
         if (os->n_boot == BOOT_LAST)
@@ -154,7 +158,8 @@ static gboolean parse_boot(OsDef *os, xmlNodePtr node, GError **error)
             if (!xml_attr_get_uint(menu, "timeout", XML_OPTIONAL, &os->bootmenu_timeout, error))
                 return FALSE;
             if (os->bootmenu_timeout > BOOTMENU_TIMEOUT_MAX)
-                return error_set(error, VIR_ERR_XML_ERROR, "invalid value for boot menu timeout, must be in range [0,%d]",
+                return error_set(error, VIR_ERR_XML_ERROR,
+                                 "invalid value for boot menu timeout, must be in range [0,%d]",
                                  BOOTMENU_TIMEOUT_MAX);
             os->bootmenu_timeout_set = TRUE;
         }
@@ -167,15 +172,16 @@ static gboolean parse_boot(OsDef *os, xmlNodePtr node, GError **error)
             return FALSE;
         os->bios_reboot_timeout_set = timeout != NULL;
         if (os->bios_reboot_timeout < -1 || os->bios_reboot_timeout > REBOOT_TIMEOUT_MAX)
-            return error_set(error, VIR_ERR_XML_ERROR, "invalid value for rebootTimeout, must be in range [-1,%d]",
-                             REBOOT_TIMEOUT_MAX);
+            return error_set(error, VIR_ERR_XML_ERROR,
+                             "invalid value for rebootTimeout, must be in range [-1,%d]", REBOOT_TIMEOUT_MAX);
     }
     return TRUE;
 }
 
 gboolean os_def_parse(OsDef *os, xmlNodePtr domain, GError **error)
 {
-    xmlNodePtr node = xml_child(domain, "os"), type = xml_child(node, "type"), smbios = xml_child(node, "smbios");
+    xmlNodePtr node = xml_child(domain, "os"), type = xml_child(node, "type"),
+               smbios = xml_child(node, "smbios");
     xmlNodePtr acpi = xml_child(node, "acpi"), table = xml_child(acpi, "table");
     int mode = SMBIOS_NONE;
 
@@ -201,7 +207,8 @@ gboolean os_def_parse(OsDef *os, xmlNodePtr domain, GError **error)
         os->slic_table = xml_get_text(table);
     }
     if (smbios != NULL) {
-        if (!xml_attr_get_enum(smbios, "mode", smbios_mode_from_string, XML_REQUIRED | XML_NONZERO, &mode, error))
+        if (!xml_attr_get_enum(smbios, "mode", smbios_mode_from_string, XML_REQUIRED | XML_NONZERO, &mode,
+                               error))
             return FALSE;
         os->smbios = mode;
     }

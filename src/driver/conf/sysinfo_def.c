@@ -58,9 +58,11 @@ const char *sysinfo_def_get(const SysinfoDef *sysinfo, const char *block, const 
     return NULL;
 }
 
-static void add(SysinfoDef *sysinfo, const char *block, guint index, const char *name, char *value, char *file)
+static void add(SysinfoDef *sysinfo, const char *block, guint index, const char *name, char *value,
+                char *file)
 {
-    SysinfoEntry entry = {.block = g_strdup(block), .index = index, .name = g_strdup(name), .value = value, .file = file};
+    SysinfoEntry entry = {
+        .block = g_strdup(block), .index = index, .name = g_strdup(name), .value = value, .file = file};
 
     g_array_append_val(sysinfo->entries, entry);
 }
@@ -68,7 +70,8 @@ static void add(SysinfoDef *sysinfo, const char *block, guint index, const char 
 /* The first entry of a name below a block's node. */
 static char *find_entry(xmlNodePtr node, const char *name)
 {
-    XML_FOREACH (child, node, "entry") {
+    XML_FOREACH(child, node, "entry")
+    {
         g_autofree char *this_name = xml_get_attr(child, "name");
 
         if (g_strcmp0(this_name, name) == 0) {
@@ -119,13 +122,15 @@ static gboolean parse_smbios(SysinfoDef *sysinfo, xmlNodePtr node, const guint8 
     for (guint b = 0; b < G_N_ELEMENTS(blocks); b++) {
         guint index = 0;
 
-        XML_FOREACH (block, node, blocks[b].block) {
+        XML_FOREACH(block, node, blocks[b].block)
+        {
             for (guint i = 0; i < ENTRY_NAMES_MAX && blocks[b].names[i] != NULL; i++) {
                 g_autofree char *value = find_entry(block, blocks[b].names[i]);
 
                 if (value == NULL)
                     continue;
-                if (!check_entry(blocks[b].block, blocks[b].names[i], &value, domain_uuid, ret_uuid_is_used, error))
+                if (!check_entry(blocks[b].block, blocks[b].names[i], &value, domain_uuid, ret_uuid_is_used,
+                                 error))
                     return FALSE;
                 add(sysinfo, blocks[b].block, index, blocks[b].names[i], g_steal_pointer(&value), NULL);
             }
@@ -134,14 +139,15 @@ static gboolean parse_smbios(SysinfoDef *sysinfo, xmlNodePtr node, const guint8 
                 break;
         }
     }
-    XML_FOREACH (entry, xml_child(node, "oemStrings"), "entry")
-        add(sysinfo, "oemStrings", 0, NULL, xml_get_text(entry), NULL);
+    XML_FOREACH(entry, xml_child(node, "oemStrings"), "entry")
+    add(sysinfo, "oemStrings", 0, NULL, xml_get_text(entry), NULL);
     return TRUE;
 }
 
 static gboolean parse_fwcfg(SysinfoDef *sysinfo, xmlNodePtr node, GError **error)
 {
-    XML_FOREACH (entry, node, "entry") {
+    XML_FOREACH(entry, node, "entry")
+    {
         g_autofree char *name = xml_get_attr(entry, "name");
         g_autofree char *file = xml_get_attr(entry, "file");
         g_autofree char *value = xml_get_text(entry);
@@ -170,7 +176,8 @@ SysinfoDef *sysinfo_def_parse(xmlNodePtr node, const guint8 *domain_uuid, gboole
         return NULL;
     }
     if (strcmp(type, "smbios") != 0 && strcmp(type, "fwcfg") != 0) {
-        error_set(error, VIR_ERR_XML_ERROR, "Invalid value for attribute 'type' in element 'sysinfo': '%s'.", type);
+        error_set(error, VIR_ERR_XML_ERROR, "Invalid value for attribute 'type' in element 'sysinfo': '%s'.",
+                  type);
         return NULL;
     }
     sysinfo = sysinfo_def_new(strcmp(type, "fwcfg") == 0);

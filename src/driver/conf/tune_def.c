@@ -28,7 +28,8 @@ static gboolean parse_hugepages(MemoryTune *tune, xmlNodePtr node, GError **erro
     tune->hugepages_given = TRUE;
     tune->hugepages = g_array_new(FALSE, TRUE, sizeof(HugePage));
     g_array_set_clear_func(tune->hugepages, huge_page_clear);
-    XML_FOREACH (child, node, "page") {
+    XML_FOREACH(child, node, "page")
+    {
         g_autofree char *size = xml_get_attr(child, "size");
         g_autofree char *unit = xml_get_attr(child, "unit");
         g_autofree char *nodeset = xml_get_attr(child, "nodeset");
@@ -67,11 +68,13 @@ static gboolean parse_backing(MemoryTune *tune, xmlNodePtr node, GError **error)
     tune->nosharepages = xml_child(node, "nosharepages") != NULL;
     tune->locked = xml_child(node, "locked") != NULL;
     tune->discard = xml_child(node, "discard") != NULL ? TRISTATE_YES : TRISTATE_ABSENT;
-    if (source != NULL && !xml_attr_get_enum(source, "type", memory_source_from_string, XML_NONZERO, &value, error))
+    if (source != NULL &&
+        !xml_attr_get_enum(source, "type", memory_source_from_string, XML_NONZERO, &value, error))
         return FALSE;
     tune->source = value;
     value = 0;
-    if (access != NULL && !xml_attr_get_enum(access, "mode", memory_access_from_string, XML_NONZERO, &value, error))
+    if (access != NULL &&
+        !xml_attr_get_enum(access, "mode", memory_access_from_string, XML_NONZERO, &value, error))
         return FALSE;
     tune->access = value;
     value = 0;
@@ -81,9 +84,11 @@ static gboolean parse_backing(MemoryTune *tune, xmlNodePtr node, GError **error)
         return FALSE;
     tune->allocation = value;
     if (tune->hugepages_given && tune->allocation == MEMORY_ALLOCATION_ONDEMAND)
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "hugepages are not allowed with memory allocation ondemand");
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "hugepages are not allowed with memory allocation ondemand");
     if (tune->hugepages_given && tune->source == MEMORY_SOURCE_ANONYMOUS)
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "hugepages are not allowed with anonymous memory source");
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "hugepages are not allowed with anonymous memory source");
     return TRUE;
 }
 
@@ -133,9 +138,10 @@ void memory_tune_format(XmlWriter *w, const MemoryTune *tune)
         format_limit(w, "swap_hard_limit", tune->swap_hard_limit);
         xml_close(w);
     }
-    if (!tune->hugepages_given && !tune->nosharepages && !tune->locked && tune->source == MEMORY_SOURCE_NONE &&
-        tune->access == MEMORY_ACCESS_DEFAULT && tune->allocation == MEMORY_ALLOCATION_NONE &&
-        tune->allocation_threads == 0 && tune->discard != TRISTATE_YES)
+    if (!tune->hugepages_given && !tune->nosharepages && !tune->locked &&
+        tune->source == MEMORY_SOURCE_NONE && tune->access == MEMORY_ACCESS_DEFAULT &&
+        tune->allocation == MEMORY_ALLOCATION_NONE && tune->allocation_threads == 0 &&
+        tune->discard != TRISTATE_YES)
         return;
     xml_open(w, "memoryBacking");
     if (tune->hugepages_given) {
@@ -193,7 +199,8 @@ gboolean blkio_tune_parse(BlkioTune *tune, xmlNodePtr domain, GError **error)
         return TRUE;
     if (!xml_child_get_uint(node, "weight", XML_OPTIONAL, &tune->weight, error))
         return FALSE;
-    XML_FOREACH (child, node, "device") {
+    XML_FOREACH(child, node, "device")
+    {
         BlkioDevice device = {0};
 
         if (!xml_child_get_uint(child, "weight", XML_OPTIONAL, &device.weight, error) ||
@@ -315,7 +322,8 @@ static gboolean parse_memnode(NumaTune *tune, const NumaDef *numa, xmlNodePtr no
     }
     for (guint i = 0; i < tune->memnodes->len; i++) {
         if (g_array_index(tune->memnodes, NumatuneNode, i).cell == memnode.cell)
-            return error_set(error, VIR_ERR_XML_ERROR, "Multiple memnode elements with cellid %u", memnode.cell);
+            return error_set(error, VIR_ERR_XML_ERROR, "Multiple memnode elements with cellid %u",
+                             memnode.cell);
     }
     memnode.nodes = parse_nodeset(node, error);
     if (memnode.nodes == NULL)
@@ -337,8 +345,8 @@ gboolean numa_tune_parse(NumaTune *tune, const NumaDef *numa, xmlNodePtr domain,
         if (!xml_attr_get_enum(memory, "mode", numatune_mode_from_string, XML_OPTIONAL, &mode, error))
             return FALSE;
         if (placement != NULL && strcmp(placement, "auto") != 0 && strcmp(placement, "static") != 0)
-            return error_set(error, VIR_ERR_XML_ERROR, "Invalid value for attribute 'placement' in element 'memory': '%s'.",
-                             placement);
+            return error_set(error, VIR_ERR_XML_ERROR,
+                             "Invalid value for attribute 'placement' in element 'memory': '%s'.", placement);
         tune->memory_given = TRUE;
         tune->mode = mode;
         tune->placement_auto = nodeset == NULL && g_strcmp0(placement, "static") != 0;
@@ -350,7 +358,8 @@ gboolean numa_tune_parse(NumaTune *tune, const NumaDef *numa, xmlNodePtr domain,
                 return FALSE;
         }
     }
-    XML_FOREACH (child, node, "memnode") {
+    XML_FOREACH(child, node, "memnode")
+    {
         if (!parse_memnode(tune, numa, child, error))
             return FALSE;
     }
