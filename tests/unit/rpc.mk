@@ -6,3 +6,54 @@ tests_unit_test_rpc_server_SOURCES = tests/unit/test_rpc_server.c $(RPC_RAW)
 tests_unit_test_rpc_server_CFLAGS = $(DAEMON_CFLAGS)
 tests_unit_test_rpc_server_LDADD = $(RPC_LIBS)
 TESTS += tests/unit/test_rpc_server
+
+check_PROGRAMS += tests/unit/test_rpc_stream
+tests_unit_test_rpc_stream_SOURCES = tests/unit/test_rpc_stream.c $(RPC_RAW)
+tests_unit_test_rpc_stream_CFLAGS = $(DAEMON_CFLAGS)
+tests_unit_test_rpc_stream_LDADD = $(RPC_LIBS)
+TESTS += tests/unit/test_rpc_stream
+
+# The real tables with handlers allowed to be absent, for tests that link only this layer.
+check_LIBRARIES += tests/unit/libweaktable.a
+tests_unit_libweaktable_a_SOURCES =
+nodist_tests_unit_libweaktable_a_SOURCES = src/driver/rpc/rpc_table.c
+tests_unit_libweaktable_a_CPPFLAGS = $(AM_CPPFLAGS) -DRPC_HANDLERS_WEAK
+tests_unit_libweaktable_a_CFLAGS = $(DAEMON_CFLAGS)
+
+check_PROGRAMS += tests/unit/test_rpc_xdr
+tests_unit_test_rpc_xdr_SOURCES = tests/unit/test_rpc_xdr.c
+tests_unit_test_rpc_xdr_CFLAGS = $(DAEMON_CFLAGS)
+tests_unit_test_rpc_xdr_LDADD = tests/unit/libweaktable.a $(RPC_LIBS)
+TESTS += tests/unit/test_rpc_xdr
+
+TESTS += tests/golden/wire_golden.sh
+EXTRA_DIST += tests/golden/wire_golden.sh tests/golden/wire.golden
+
+# Fuzz targets and the replay of their corpora.
+check_PROGRAMS += tests/fuzz/replay_rpc_decode tests/fuzz/replay_rpc_connection
+tests_fuzz_replay_rpc_decode_SOURCES = tests/fuzz/fuzz_rpc_decode.c tests/fuzz/replay_main.c
+tests_fuzz_replay_rpc_decode_CFLAGS = $(DAEMON_CFLAGS)
+tests_fuzz_replay_rpc_decode_LDADD = $(RPC_LIBS)
+tests_fuzz_replay_rpc_connection_SOURCES = tests/fuzz/fuzz_rpc_connection.c tests/fuzz/replay_main.c $(RPC_RAW)
+tests_fuzz_replay_rpc_connection_CFLAGS = $(DAEMON_CFLAGS)
+tests_fuzz_replay_rpc_connection_LDADD = tests/unit/libweaktable.a $(RPC_LIBS)
+TESTS += tests/fuzz/replay_rpc.sh
+EXTRA_DIST += tests/fuzz/replay_rpc.sh tests/fuzz/corpus/rpc_decode tests/fuzz/corpus/rpc_connection
+if FUZZERS
+noinst_PROGRAMS += tests/fuzz/fuzz_rpc_decode tests/fuzz/fuzz_rpc_connection
+tests_fuzz_fuzz_rpc_decode_SOURCES = tests/fuzz/fuzz_rpc_decode.c
+tests_fuzz_fuzz_rpc_decode_CFLAGS = $(DAEMON_CFLAGS)
+tests_fuzz_fuzz_rpc_decode_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_rpc_decode_LDADD = $(RPC_LIBS)
+tests_fuzz_fuzz_rpc_connection_SOURCES = tests/fuzz/fuzz_rpc_connection.c $(RPC_RAW)
+tests_fuzz_fuzz_rpc_connection_CFLAGS = $(DAEMON_CFLAGS)
+tests_fuzz_fuzz_rpc_connection_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_rpc_connection_LDADD = tests/unit/libweaktable.a $(RPC_LIBS)
+endif
+
+# Not a test: bench_rpc [SOCKET]. Built by "make tests/bench/bench_rpc".
+EXTRA_PROGRAMS += tests/bench/bench_rpc
+tests_bench_bench_rpc_SOURCES = tests/bench/bench_rpc.c $(RPC_RAW)
+tests_bench_bench_rpc_CFLAGS = $(DAEMON_CFLAGS)
+tests_bench_bench_rpc_LDADD = $(RPC_LIBS)
+CLEANFILES += tests/bench/bench_rpc

@@ -230,7 +230,7 @@ static void test_golden_error(void)
 {
     static const guint8 request[] = {0, 0,    0,    36,   0x20, 0,    0x80, 0x86, 0, 0, 0, 1, 0, 0, 0, 23, 0, 0,
                                      0, 0,    0,    0,    0,    7,    0,    0,    0, 0, 0, 0, 0, 1, 'x', 0, 0, 0};
-    static const char text[] = "Domain not found: no domain with matching name 'x'";
+    static const char text[52] = "Domain not found: no domain with matching name 'x'";
     static const char detail[] = "no domain with matching name 'x'";
     g_autoptr(RpcServer) server = server_with(5);
     autofd fd = raw_connect(server, FALSE, CLIENT_AUTH_NONE);
@@ -243,9 +243,8 @@ static void test_golden_error(void)
     xdr_put_word(&want, VIR_ERR_NO_DOMAIN);
     xdr_put_word(&want, VIR_FROM_QEMU);
     xdr_put_word(&want, 1);
-    xdr_put_word(&want, sizeof text - 1);
-    xdr_put_bytes(&want, text, 52); /* two bytes of padding; the literal's NUL is one */
-    want.data[want.length - 1] = 0;
+    xdr_put_word(&want, (guint32)strlen(text));
+    xdr_put_bytes(&want, text, sizeof text); /* with its padding */
     xdr_put_word(&want, VIR_ERR_ERROR);
     xdr_put_word(&want, 0); /* domain */
     xdr_put_word(&want, 1);

@@ -142,8 +142,7 @@ static void flush_locked(Client *client, GQueue *done)
         if (n == TRANSPORT_AGAIN && error == NULL) {
             if (!client->want_write) {
                 client->want_write = TRUE;
-                if (!io_loop_is_current(client->server->loop))
-                    connection_poke_locked(client);
+                connection_poke_locked(client); /* to wait for EPOLLOUT */
             }
             return;
         }
