@@ -13,17 +13,16 @@ tests_unit_test_rpc_stream_CFLAGS = $(DAEMON_CFLAGS)
 tests_unit_test_rpc_stream_LDADD = $(RPC_LIBS)
 TESTS += tests/unit/test_rpc_stream
 
-# The real tables with handlers allowed to be absent, for tests that link only this layer.
-check_LIBRARIES += tests/unit/libweaktable.a
-tests_unit_libweaktable_a_SOURCES =
-nodist_tests_unit_libweaktable_a_SOURCES = src/driver/rpc/rpc_table.c
-tests_unit_libweaktable_a_CPPFLAGS = $(AM_CPPFLAGS) -DRPC_HANDLERS_WEAK
-tests_unit_libweaktable_a_CFLAGS = $(DAEMON_CFLAGS)
+# The real tables with handlers allowed to be absent, for programs that link only this layer.
+WEAK_TABLE = src/driver/rpc/rpc_table.c
+WEAK_CPPFLAGS = $(AM_CPPFLAGS) -DRPC_HANDLERS_WEAK
 
 check_PROGRAMS += tests/unit/test_rpc_xdr
 tests_unit_test_rpc_xdr_SOURCES = tests/unit/test_rpc_xdr.c
 tests_unit_test_rpc_xdr_CFLAGS = $(DAEMON_CFLAGS)
-tests_unit_test_rpc_xdr_LDADD = tests/unit/libweaktable.a $(RPC_LIBS)
+nodist_tests_unit_test_rpc_xdr_SOURCES = $(WEAK_TABLE)
+tests_unit_test_rpc_xdr_CPPFLAGS = $(WEAK_CPPFLAGS)
+tests_unit_test_rpc_xdr_LDADD = $(RPC_LIBS)
 TESTS += tests/unit/test_rpc_xdr
 
 TESTS += tests/golden/wire_golden.sh
@@ -33,10 +32,14 @@ EXTRA_DIST += tests/golden/wire_golden.sh tests/golden/wire.golden
 check_PROGRAMS += tests/fuzz/replay_rpc_decode tests/fuzz/replay_rpc_connection
 tests_fuzz_replay_rpc_decode_SOURCES = tests/fuzz/fuzz_rpc_decode.c tests/fuzz/replay_main.c
 tests_fuzz_replay_rpc_decode_CFLAGS = $(DAEMON_CFLAGS)
+nodist_tests_fuzz_replay_rpc_decode_SOURCES = $(WEAK_TABLE)
+tests_fuzz_replay_rpc_decode_CPPFLAGS = $(WEAK_CPPFLAGS)
 tests_fuzz_replay_rpc_decode_LDADD = $(RPC_LIBS)
 tests_fuzz_replay_rpc_connection_SOURCES = tests/fuzz/fuzz_rpc_connection.c tests/fuzz/replay_main.c $(RPC_RAW)
 tests_fuzz_replay_rpc_connection_CFLAGS = $(DAEMON_CFLAGS)
-tests_fuzz_replay_rpc_connection_LDADD = tests/unit/libweaktable.a $(RPC_LIBS)
+nodist_tests_fuzz_replay_rpc_connection_SOURCES = $(WEAK_TABLE)
+tests_fuzz_replay_rpc_connection_CPPFLAGS = $(WEAK_CPPFLAGS)
+tests_fuzz_replay_rpc_connection_LDADD = $(RPC_LIBS)
 TESTS += tests/fuzz/replay_rpc.sh
 EXTRA_DIST += tests/fuzz/replay_rpc.sh tests/fuzz/corpus/rpc_decode tests/fuzz/corpus/rpc_connection
 if FUZZERS
@@ -44,11 +47,15 @@ noinst_PROGRAMS += tests/fuzz/fuzz_rpc_decode tests/fuzz/fuzz_rpc_connection
 tests_fuzz_fuzz_rpc_decode_SOURCES = tests/fuzz/fuzz_rpc_decode.c
 tests_fuzz_fuzz_rpc_decode_CFLAGS = $(DAEMON_CFLAGS)
 tests_fuzz_fuzz_rpc_decode_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+nodist_tests_fuzz_fuzz_rpc_decode_SOURCES = $(WEAK_TABLE)
+tests_fuzz_fuzz_rpc_decode_CPPFLAGS = $(WEAK_CPPFLAGS)
 tests_fuzz_fuzz_rpc_decode_LDADD = $(RPC_LIBS)
 tests_fuzz_fuzz_rpc_connection_SOURCES = tests/fuzz/fuzz_rpc_connection.c $(RPC_RAW)
 tests_fuzz_fuzz_rpc_connection_CFLAGS = $(DAEMON_CFLAGS)
 tests_fuzz_fuzz_rpc_connection_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
-tests_fuzz_fuzz_rpc_connection_LDADD = tests/unit/libweaktable.a $(RPC_LIBS)
+nodist_tests_fuzz_fuzz_rpc_connection_SOURCES = $(WEAK_TABLE)
+tests_fuzz_fuzz_rpc_connection_CPPFLAGS = $(WEAK_CPPFLAGS)
+tests_fuzz_fuzz_rpc_connection_LDADD = $(RPC_LIBS)
 endif
 
 # Not a test: bench_rpc [SOCKET]. Built by "make tests/bench/bench_rpc".

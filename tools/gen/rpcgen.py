@@ -347,8 +347,8 @@ def write_golden(desc, out):
             out.write(' event\n')
             layout(desc, out, None, proc.args, '    msg ')
             continue
-        out.write(' %s %s stage=%s%s%s\n'
-                  % (proc.api, proc.priority, proc.stage, ' readonly' if 'readonly' in proc.words else '',
+        out.write(' %s stage=%s%s%s\n'
+                  % (proc.api, proc.stage, ' readonly' if 'readonly' in proc.words else '',
                      ' stream=' + proc.stream if proc.stream else ''))
         layout(desc, out, None, proc.args, '    in  ')
         layout(desc, out, None, proc.ret, '    out ')
