@@ -22,7 +22,7 @@
 #include "driver/calls_host.h"
 #include "driver/domain/domain_events.h"
 #include "driver/domain/domain_list.h"
-#include "driver/domain/persist.h"
+#include "driver/domain/domain_layer.h"
 #include "driver/driver.h"
 #include "driver/host/host.h"
 #include "driver/host/qemu_caps.h"
@@ -237,7 +237,7 @@ gboolean daemon_start(Daemon *d, GError **error)
 
     d->vm_loop = g_main_loop_new(d->driver.vm_context, FALSE);
     d->vm_thread = g_thread_new("vm", vm_thread, d);
-    loaded = persist_load_configs(&d->driver, d->driver.domains);
+    loaded = domain_layer_start(&d->driver);
     d->server = make_server(d);
     if (!sockets_add(d->server, &sockets, error) || !rpc_server_start(d->server, error))
         return FALSE;
@@ -337,6 +337,7 @@ void daemon_free(Daemon *d)
     if (d->server != NULL)
         rpc_server_stop(d->server);
     if (d->vm_thread != NULL) {
+        domain_layer_stop(&d->driver);
         g_main_loop_quit(d->vm_loop);
         g_thread_join(d->vm_thread);
     }

@@ -13,7 +13,8 @@
 
 static const ChrDef *agent_channel(const DomainDef *def)
 {
-    DOMAIN_DEF_FOREACH(ChrDef, channel, def, DEVICE_CHANNEL) {
+    DOMAIN_DEF_FOREACH(ChrDef, channel, def, DEVICE_CHANNEL)
+    {
         if (channel->target.channel == CHANNEL_TARGET_VIRTIO && g_strcmp0(channel->name, AGENT_CHANNEL) == 0)
             return channel;
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The memory of a guest that has crashed, for those who want to know why: <on_crash>coredump-...</on_crash>. */
+/* The memory of a guest that has crashed, for those who want to know why: <on_crash>coredump-...</on_crash>.
+ */
 #define LOG_SOURCE "domain.run"
 
 #include <errno.h>

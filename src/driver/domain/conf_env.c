@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The conf layer's questions about this host (conf/domain_env.h), answered from the capabilities of the QEMU that
- * will run the domain and from the image engine. Definitions that were accepted before are read without asking:
- * what they say is complete, and a daemon that starts must not wait for a probe.
+ * The conf layer's questions about this host (conf/domain_env.h), answered from the capabilities of the QEMU
+ * that will run the domain and from the image engine. Definitions that were accepted before are read without
+ * asking: what they say is complete, and a daemon that starts must not wait for a probe.
  */
 #include <fcntl.h>
 #include <string.h>
@@ -26,13 +26,15 @@ static QemuCaps *caps_of(const DomainDefEnv *env, const DomainDef *def, GError *
     if (def->emulator != NULL && strstr(def->emulator, "kite-vmm") == NULL)
         binary = g_strdup(def->emulator);
     else
-        binary = qemu_caps_cache_find_emulator(driver->qemu_caps, def->os.arch != NULL ? def->os.arch : "x86_64");
+        binary =
+            qemu_caps_cache_find_emulator(driver->qemu_caps, def->os.arch != NULL ? def->os.arch : "x86_64");
     if (binary == NULL)
         return NULL;
     return qemu_caps_cache_get(driver->qemu_caps, binary, error);
 }
 
-static char *canonical_machine(const DomainDefEnv *env, const DomainDef *def, const char *machine, GError **error)
+static char *canonical_machine(const DomainDefEnv *env, const DomainDef *def, const char *machine,
+                               GError **error)
 {
     g_autoptr(GError) cause = NULL;
     g_autoptr(QemuCaps) caps = caps_of(env, def, &cause);
@@ -44,7 +46,8 @@ static char *canonical_machine(const DomainDefEnv *env, const DomainDef *def, co
             g_propagate_error(error, g_steal_pointer(&cause));
         else
             error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
-                      "no emulator for <type arch='%s'> is installed; install qemu-system or name one in <emulator>",
+                      "no emulator for <type arch='%s'> is installed; install qemu-system or name one in "
+                      "<emulator>",
                       def->os.arch != NULL ? def->os.arch : "x86_64");
         return NULL;
     }
@@ -52,8 +55,8 @@ static char *canonical_machine(const DomainDefEnv *env, const DomainDef *def, co
         machine = driver->config->default_machine;
     found = machine != NULL ? qemu_caps_machine(caps, machine) : qemu_caps_default_machine(caps);
     if (found == NULL) {
-        error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
-                  "Emulator '%s' does not support machine type '%s'", qemu_caps_binary(caps), machine);
+        error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Emulator '%s' does not support machine type '%s'",
+                  qemu_caps_binary(caps), machine);
         return NULL;
     }
     return g_strdup(found->name);
@@ -87,8 +90,8 @@ static guint max_vcpus(const DomainDefEnv *env, const DomainDef *def)
     return machine != NULL ? machine->max_cpus : 0;
 }
 
-/* A format that was found and not declared is honoured only for an image that refers to no other file (DESIGN 4): its
- * guest may have written the header. */
+/* A format that was found and not declared is honoured only for an image that refers to no other file (DESIGN
+ * 4): its guest may have written the header. */
 static char *probe_disk_format(const DomainDefEnv *env, const char *path, GError **error)
 {
     autofd fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -101,7 +104,8 @@ static char *probe_disk_format(const DomainDefEnv *env, const char *path, GError
         return g_strdup("raw");
     if (probe.backing_name[0] != '\0' || probe.data_file[0] != '\0') {
         error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
-                  "disk image '%s' looks like %s and refers to '%s': write <driver name='qemu' type='%s'/> if that is "
+                  "disk image '%s' looks like %s and refers to '%s': write <driver name='qemu' type='%s'/> "
+                  "if that is "
                   "meant, or type='raw' if it is the guest's data",
                   path, image_format_name(probe.format),
                   probe.backing_name[0] != '\0' ? probe.backing_name : probe.data_file,
@@ -141,5 +145,6 @@ DomainDefEnv *conf_env_new(Driver *driver)
 
 const DomainDefEnv *domain_env(Driver *driver)
 {
-    return driver != NULL && driver->domains != NULL ? domain_list_env(driver->domains) : &domain_def_env_default;
+    return driver != NULL && driver->domains != NULL ? domain_list_env(driver->domains)
+                                                     : &domain_def_env_default;
 }

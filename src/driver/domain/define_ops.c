@@ -17,7 +17,8 @@
 
 /* --- define --------------------------------------------------------------------------------------------- */
 
-/* The domain of this identity, with its modify lock; one that was removed while we waited makes us begin anew. */
+/* The domain of this identity, with its modify lock; one that was removed while we waited makes us begin
+ * anew. */
 Domain *domain_claim_locked(Driver *driver, const DomainDef *def, guint flags, const char *api,
                             GError **error)
 {
@@ -76,13 +77,14 @@ static gboolean define(Call *call, const char *xml, guint flags, WireDomain *ret
     return TRUE;
 }
 
-gboolean call_domain_define_xml(Call *call, const DomainDefineXmlArgs *args, DomainDefineXmlRet *ret, GError **error)
+gboolean call_domain_define_xml(Call *call, const DomainDefineXmlArgs *args, DomainDefineXmlRet *ret,
+                                GError **error)
 {
     return define(call, args->xml, 0, &ret->dom, error);
 }
 
-gboolean call_domain_define_xml_flags(Call *call, const DomainDefineXmlFlagsArgs *args, DomainDefineXmlFlagsRet *ret,
-                                      GError **error)
+gboolean call_domain_define_xml_flags(Call *call, const DomainDefineXmlFlagsArgs *args,
+                                      DomainDefineXmlFlagsRet *ret, GError **error)
 {
     return define(call, args->xml, args->flags, &ret->dom, error);
 }
@@ -104,8 +106,8 @@ static gboolean drop_managed_save(Domain *dom, guint flags, GError **error)
         return error_set(error, VIR_ERR_OPERATION_INVALID,
                          "Refusing to undefine while domain managed save image exists");
     if (unlink(path) < 0)
-        return error_set(error, VIR_ERR_INTERNAL_ERROR, "Failed to remove domain managed save image '%s': %s", path,
-                         g_strerror(errno));
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "Failed to remove domain managed save image '%s': %s",
+                         path, g_strerror(errno));
     return TRUE;
 }
 
@@ -145,8 +147,8 @@ static gboolean may_undefine(Domain *dom, guint flags, GError **error)
         return error_set(error, VIR_ERR_OPERATION_INVALID, "cannot delete inactive domain with %u snapshots",
                          dom->snapshots);
     if (dom->checkpoints > 0 && !(flags & VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA))
-        return error_set(error, VIR_ERR_OPERATION_INVALID, "cannot delete inactive domain with %u checkpoints",
-                         dom->checkpoints);
+        return error_set(error, VIR_ERR_OPERATION_INVALID,
+                         "cannot delete inactive domain with %u checkpoints", dom->checkpoints);
     return TRUE;
 }
 
@@ -154,8 +156,8 @@ static gboolean undefine_locked(Domain *dom, guint flags, GError **error)
 {
     gboolean active;
 
-    if (!may_undefine(dom, flags, error) || !drop_managed_save(dom, flags, error) || !drop_nvram(dom, flags, error) ||
-        !persist_remove_config(dom->driver, dom->name, error))
+    if (!may_undefine(dom, flags, error) || !drop_managed_save(dom, flags, error) ||
+        !drop_nvram(dom, flags, error) || !persist_remove_config(dom->driver, dom->name, error))
         return FALSE;
     lock_acquire(&dom->lock);
     /* A running one goes on as transient; a VM that ends right now finds it so and removes it itself. */
@@ -178,7 +180,8 @@ static gboolean undefine(Call *call, const WireDomain *wire, guint flags, GError
 {
     const guint known = VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
                         VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | VIR_DOMAIN_UNDEFINE_NVRAM |
-                        VIR_DOMAIN_UNDEFINE_KEEP_NVRAM | VIR_DOMAIN_UNDEFINE_TPM | VIR_DOMAIN_UNDEFINE_KEEP_TPM;
+                        VIR_DOMAIN_UNDEFINE_KEEP_NVRAM | VIR_DOMAIN_UNDEFINE_TPM |
+                        VIR_DOMAIN_UNDEFINE_KEEP_TPM;
     g_autoptr(Domain) dom = NULL;
     gboolean done;
 
@@ -196,13 +199,14 @@ static gboolean undefine(Call *call, const WireDomain *wire, guint flags, GError
     return done;
 }
 
-gboolean call_domain_undefine(Call *call, const DomainUndefineArgs *args, DomainUndefineRet *ret, GError **error)
+gboolean call_domain_undefine(Call *call, const DomainUndefineArgs *args, DomainUndefineRet *ret,
+                              GError **error)
 {
     return undefine(call, &args->dom, 0, error);
 }
 
-gboolean call_domain_undefine_flags(Call *call, const DomainUndefineFlagsArgs *args, DomainUndefineFlagsRet *ret,
-                                    GError **error)
+gboolean call_domain_undefine_flags(Call *call, const DomainUndefineFlagsArgs *args,
+                                    DomainUndefineFlagsRet *ret, GError **error)
 {
     return undefine(call, &args->dom, args->flags, error);
 }
@@ -218,7 +222,8 @@ static gboolean may_rename(Domain *dom, GError **error)
     if (!domain_persistent(dom))
         return error_set(error, VIR_ERR_OPERATION_INVALID, "cannot rename a transient domain");
     if (dom->managed_save)
-        return error_set(error, VIR_ERR_OPERATION_INVALID, "domain with a managed saved state can't be renamed");
+        return error_set(error, VIR_ERR_OPERATION_INVALID,
+                         "domain with a managed saved state can't be renamed");
     if (dom->state != VIR_DOMAIN_SHUTOFF)
         return error_set(error, VIR_ERR_OPERATION_INVALID, "domain has to be shutoff before renaming");
     return TRUE;
@@ -245,7 +250,8 @@ static gboolean rename_locked(Domain *dom, const char *new_name, GError **error)
     domain_list_rename_end(dom->list, dom, new_name, TRUE);
     LOCK_SCOPE(&dom->lock);
     domain_put_config(dom, g_steal_pointer(&def));
-    domain_event_lifecycle_named(dom, old_name, VIR_DOMAIN_EVENT_UNDEFINED, VIR_DOMAIN_EVENT_UNDEFINED_RENAMED);
+    domain_event_lifecycle_named(dom, old_name, VIR_DOMAIN_EVENT_UNDEFINED,
+                                 VIR_DOMAIN_EVENT_UNDEFINED_RENAMED);
     domain_event_lifecycle(dom, VIR_DOMAIN_EVENT_DEFINED, VIR_DOMAIN_EVENT_DEFINED_RENAMED);
     return TRUE;
 }

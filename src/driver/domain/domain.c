@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The domain object: references, the modify lock, which definition is meant, work handed to workers. See domain.h. */
+/* The domain object: references, the modify lock, which definition is meant, work handed to workers. See
+ * domain.h. */
 #define LOG_SOURCE "domain"
 
 #include "driver/domain/domain.h"
@@ -86,7 +87,6 @@ void domain_unref(Domain *dom)
     g_free(dom);
 }
 
-
 gboolean domain_check_flags_for(guint flags, guint known, const char *function, GError **error)
 {
     if ((flags & ~known) == 0)
@@ -113,8 +113,8 @@ gboolean domain_job_begin(Domain *dom, const char *owner, GError **error)
     }
     job->waiters--;
     if (job->cancelled) {
-        error_set(error, VIR_ERR_NO_DOMAIN, "no domain with matching uuid '%s' (%s): it was removed meanwhile",
-                  dom->uuid_text, owner);
+        error_set(error, VIR_ERR_NO_DOMAIN,
+                  "no domain with matching uuid '%s' (%s): it was removed meanwhile", dom->uuid_text, owner);
     } else if (job->owner != NULL) {
         error_set(error, VIR_ERR_OPERATION_TIMEOUT,
                   "cannot acquire state change lock (held by monitor=%s for %" G_GINT64_FORMAT
@@ -274,7 +274,8 @@ VmProcess *domain_vm(Domain *dom, guint64 *ret_run, GError **error)
         return NULL;
     if (dom->vm == NULL) {
         error_set(error, VIR_ERR_OPERATION_TIMEOUT,
-                  "the VM of domain '%s' runs, but its monitor has not answered since the daemon was started", dom->name);
+                  "the VM of domain '%s' runs, but its monitor has not answered since the daemon was started",
+                  dom->name);
         return NULL;
     }
     if (ret_run != NULL)
@@ -296,7 +297,8 @@ gboolean domain_affect(const Domain *dom, guint *flags, GError **error)
     return TRUE;
 }
 
-gboolean domain_defs_for(Domain *dom, guint flags, DomainDef **ret_live, DomainDef **ret_config, GError **error)
+gboolean domain_defs_for(Domain *dom, guint flags, DomainDef **ret_live, DomainDef **ret_config,
+                         GError **error)
 {
     LOCK_SCOPE(&dom->lock);
 
@@ -386,10 +388,19 @@ void domain_save_status(Domain *dom)
 {
     g_autoptr(GError) error = NULL;
 
-    if (!persist_write_status(dom, &error))
-        log_warning("domain '%s' (%s): its status file could not be written, a restart of the daemon may see it as "
-                    "it was before: %s",
-                    dom->name, dom->uuid_text, error->message);
+    gboolean over;
+
+    if (persist_write_status(dom, &error))
+        return;
+    /* The run may have ended, and its folder gone, between the text and the file. */
+    lock_acquire(&dom->lock);
+    over = !domain_active(dom) || dom->stopping;
+    lock_release(&dom->lock);
+    if (!over)
+        log_warning(
+            "domain '%s' (%s): its status file could not be written, a restart of the daemon may see it as "
+            "it was before: %s",
+            dom->name, dom->uuid_text, error->message);
 }
 
 gboolean domain_save_affected(Domain *dom, guint resolved_flags, GError **error)
@@ -474,7 +485,8 @@ static void run_deferred(gpointer data, gpointer unused)
     }
 }
 
-/* As many threads as domains have work that waits: one that waits for its guest must not hold up another's. */
+/* As many threads as domains have work that waits: one that waits for its guest must not hold up another's.
+ */
 static GThreadPool *defer_pool(void)
 {
     static GThreadPool *pool;

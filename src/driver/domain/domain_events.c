@@ -2,9 +2,9 @@
 /*
  * Domain events as wire messages. See domain_events.h.
  *
- * Ids 0 to 15 exist in both styles of subscription: the callback message is the legacy one behind a callback id.
- * Later ids have a callback message only. A sender builds the message for one subscription; strings are borrowed
- * from the caller, because sending encodes at once.
+ * Ids 0 to 15 exist in both styles of subscription: the callback message is the legacy one behind a callback
+ * id. Later ids have a callback message only. A sender builds the message for one subscription; strings are
+ * borrowed from the caller, because sending encodes at once.
  */
 #include "driver/domain/domain_events.h"
 
@@ -62,10 +62,12 @@ SENDER_CALLBACK(post_agent, DomainEventCallbackAgentLifecycleMsg, send_domain_ev
 SENDER_CALLBACK(post_device_added, DomainEventCallbackDeviceAddedMsg, send_domain_event_callback_device_added)
 SENDER_CALLBACK(post_iteration, DomainEventCallbackMigrationIterationMsg,
                 send_domain_event_callback_migration_iteration)
-SENDER_CALLBACK(post_job_completed, DomainEventCallbackJobCompletedMsg, send_domain_event_callback_job_completed)
+SENDER_CALLBACK(post_job_completed, DomainEventCallbackJobCompletedMsg,
+                send_domain_event_callback_job_completed)
 SENDER_CALLBACK(post_removal_failed, DomainEventCallbackDeviceRemovalFailedMsg,
                 send_domain_event_callback_device_removal_failed)
-SENDER_CALLBACK(post_metadata, DomainEventCallbackMetadataChangeMsg, send_domain_event_callback_metadata_change)
+SENDER_CALLBACK(post_metadata, DomainEventCallbackMetadataChangeMsg,
+                send_domain_event_callback_metadata_change)
 SENDER_CALLBACK(post_threshold, DomainEventBlockThresholdMsg, send_domain_event_block_threshold)
 SENDER_CALLBACK(post_memory_failure, DomainEventMemoryFailureMsg, send_domain_event_memory_failure)
 SENDER_CALLBACK(post_memory_size, DomainEventMemoryDeviceSizeChangeMsg,
@@ -109,14 +111,15 @@ static char *text(const char *value)
 #define EMIT(id, sender, Msg, ...)                                                                           \
     do {                                                                                                     \
         if (wanted(dom, (id))) {                                                                             \
-            const Msg msg_ = {.dom = wire_of(dom), ##__VA_ARGS__};                                             \
+            const Msg msg_ = {.dom = wire_of(dom), ##__VA_ARGS__};                                           \
             emit(dom, (id), (sender), &msg_);                                                                \
         }                                                                                                    \
     } while (0)
 
 void domain_event_lifecycle(Domain *dom, int event, int detail)
 {
-    EMIT(VIR_DOMAIN_EVENT_ID_LIFECYCLE, post_lifecycle, DomainEventLifecycleMsg, .event = event, .detail = detail);
+    EMIT(VIR_DOMAIN_EVENT_ID_LIFECYCLE, post_lifecycle, DomainEventLifecycleMsg, .event = event,
+         .detail = detail);
 }
 
 void domain_event_lifecycle_named(Domain *dom, const char *name, int event, int detail)
@@ -158,9 +161,11 @@ void domain_event_graphics(Domain *dom, int phase, const GraphicsPeer *local, co
     guint n = 0;
 
     if (x509_name != NULL)
-        subject[n++] = (WireDomainEventGraphicsIdentity){.type = (char *)"x509dname", .name = (char *)x509_name};
+        subject[n++] =
+            (WireDomainEventGraphicsIdentity){.type = (char *)"x509dname", .name = (char *)x509_name};
     if (sasl_user != NULL)
-        subject[n++] = (WireDomainEventGraphicsIdentity){.type = (char *)"saslUsername", .name = (char *)sasl_user};
+        subject[n++] =
+            (WireDomainEventGraphicsIdentity){.type = (char *)"saslUsername", .name = (char *)sasl_user};
     EMIT(VIR_DOMAIN_EVENT_ID_GRAPHICS, post_graphics, DomainEventGraphicsMsg, .phase = phase,
          .local = {.family = local->family, .node = text(local->node), .service = text(local->service)},
          .remote = {.family = remote->family, .node = text(remote->node), .service = text(remote->service)},
@@ -174,16 +179,18 @@ void domain_event_control_error(Domain *dom)
 
 void domain_event_block_job(Domain *dom, const char *path, const char *target, int type, int status)
 {
-    EMIT(VIR_DOMAIN_EVENT_ID_BLOCK_JOB, post_block_job, DomainEventBlockJobMsg, .path = text(path), .type = type,
-         .status = status);
+    EMIT(VIR_DOMAIN_EVENT_ID_BLOCK_JOB, post_block_job, DomainEventBlockJobMsg, .path = text(path),
+         .type = type, .status = status);
     EMIT(VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2, post_block_job_2, DomainEventBlockJob2Msg, .dst = text(target),
          .type = type, .status = status);
 }
 
-void domain_event_disk_change(Domain *dom, const char *old_path, const char *new_path, const char *alias, int reason)
+void domain_event_disk_change(Domain *dom, const char *old_path, const char *new_path, const char *alias,
+                              int reason)
 {
-    EMIT(VIR_DOMAIN_EVENT_ID_DISK_CHANGE, post_disk_change, DomainEventDiskChangeMsg, .oldSrcPath = (char *)old_path,
-         .newSrcPath = (char *)new_path, .devAlias = text(alias), .reason = reason);
+    EMIT(VIR_DOMAIN_EVENT_ID_DISK_CHANGE, post_disk_change, DomainEventDiskChangeMsg,
+         .oldSrcPath = (char *)old_path, .newSrcPath = (char *)new_path, .devAlias = text(alias),
+         .reason = reason);
 }
 
 void domain_event_tray_change(Domain *dom, const char *alias, int reason)
@@ -209,7 +216,8 @@ void domain_event_pm_suspend_disk(Domain *dom)
 
 void domain_event_balloon_change(Domain *dom, guint64 actual_kib)
 {
-    EMIT(VIR_DOMAIN_EVENT_ID_BALLOON_CHANGE, post_balloon_change, DomainEventBalloonChangeMsg, .actual = actual_kib);
+    EMIT(VIR_DOMAIN_EVENT_ID_BALLOON_CHANGE, post_balloon_change, DomainEventBalloonChangeMsg,
+         .actual = actual_kib);
 }
 
 void domain_event_device_added(Domain *dom, const char *alias)
@@ -226,8 +234,8 @@ void domain_event_device_removed(Domain *dom, const char *alias)
 
 void domain_event_device_removal_failed(Domain *dom, const char *alias)
 {
-    EMIT(VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, post_removal_failed, DomainEventCallbackDeviceRemovalFailedMsg,
-         .devAlias = text(alias));
+    EMIT(VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, post_removal_failed,
+         DomainEventCallbackDeviceRemovalFailedMsg, .devAlias = text(alias));
 }
 
 void domain_event_tunable(Domain *dom, WireTypedParam *params, guint n)
@@ -238,8 +246,8 @@ void domain_event_tunable(Domain *dom, WireTypedParam *params, guint n)
 
 void domain_event_agent_lifecycle(Domain *dom, int state, int reason)
 {
-    EMIT(VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE, post_agent, DomainEventCallbackAgentLifecycleMsg, .state = state,
-         .reason = reason);
+    EMIT(VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE, post_agent, DomainEventCallbackAgentLifecycleMsg,
+         .state = state, .reason = reason);
 }
 
 void domain_event_migration_iteration(Domain *dom, int iteration)
@@ -256,15 +264,15 @@ void domain_event_job_completed(Domain *dom, WireTypedParam *params, guint n)
 
 void domain_event_metadata_change(Domain *dom, int type, const char *uri)
 {
-    EMIT(VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, post_metadata, DomainEventCallbackMetadataChangeMsg, .type = type,
-         .nsuri = (char *)uri);
+    EMIT(VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, post_metadata, DomainEventCallbackMetadataChangeMsg,
+         .type = type, .nsuri = (char *)uri);
 }
 
 void domain_event_block_threshold(Domain *dom, const char *target, const char *path, guint64 threshold,
                                   guint64 excess)
 {
-    EMIT(VIR_DOMAIN_EVENT_ID_BLOCK_THRESHOLD, post_threshold, DomainEventBlockThresholdMsg, .dev = text(target),
-         .path = (char *)path, .threshold = threshold, .excess = excess);
+    EMIT(VIR_DOMAIN_EVENT_ID_BLOCK_THRESHOLD, post_threshold, DomainEventBlockThresholdMsg,
+         .dev = text(target), .path = (char *)path, .threshold = threshold, .excess = excess);
 }
 
 void domain_event_memory_failure(Domain *dom, int recipient, int action, guint flags)
@@ -275,8 +283,8 @@ void domain_event_memory_failure(Domain *dom, int recipient, int action, guint f
 
 void domain_event_memory_device_size_change(Domain *dom, const char *alias, guint64 size_kib)
 {
-    EMIT(VIR_DOMAIN_EVENT_ID_MEMORY_DEVICE_SIZE_CHANGE, post_memory_size, DomainEventMemoryDeviceSizeChangeMsg,
-         .alias = text(alias), .size = size_kib);
+    EMIT(VIR_DOMAIN_EVENT_ID_MEMORY_DEVICE_SIZE_CHANGE, post_memory_size,
+         DomainEventMemoryDeviceSizeChangeMsg, .alias = text(alias), .size = size_kib);
 }
 
 gboolean domain_event_monitor_wanted(Domain *dom)
@@ -284,7 +292,8 @@ gboolean domain_event_monitor_wanted(Domain *dom)
     return event_wanted(registry_of(dom), EVENT_KIND_MONITOR, 0);
 }
 
-void domain_event_monitor(Domain *dom, const char *name, gint64 seconds, guint32 microseconds, const char *details)
+void domain_event_monitor(Domain *dom, const char *name, gint64 seconds, guint32 microseconds,
+                          const char *details)
 {
     const EventSubject subject = {.kind = EVENT_KIND_MONITOR, .event_id = 0, .uuid = dom->uuid, .name = name};
     const QemuDomainMonitorEventMsg msg = {.dom = wire_of(dom),

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Every domain event of libvirt's API, as one function each: builds the wire messages and hands them to events.c.
+ * Every domain event of libvirt's API, as one function each: builds the wire messages and hands them to
+ * events.c.
  *
- * The state lock of the domain is held by the caller: so events leave in the order of the changes they tell of.
- * They only append to queues of clients and never block. Constants are libvirt's (VIR_DOMAIN_EVENT_...).
+ * The state lock of the domain is held by the caller: so events leave in the order of the changes they tell
+ * of. They only append to queues of clients and never block. Constants are libvirt's (VIR_DOMAIN_EVENT_...).
  */
 #pragma once
 
@@ -31,7 +32,8 @@ void domain_event_graphics(Domain *dom, int phase, const GraphicsPeer *local, co
 void domain_event_control_error(Domain *dom);
 /* BLOCK_JOB (by path) and BLOCK_JOB_2 (by target). */
 void domain_event_block_job(Domain *dom, const char *path, const char *target, int type, int status);
-void domain_event_disk_change(Domain *dom, const char *old_path, const char *new_path, const char *alias, int reason);
+void domain_event_disk_change(Domain *dom, const char *old_path, const char *new_path, const char *alias,
+                              int reason);
 void domain_event_tray_change(Domain *dom, const char *alias, int reason);
 void domain_event_pm_wakeup(Domain *dom);
 void domain_event_pm_suspend(Domain *dom);
@@ -51,8 +53,10 @@ void domain_event_block_threshold(Domain *dom, const char *target, const char *p
 void domain_event_memory_failure(Domain *dom, int recipient, int action, guint flags);
 void domain_event_memory_device_size_change(Domain *dom, const char *alias, guint64 size_kib);
 /* Of the qemu program: every QMP event as it came. details: JSON text or NULL. */
-void domain_event_monitor(Domain *dom, const char *name, gint64 seconds, guint32 microseconds, const char *details);
+void domain_event_monitor(Domain *dom, const char *name, gint64 seconds, guint32 microseconds,
+                          const char *details);
 gboolean domain_event_monitor_wanted(Domain *dom);
 
-/* After lost events: tells the subscriber of lifecycle events the present state of each domain it subscribed to. */
+/* After lost events: tells the subscriber of lifecycle events the present state of each domain it subscribed
+ * to. */
 void domain_events_resync(const EventSubscription *subscription, gpointer domain_list);

@@ -2,9 +2,9 @@
 /*
  * All domains by uuid, name and id. See domain_list.h.
  *
- * Every domain in the hashes is referenced once for all three. One that is being defined for the first time is in the
- * uuid and name hash already, so that nobody else takes its identity, but is not "listed". A reserved new name
- * of a rename points to the domain too.
+ * Every domain in the hashes is referenced once for all three. One that is being defined for the first time
+ * is in the uuid and name hash already, so that nobody else takes its identity, but is not "listed". A
+ * reserved new name of a rename points to the domain too.
  */
 #include "driver/domain/domain_list.h"
 
@@ -15,12 +15,12 @@
 
 struct DomainList {
     Driver *driver;
-    Lock lock;           /* the list lock: the hashes and next_id */
+    Lock lock; /* the list lock: the hashes and next_id */
     GHashTable *by_uuid; /* 16 bytes inside the Domain -> Domain, owns the reference */
     GHashTable *by_name; /* string of our own -> Domain */
-    GHashTable *by_id;   /* int -> Domain */
+    GHashTable *by_id; /* int -> Domain */
     int next_id;
-    DomainDefEnv *env;   /* immutable */
+    DomainDefEnv *env; /* immutable */
 };
 
 static guint uuid_hash(gconstpointer key)
@@ -135,9 +135,11 @@ GPtrArray *domain_list_all(DomainList *list)
     return domain_list_collect(list, 0, NULL, NULL, NULL);
 }
 
-/* One group of filters: with none or all of its flags set it does not matter, else one that is set must hold. */
+/* One group of filters: with none or all of its flags set it does not matter, else one that is set must hold.
+ */
 #define GROUP(flags, ...)                                                                                    \
-    group_matches((flags), (const Condition[]){__VA_ARGS__}, sizeof((Condition[]){__VA_ARGS__}) / sizeof(Condition))
+    group_matches((flags), (const Condition[]){__VA_ARGS__},                                                 \
+                  sizeof((Condition[]){__VA_ARGS__}) / sizeof(Condition))
 
 typedef struct Condition {
     guint flag;
@@ -159,9 +161,10 @@ static gboolean group_matches(guint flags, const Condition *conditions, gsize n)
 }
 
 #define LIST_FLAGS                                                                                           \
-    (VIR_CONNECT_LIST_DOMAINS_ACTIVE | VIR_CONNECT_LIST_DOMAINS_INACTIVE | VIR_CONNECT_LIST_DOMAINS_PERSISTENT | \
-     VIR_CONNECT_LIST_DOMAINS_TRANSIENT | VIR_CONNECT_LIST_DOMAINS_RUNNING | VIR_CONNECT_LIST_DOMAINS_PAUSED |  \
-     VIR_CONNECT_LIST_DOMAINS_SHUTOFF | VIR_CONNECT_LIST_DOMAINS_OTHER | VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE |  \
+    (VIR_CONNECT_LIST_DOMAINS_ACTIVE | VIR_CONNECT_LIST_DOMAINS_INACTIVE |                                   \
+     VIR_CONNECT_LIST_DOMAINS_PERSISTENT | VIR_CONNECT_LIST_DOMAINS_TRANSIENT |                              \
+     VIR_CONNECT_LIST_DOMAINS_RUNNING | VIR_CONNECT_LIST_DOMAINS_PAUSED | VIR_CONNECT_LIST_DOMAINS_SHUTOFF | \
+     VIR_CONNECT_LIST_DOMAINS_OTHER | VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE |                                 \
      VIR_CONNECT_LIST_DOMAINS_NO_MANAGEDSAVE | VIR_CONNECT_LIST_DOMAINS_AUTOSTART |                          \
      VIR_CONNECT_LIST_DOMAINS_NO_AUTOSTART | VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT |                         \
      VIR_CONNECT_LIST_DOMAINS_NO_SNAPSHOT | VIR_CONNECT_LIST_DOMAINS_HAS_CHECKPOINT |                        \
@@ -179,8 +182,8 @@ gboolean domain_list_match(const Domain *dom, guint flags)
                  {VIR_CONNECT_LIST_DOMAINS_INACTIVE, !domain_active(dom)}) &&
            GROUP(flags, {VIR_CONNECT_LIST_DOMAINS_PERSISTENT, domain_persistent(dom)},
                  {VIR_CONNECT_LIST_DOMAINS_TRANSIENT, !domain_persistent(dom)}) &&
-           GROUP(flags, {VIR_CONNECT_LIST_DOMAINS_RUNNING, running}, {VIR_CONNECT_LIST_DOMAINS_PAUSED, paused},
-                 {VIR_CONNECT_LIST_DOMAINS_SHUTOFF, off},
+           GROUP(flags, {VIR_CONNECT_LIST_DOMAINS_RUNNING, running},
+                 {VIR_CONNECT_LIST_DOMAINS_PAUSED, paused}, {VIR_CONNECT_LIST_DOMAINS_SHUTOFF, off},
                  {VIR_CONNECT_LIST_DOMAINS_OTHER, !running && !paused && !off}) &&
            GROUP(flags, {VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE, dom->managed_save},
                  {VIR_CONNECT_LIST_DOMAINS_NO_MANAGEDSAVE, !dom->managed_save}) &&
@@ -192,7 +195,8 @@ gboolean domain_list_match(const Domain *dom, guint flags)
                  {VIR_CONNECT_LIST_DOMAINS_NO_CHECKPOINT, dom->checkpoints == 0});
 }
 
-GPtrArray *domain_list_collect(DomainList *list, guint flags, DomainAllowed allowed, gpointer data, GError **error)
+GPtrArray *domain_list_collect(DomainList *list, guint flags, DomainAllowed allowed, gpointer data,
+                               GError **error)
 {
     const guint activity = VIR_CONNECT_LIST_DOMAINS_ACTIVE | VIR_CONNECT_LIST_DOMAINS_INACTIVE;
     g_autoptr(GPtrArray) all = NULL;
@@ -220,9 +224,8 @@ GPtrArray *domain_list_collect(DomainList *list, guint flags, DomainAllowed allo
 
 guint domain_list_count(DomainList *list, gboolean active)
 {
-    g_autoptr(GPtrArray) chosen =
-        domain_list_collect(list, active ? VIR_CONNECT_LIST_DOMAINS_ACTIVE : VIR_CONNECT_LIST_DOMAINS_INACTIVE, NULL,
-                            NULL, NULL);
+    g_autoptr(GPtrArray) chosen = domain_list_collect(
+        list, active ? VIR_CONNECT_LIST_DOMAINS_ACTIVE : VIR_CONNECT_LIST_DOMAINS_INACTIVE, NULL, NULL, NULL);
 
     return chosen->len;
 }
@@ -234,8 +237,8 @@ static gboolean claim_existing(Domain *dom, const char *name, DomainClaimFlags f
     LOCK_SCOPE(&dom->lock);
 
     if (strcmp(dom->name, name) != 0)
-        return error_set(error, VIR_ERR_OPERATION_FAILED, "domain '%s' is already defined with uuid %s", dom->name,
-                         dom->uuid_text);
+        return error_set(error, VIR_ERR_OPERATION_FAILED, "domain '%s' is already defined with uuid %s",
+                         dom->name, dom->uuid_text);
     if (!(flags & DOMAIN_CLAIM_CREATE))
         return TRUE;
     if (domain_active(dom))
@@ -256,7 +259,8 @@ Domain *domain_list_claim(DomainList *list, const guint8 uuid[16], const char *n
         return claim_existing(dom, name, flags, error) ? domain_ref(dom) : NULL;
     dom = g_hash_table_lookup(list->by_name, name);
     if (dom != NULL) {
-        error_set(error, VIR_ERR_OPERATION_FAILED, "domain '%s' already exists with uuid %s", name, dom->uuid_text);
+        error_set(error, VIR_ERR_OPERATION_FAILED, "domain '%s' already exists with uuid %s", name,
+                  dom->uuid_text);
         return NULL;
     }
     dom = domain_new(list, list->driver, uuid, name);

@@ -19,13 +19,14 @@ void domain_note_resumed(Domain *dom);
 void domain_note_paused(Domain *dom);
 void domain_note_status(Domain *dom, const char *status);
 
-/* agent.c: the guest has opened / closed its agent's channel, or start or reconnect has found it so. State lock held.
- * reason: VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_*. */
+/* agent.c: the guest has opened / closed its agent's channel, or start or reconnect has found it so. State
+ * lock held. reason: VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_*. */
 void domain_agent_update(Domain *dom, int reason);
 void domain_agent_drop(Domain *dom);
 
 /* define_ops.c: the domain that a definition belongs to (domain_list_claim) with its modify lock held. */
-Domain *domain_claim_locked(Driver *driver, const DomainDef *def, guint claim_flags, const char *api, GError **error);
+Domain *domain_claim_locked(Driver *driver, const DomainDef *def, guint claim_flags, const char *api,
+                            GError **error);
 /* Of the managed save image. Modify lock held. Caller frees. */
 char *domain_managed_save_path(Domain *dom);
 

@@ -67,7 +67,8 @@ static void unclaim_start(Domain *dom, const char *folder, GError **error)
     LOCK_SCOPE(&dom->lock);
     if (dom->stop_reason != 0 && error != NULL) {
         g_clear_error(error);
-        error_set(error, VIR_ERR_OPERATION_ABORTED, "domain '%s' was destroyed while it was starting", dom->name);
+        error_set(error, VIR_ERR_OPERATION_ABORTED, "domain '%s' was destroyed while it was starting",
+                  dom->name);
     }
     g_clear_pointer(&dom->vm, vm_process_unref);
     dom->pid = 0;
@@ -78,7 +79,8 @@ static void unclaim_start(Domain *dom, const char *folder, GError **error)
 }
 
 /* The VM exists and its guest stands still: from here on the domain is active. */
-static guint64 publish_run(Domain *dom, DomainDef *live, VmProcess *vm, VmLiveInfo *info, const DomainStart *start)
+static guint64 publish_run(Domain *dom, DomainDef *live, VmProcess *vm, VmLiveInfo *info,
+                           const DomainStart *start)
 {
     guint64 run;
     int id = domain_list_activate(dom->list, dom, 0);
@@ -108,7 +110,8 @@ static gboolean announce_start(Domain *dom, guint64 run, const DomainStart *star
     LOCK_SCOPE(&dom->lock);
 
     if (!domain_active(dom) || dom->run != run || dom->stopping || dom->stop_reason != 0)
-        return error_set(error, VIR_ERR_OPERATION_FAILED, "domain '%s' ended right after its start", dom->name);
+        return error_set(error, VIR_ERR_OPERATION_FAILED, "domain '%s' ended right after its start",
+                         dom->name);
     domain_event_lifecycle(dom, VIR_DOMAIN_EVENT_STARTED, start->started_detail);
     /* Who only cares for on and off hears STARTED in any case; who cares for paused hears that too. */
     if (start->flags & VIR_DOMAIN_START_PAUSED) {
@@ -304,7 +307,8 @@ void domain_fake_reboot(Domain *dom, VmProcess *vm, int running_reason)
     lock_release(&dom->lock);
     if (done)
         return;
-    log_error("domain '%s' (%s) could not be rebooted and is ended: %s", dom->name, dom->uuid_text, error->message);
+    log_error("domain '%s' (%s) could not be rebooted and is ended: %s", dom->name, dom->uuid_text,
+              error->message);
     vm_process_kill(vm, TRUE);
 }
 

@@ -20,8 +20,8 @@
 #include "driver/driver.h"
 
 enum {
-    POLITE_MS = 200,    /* what a healthy VM gets to flush its image metadata before SIGKILL */
-    KILL_MS = 15000,    /* until a killed process must be gone (it may hang in the kernel on its storage) */
+    POLITE_MS = 200, /* what a healthy VM gets to flush its image metadata before SIGKILL */
+    KILL_MS = 15000, /* until a killed process must be gone (it may hang in the kernel on its storage) */
     GRACEFUL_MS = 10000 /* default of stop_timeout */
 };
 
@@ -57,7 +57,8 @@ static void decide_reason(Domain *dom, VmProcess *vm, int *ret_reason, int *ret_
         *ret_reason = VIR_DOMAIN_SHUTOFF_SHUTDOWN;
         *ret_detail = VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN;
     } else {
-        g_autofree char *words = exit != NULL ? vm_exit_describe(exit) : g_strdup("it was not there any more");
+        g_autofree char *words =
+            exit != NULL ? vm_exit_describe(exit) : g_strdup("it was not there any more");
 
         *ret_reason = VIR_DOMAIN_SHUTOFF_CRASHED;
         *ret_detail = VIR_DOMAIN_EVENT_STOPPED_FAILED;
@@ -158,10 +159,11 @@ static gboolean end_vm(Domain *dom, VmProcess *vm, gboolean graceful, GError **e
         vm_process_kill(vm, FALSE);
         if (vm_process_wait(vm, graceful_ms(dom->driver)))
             return TRUE;
-        return error_set(error, VIR_ERR_SYSTEM_ERROR,
-                         "Failed to terminate process %d with SIGTERM: Device or resource busy; destroy without "
-                         "--graceful ends it",
-                         (int)vm_process_pid(vm));
+        return error_set(
+            error, VIR_ERR_SYSTEM_ERROR,
+            "Failed to terminate process %d with SIGTERM: Device or resource busy; destroy without "
+            "--graceful ends it",
+            (int)vm_process_pid(vm));
     }
     if (!is_stopped(vm_process_pid(vm))) {
         vm_process_kill(vm, FALSE);
@@ -171,11 +173,13 @@ static gboolean end_vm(Domain *dom, VmProcess *vm, gboolean graceful, GError **e
     vm_process_kill(vm, TRUE);
     if (vm_process_wait(vm, KILL_MS))
         return TRUE;
-    return error_set(error, VIR_ERR_SYSTEM_ERROR, "Failed to terminate process %d with SIGKILL: Device or resource busy",
+    return error_set(error, VIR_ERR_SYSTEM_ERROR,
+                     "Failed to terminate process %d with SIGKILL: Device or resource busy",
                      (int)vm_process_pid(vm));
 }
 
-/* After a restart of the daemon, before the monitor is found again: there is only a pid, and when it started. */
+/* After a restart of the daemon, before the monitor is found again: there is only a pid, and when it started.
+ */
 static gboolean end_pid(pid_t pid, guint64 start_time, GError **error)
 {
     autofd pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
@@ -190,7 +194,8 @@ static gboolean end_pid(pid_t pid, guint64 start_time, GError **error)
 
         if (g_get_monotonic_time() >= deadline)
             return error_set(error, VIR_ERR_SYSTEM_ERROR,
-                             "Failed to terminate process %d with SIGKILL: Device or resource busy", (int)pid);
+                             "Failed to terminate process %d with SIGKILL: Device or resource busy",
+                             (int)pid);
         g_poll(&poll, 1, 100);
     }
     return TRUE;

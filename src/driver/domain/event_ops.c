@@ -23,7 +23,8 @@ static gboolean subscribe_legacy(Call *call, gint32 id, GError **error)
 {
     const EventRequest request = {.kind = EVENT_KIND_DOMAIN, .style = EVENT_STYLE_LEGACY, .event_id = id};
 
-    return check_legacy(id, error) && event_subscribe(events_of(call), call_client(call), &request, NULL, error);
+    return check_legacy(id, error) &&
+           event_subscribe(events_of(call), call_client(call), &request, NULL, error);
 }
 
 static gboolean unsubscribe_legacy(Call *call, gint32 id, GError **error)
@@ -58,10 +59,10 @@ gboolean call_connect_domain_event_deregister_any(Call *call, const ConnectDomai
 
 /* --- with one ------------------------------------------------------------------------------------------- */
 
-gboolean call_connect_domain_event_callback_register_any(Call *call,
-                                                         const ConnectDomainEventCallbackRegisterAnyArgs *args,
-                                                         ConnectDomainEventCallbackRegisterAnyRet *ret,
-                                                         GError **error)
+gboolean
+call_connect_domain_event_callback_register_any(Call *call,
+                                                const ConnectDomainEventCallbackRegisterAnyArgs *args,
+                                                ConnectDomainEventCallbackRegisterAnyRet *ret, GError **error)
 {
     const EventRequest request = {.kind = EVENT_KIND_DOMAIN,
                                   .style = EVENT_STYLE_CALLBACK,
@@ -73,10 +74,9 @@ gboolean call_connect_domain_event_callback_register_any(Call *call,
     return event_subscribe(events_of(call), call_client(call), &request, &ret->callbackID, error);
 }
 
-gboolean call_connect_domain_event_callback_deregister_any(Call *call,
-                                                           const ConnectDomainEventCallbackDeregisterAnyArgs *args,
-                                                           ConnectDomainEventCallbackDeregisterAnyRet *ret,
-                                                           GError **error)
+gboolean call_connect_domain_event_callback_deregister_any(
+    Call *call, const ConnectDomainEventCallbackDeregisterAnyArgs *args,
+    ConnectDomainEventCallbackDeregisterAnyRet *ret, GError **error)
 {
     return event_unsubscribe(events_of(call), call_client(call), EVENT_KIND_DOMAIN, args->callbackID, error);
 }
@@ -86,10 +86,10 @@ gboolean call_connect_domain_event_callback_deregister_any(Call *call,
 /* virConnectDomainQemuMonitorEventRegisterFlags (libvirt-qemu.h, whose library we do not link). */
 enum { MONITOR_EVENT_REGEX = 1 << 0, MONITOR_EVENT_NOCASE = 1 << 1 };
 
-gboolean call_qemu_connect_domain_monitor_event_register(Call *call,
-                                                         const QemuConnectDomainMonitorEventRegisterArgs *args,
-                                                         QemuConnectDomainMonitorEventRegisterRet *ret,
-                                                         GError **error)
+gboolean
+call_qemu_connect_domain_monitor_event_register(Call *call,
+                                                const QemuConnectDomainMonitorEventRegisterArgs *args,
+                                                QemuConnectDomainMonitorEventRegisterRet *ret, GError **error)
 {
     const EventRequest request = {.kind = EVENT_KIND_MONITOR,
                                   .style = EVENT_STYLE_CALLBACK,
@@ -103,10 +103,9 @@ gboolean call_qemu_connect_domain_monitor_event_register(Call *call,
     return event_subscribe(events_of(call), call_client(call), &request, &ret->callbackID, error);
 }
 
-gboolean call_qemu_connect_domain_monitor_event_deregister(Call *call,
-                                                           const QemuConnectDomainMonitorEventDeregisterArgs *args,
-                                                           QemuConnectDomainMonitorEventDeregisterRet *ret,
-                                                           GError **error)
+gboolean call_qemu_connect_domain_monitor_event_deregister(
+    Call *call, const QemuConnectDomainMonitorEventDeregisterArgs *args,
+    QemuConnectDomainMonitorEventDeregisterRet *ret, GError **error)
 {
     return event_unsubscribe(events_of(call), call_client(call), EVENT_KIND_MONITOR, args->callbackID, error);
 }

@@ -3,8 +3,8 @@
  * Subscriptions and delivery. See events.h.
  *
  * One lock (the event lock, innermost of all) guards the table. Senders run under it: they only append to
- * a client's queue. So an event reaches every subscriber in the order in which it was emitted, and a client that
- * event_forget_client() has returned for is not touched any more.
+ * a client's queue. So an event reaches every subscriber in the order in which it was emitted, and a client
+ * that event_forget_client() has returned for is not touched any more.
  */
 #define LOG_SOURCE "events"
 
@@ -28,12 +28,13 @@ struct EventRegistry {
     Lock lock;
     GPtrArray *subscriptions[EVENT_KIND_LAST]; /* EventSubscription */
     guint wanted[EVENT_KIND_LAST][EVENT_ID_MAX]; /* how many subscriptions; read without the lock */
-    GHashTable *next_id;                         /* Client -> next callback id of that client */
+    GHashTable *next_id; /* Client -> next callback id of that client */
     Resync resync[EVENT_KIND_LAST];
     guint64 sent, lost;
 };
 
-static const char *const kind_names[] = {"domain", "network", "storage pool", "node device", "secret", "monitor"};
+static const char *const kind_names[] = {"domain",      "network", "storage pool",
+                                         "node device", "secret",  "monitor"};
 _Static_assert(G_N_ELEMENTS(kind_names) == EVENT_KIND_LAST, "a name a kind");
 
 static void subscription_free(gpointer data)
@@ -89,7 +90,8 @@ static void remove_at(EventRegistry *registry, EventKind kind, guint i)
 
 /* --- registration --------------------------------------------------------------------------------------- */
 
-static gboolean already_there(EventRegistry *registry, Client *client, const EventRequest *request, GError **error)
+static gboolean already_there(EventRegistry *registry, Client *client, const EventRequest *request,
+                              GError **error)
 {
     GPtrArray *all = registry->subscriptions[request->kind];
 
@@ -98,9 +100,10 @@ static gboolean already_there(EventRegistry *registry, Client *client, const Eve
     for (guint i = 0; i < all->len; i++) {
         const EventSubscription *other = g_ptr_array_index(all, i);
 
-        if (other->client == client && other->style == EVENT_STYLE_LEGACY && other->event_id == request->event_id) {
-            error_set(error, VIR_ERR_INTERNAL_ERROR, "%s event %d already registered", kind_names[request->kind],
-                      request->event_id);
+        if (other->client == client && other->style == EVENT_STYLE_LEGACY &&
+            other->event_id == request->event_id) {
+            error_set(error, VIR_ERR_INTERNAL_ERROR, "%s event %d already registered",
+                      kind_names[request->kind], request->event_id);
             return TRUE;
         }
     }
@@ -136,8 +139,8 @@ static gboolean watch_client(EventRegistry *registry, Client *client, GError **e
     return TRUE;
 }
 
-gboolean event_subscribe(EventRegistry *registry, Client *client, const EventRequest *request, int *ret_callback_id,
-                         GError **error)
+gboolean event_subscribe(EventRegistry *registry, Client *client, const EventRequest *request,
+                         int *ret_callback_id, GError **error)
 {
     EventSubscription *added;
     g_autoptr(GRegex) regex = NULL;
@@ -146,13 +149,14 @@ gboolean event_subscribe(EventRegistry *registry, Client *client, const EventReq
 
     g_assert(request->kind < EVENT_KIND_LAST);
     if (request->event_id < 0 || request->event_id >= EVENT_ID_MAX)
-        return error_set(error, VIR_ERR_INTERNAL_ERROR, "unsupported %s event ID %d", kind_names[request->kind],
-                         request->event_id);
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "unsupported %s event ID %d",
+                         kind_names[request->kind], request->event_id);
     if (request->pattern != NULL && request->pattern_is_regex) {
         /* Names of events are short; JIT is not worth its memory. */
         regex = g_regex_new(request->pattern, request->ignore_case ? G_REGEX_CASELESS : 0, 0, &cause);
         if (regex == NULL)
-            return error_set(error, VIR_ERR_INVALID_ARG, "invalid regex for the event name: %s", cause->message);
+            return error_set(error, VIR_ERR_INVALID_ARG, "invalid regex for the event name: %s",
+                             cause->message);
     }
 
     if (!watch_client(registry, client, error))
@@ -188,7 +192,8 @@ gboolean event_subscribe(EventRegistry *registry, Client *client, const EventReq
     return TRUE;
 }
 
-gboolean event_unsubscribe(EventRegistry *registry, Client *client, EventKind kind, int callback_id, GError **error)
+gboolean event_unsubscribe(EventRegistry *registry, Client *client, EventKind kind, int callback_id,
+                           GError **error)
 {
     GPtrArray *all = registry->subscriptions[kind];
     LOCK_SCOPE(&registry->lock);
@@ -261,7 +266,8 @@ static gboolean concerns(const EventSubscription *subscription, const EventSubje
 {
     if (subscription->event_id != subject->event_id)
         return FALSE;
-    if (subscription->has_uuid && (subject->uuid == NULL || memcmp(subscription->uuid, subject->uuid, 16) != 0))
+    if (subscription->has_uuid &&
+        (subject->uuid == NULL || memcmp(subscription->uuid, subject->uuid, 16) != 0))
         return FALSE;
     if (subscription->object_name != NULL && g_strcmp0(subscription->object_name, subject->name) != 0)
         return FALSE;

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Subscriptions of clients and delivery of events, for every kind of object. Knows no message: whoever emits
- * hands in a sender that builds and sends the right wire message for one subscription (domain_events.c does it for
- * domains). Any thread; emitting never blocks.
+ * hands in a sender that builds and sends the right wire message for one subscription (domain_events.c does
+ * it for domains). Any thread; emitting never blocks.
  *
  * Styles of subscription (libvirt's remote protocol):
  *   LEGACY    DOMAIN_EVENT_REGISTER(_ANY): at most one per client and event id; messages carry no callback id
- *   CALLBACK  CONNECT_..._EVENT_CALLBACK_REGISTER_ANY and all other kinds: any number, each with an id of its own
+ *   CALLBACK  CONNECT_..._EVENT_CALLBACK_REGISTER_ANY and all other kinds: any number, each with an id of its
+ * own
  *
- * Lost events: when a client's queue is full, the event is counted, and as soon as its queue has room again the
- * re-sync function of the kind is called for the subscription, which tells the client the present state.
+ * Lost events: when a client's queue is full, the event is counted, and as soon as its queue has room again
+ * the re-sync function of the kind is called for the subscription, which tells the client the present state.
  */
 #pragma once
 
@@ -38,15 +39,16 @@ typedef struct EventSubscription {
     int event_id;
     Client *client;
     gboolean has_uuid;
-    guint8 uuid[16];       /* only this object, when has_uuid */
-    char *object_name;     /* or by name (node devices), else NULL */
-    char *pattern;         /* MONITOR: event name or regular expression, NULL: all */
+    guint8 uuid[16]; /* only this object, when has_uuid */
+    char *object_name; /* or by name (node devices), else NULL */
+    char *pattern; /* MONITOR: event name or regular expression, NULL: all */
     GRegex *regex;
     gboolean ignore_case;
-    guint64 lost;          /* since the last re-sync */
+    guint64 lost; /* since the last re-sync */
 } EventSubscription;
 
-/* What an event is about. name is used by NODE_DEVICE subscriptions and by MONITOR patterns (the event's name). */
+/* What an event is about. name is used by NODE_DEVICE subscriptions and by MONITOR patterns (the event's
+ * name). */
 typedef struct EventSubject {
     EventKind kind;
     int event_id;
@@ -68,7 +70,7 @@ typedef struct EventRequest {
     EventStyle style;
     int event_id;
     const guint8 *uuid; /* 16 bytes, or NULL: all objects */
-    const char *name;   /* NODE_DEVICE: object's name or NULL */
+    const char *name; /* NODE_DEVICE: object's name or NULL */
     const char *pattern; /* MONITOR */
     gboolean pattern_is_regex;
     gboolean ignore_case;
@@ -76,20 +78,23 @@ typedef struct EventRequest {
 
 /* VIR_ERR_INTERNAL_ERROR "domain event %d already registered" for a second LEGACY one of a client,
  * VIR_ERR_INVALID_ARG for a bad pattern. ret_callback_id may be NULL. */
-gboolean event_subscribe(EventRegistry *registry, Client *client, const EventRequest *request, int *ret_callback_id,
-                         GError **error);
+gboolean event_subscribe(EventRegistry *registry, Client *client, const EventRequest *request,
+                         int *ret_callback_id, GError **error);
 /* CALLBACK style. VIR_ERR_INTERNAL_ERROR "domain event callback %d not registered". */
-gboolean event_unsubscribe(EventRegistry *registry, Client *client, EventKind kind, int callback_id, GError **error);
+gboolean event_unsubscribe(EventRegistry *registry, Client *client, EventKind kind, int callback_id,
+                           GError **error);
 gboolean event_unsubscribe_legacy(EventRegistry *registry, Client *client, EventKind kind, int event_id,
                                   GError **error);
 /* The client is gone: forget it. */
 void event_forget_client(EventRegistry *registry, Client *client);
-/* The client's queue has room again: re-sync what it lost. Must not be called on the emitting thread's locks. */
+/* The client's queue has room again: re-sync what it lost. Must not be called on the emitting thread's locks.
+ */
 void event_client_drained(EventRegistry *registry, Client *client);
 
 /* Is anybody interested? Cheap; lets emitters spare themselves the work. */
 gboolean event_wanted(EventRegistry *registry, EventKind kind, int event_id);
-void event_emit(EventRegistry *registry, const EventSubject *subject, EventSender sender, gconstpointer event);
+void event_emit(EventRegistry *registry, const EventSubject *subject, EventSender sender,
+                gconstpointer event);
 /* For re-sync functions: to this one subscription, if it still exists. FALSE: lost again. */
 gboolean event_send_to(EventRegistry *registry, const EventSubscription *subscription, EventSender sender,
                        gconstpointer event);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * RPC handlers that tell what a domain is: state, information, XML, flags, sizes, jobs, messages. All take the state lock
- * only: they answer at once whatever the guest, its monitor or a job on the domain does.
+ * RPC handlers that tell what a domain is: state, information, XML, flags, sizes, jobs, messages. All take
+ * the state lock only: they answer at once whatever the guest, its monitor or a job on the domain does.
  */
 #include <string.h>
 #include <unistd.h>
@@ -22,7 +22,8 @@
 
 /* --- state ---------------------------------------------------------------------------------------------- */
 
-gboolean call_domain_get_state(Call *call, const DomainGetStateArgs *args, DomainGetStateRet *ret, GError **error)
+gboolean call_domain_get_state(Call *call, const DomainGetStateArgs *args, DomainGetStateRet *ret,
+                               GError **error)
 {
     if (!call_check_flags(call, args->flags, 0, error))
         return FALSE;
@@ -32,7 +33,8 @@ gboolean call_domain_get_state(Call *call, const DomainGetStateArgs *args, Domai
     return TRUE;
 }
 
-gboolean call_domain_is_active(Call *call, const DomainIsActiveArgs *args, DomainIsActiveRet *ret, GError **error)
+gboolean call_domain_is_active(Call *call, const DomainIsActiveArgs *args, DomainIsActiveRet *ret,
+                               GError **error)
 {
     WITH_DOMAIN(dom);
     ret->active = domain_active(dom);
@@ -47,7 +49,8 @@ gboolean call_domain_is_persistent(Call *call, const DomainIsPersistentArgs *arg
     return TRUE;
 }
 
-gboolean call_domain_is_updated(Call *call, const DomainIsUpdatedArgs *args, DomainIsUpdatedRet *ret, GError **error)
+gboolean call_domain_is_updated(Call *call, const DomainIsUpdatedArgs *args, DomainIsUpdatedRet *ret,
+                                GError **error)
 {
     WITH_DOMAIN(dom);
     ret->updated = dom->updated;
@@ -72,7 +75,8 @@ static guint64 cpu_time(pid_t pid)
     return ticks * (G_GUINT64_CONSTANT(1000000000) / (guint64)sysconf(_SC_CLK_TCK));
 }
 
-gboolean call_domain_get_info(Call *call, const DomainGetInfoArgs *args, DomainGetInfoRet *ret, GError **error)
+gboolean call_domain_get_info(Call *call, const DomainGetInfoArgs *args, DomainGetInfoRet *ret,
+                              GError **error)
 {
     WITH_DOMAIN(dom);
     const DomainDef *def = domain_def(dom);
@@ -85,8 +89,8 @@ gboolean call_domain_get_info(Call *call, const DomainGetInfoArgs *args, DomainG
     return TRUE;
 }
 
-gboolean call_domain_get_control_info(Call *call, const DomainGetControlInfoArgs *args, DomainGetControlInfoRet *ret,
-                                      GError **error)
+gboolean call_domain_get_control_info(Call *call, const DomainGetControlInfoArgs *args,
+                                      DomainGetControlInfoRet *ret, GError **error)
 {
     gint64 now = g_get_monotonic_time();
 
@@ -137,21 +141,24 @@ gboolean call_domain_get_xml_desc(Call *call, const DomainGetXmlDescArgs *args, 
     if ((flags & VIR_DOMAIN_XML_INACTIVE) && dom->config != NULL)
         ret->xml = domain_def_format(dom->config, format);
     else
-        ret->xml = domain_def_format(domain_def(dom), format | (domain_active(dom) ? 0 : DOMAIN_DEF_FORMAT_INACTIVE));
-    return ret->xml != NULL || error_set(error, VIR_ERR_INTERNAL_ERROR, "the definition of domain '%s' holds a value "
-                                                                        "that has no name",
+        ret->xml = domain_def_format(domain_def(dom),
+                                     format | (domain_active(dom) ? 0 : DOMAIN_DEF_FORMAT_INACTIVE));
+    return ret->xml != NULL || error_set(error, VIR_ERR_INTERNAL_ERROR,
+                                         "the definition of domain '%s' holds a value "
+                                         "that has no name",
                                          dom->name);
 }
 
-gboolean call_domain_get_os_type(Call *call, const DomainGetOsTypeArgs *args, DomainGetOsTypeRet *ret, GError **error)
+gboolean call_domain_get_os_type(Call *call, const DomainGetOsTypeArgs *args, DomainGetOsTypeRet *ret,
+                                 GError **error)
 {
     WITH_DOMAIN(dom);
     ret->type = g_strdup(domain_def(dom)->os.type != NULL ? domain_def(dom)->os.type : "hvm");
     return TRUE;
 }
 
-gboolean call_domain_get_max_memory(Call *call, const DomainGetMaxMemoryArgs *args, DomainGetMaxMemoryRet *ret,
-                                    GError **error)
+gboolean call_domain_get_max_memory(Call *call, const DomainGetMaxMemoryArgs *args,
+                                    DomainGetMaxMemoryRet *ret, GError **error)
 {
     WITH_DOMAIN(dom);
     ret->memory = domain_def(dom)->memory;
@@ -188,7 +195,8 @@ static gboolean guest_vcpus(Domain *dom, guint flags, gint32 *ret_num, GError **
     if (agent == NULL || !agent_call(agent, "guest-get-vcpus", NULL, AGENT_TIMEOUT_DEFAULT, &list, error))
         return FALSE;
     *ret_num = 0;
-    json_array_foreach (list, i, vcpu) {
+    json_array_foreach(list, i, vcpu)
+    {
         if ((flags & VIR_DOMAIN_VCPU_MAXIMUM) || json_is_true(json_object_get(vcpu, "online")))
             (*ret_num)++;
     }
@@ -196,8 +204,8 @@ static gboolean guest_vcpus(Domain *dom, guint flags, gint32 *ret_num, GError **
     return TRUE;
 }
 
-gboolean call_domain_get_vcpus_flags(Call *call, const DomainGetVcpusFlagsArgs *args, DomainGetVcpusFlagsRet *ret,
-                                     GError **error)
+gboolean call_domain_get_vcpus_flags(Call *call, const DomainGetVcpusFlagsArgs *args,
+                                     DomainGetVcpusFlagsRet *ret, GError **error)
 {
     const guint known =
         VIR_DOMAIN_AFFECT_LIVE | VIR_DOMAIN_AFFECT_CONFIG | VIR_DOMAIN_VCPU_MAXIMUM | VIR_DOMAIN_VCPU_GUEST;
@@ -240,8 +248,8 @@ gboolean call_domain_get_security_label_list(Call *call, const DomainGetSecurity
 
 /* --- jobs ----------------------------------------------------------------------------------------------- */
 
-/* A job in this sense is one that lasts and tells of its progress (save, dump, migration); changes under the modify lock
- * are none. */
+/* A job in this sense is one that lasts and tells of its progress (save, dump, migration); changes under the
+ * modify lock are none. */
 gboolean call_domain_get_job_info(Call *call, const DomainGetJobInfoArgs *args, DomainGetJobInfoRet *ret,
                                   GError **error)
 {
@@ -253,14 +261,16 @@ gboolean call_domain_get_job_info(Call *call, const DomainGetJobInfoArgs *args, 
 gboolean call_domain_get_job_stats(Call *call, const DomainGetJobStatsArgs *args, DomainGetJobStatsRet *ret,
                                    GError **error)
 {
-    if (!call_check_flags(call, args->flags, VIR_DOMAIN_JOB_STATS_COMPLETED | VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED, error))
+    if (!call_check_flags(call, args->flags,
+                          VIR_DOMAIN_JOB_STATS_COMPLETED | VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED, error))
         return FALSE;
     WITH_DOMAIN(dom);
     ret->type = VIR_DOMAIN_JOB_NONE;
     return TRUE;
 }
 
-gboolean call_domain_abort_job(Call *call, const DomainAbortJobArgs *args, DomainAbortJobRet *ret, GError **error)
+gboolean call_domain_abort_job(Call *call, const DomainAbortJobArgs *args, DomainAbortJobRet *ret,
+                               GError **error)
 {
     WITH_DOMAIN(dom);
     return domain_require_active(dom, error) &&
@@ -296,7 +306,8 @@ gboolean call_domain_get_messages(Call *call, const DomainGetMessagesArgs *args,
 {
     g_autoptr(GPtrArray) lines = g_ptr_array_new();
 
-    if (!call_check_flags(call, args->flags, VIR_DOMAIN_MESSAGE_DEPRECATION | VIR_DOMAIN_MESSAGE_TAINTING, error))
+    if (!call_check_flags(call, args->flags, VIR_DOMAIN_MESSAGE_DEPRECATION | VIR_DOMAIN_MESSAGE_TAINTING,
+                          error))
         return FALSE;
     WITH_DOMAIN(dom);
     for (int taint = 0; taint < DOMAIN_TAINT_LAST; taint++) {

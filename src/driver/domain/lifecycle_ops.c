@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* RPC handlers of a domain's life: create, suspend, resume, shutdown, reboot, reset, destroy, wake-up, NMI. */
+/* RPC handlers of a domain's life: create, suspend, resume, shutdown, reboot, reset, destroy, wake-up, NMI.
+ */
 #define LOG_SOURCE "domain"
 
 #include "common/log.h"
@@ -38,11 +39,11 @@ static gboolean watch_autodestroy(Call *call, guint flags, GError **error)
 static gboolean create_xml(Call *call, const char *xml, guint flags, WireDomain *ret, GError **error)
 {
     const guint known = VIR_DOMAIN_START_PAUSED | VIR_DOMAIN_START_AUTODESTROY | VIR_DOMAIN_START_VALIDATE |
-                        VIR_DOMAIN_START_RESET_NVRAM | VIR_DOMAIN_START_BYPASS_CACHE | VIR_DOMAIN_START_FORCE_BOOT;
+                        VIR_DOMAIN_START_RESET_NVRAM | VIR_DOMAIN_START_BYPASS_CACHE |
+                        VIR_DOMAIN_START_FORCE_BOOT;
     Driver *driver = call_driver(call);
-    const DomainStart start = {.flags = flags,
-                               .client = call_client(call),
-                               .started_detail = VIR_DOMAIN_EVENT_STARTED_BOOTED};
+    const DomainStart start = {
+        .flags = flags, .client = call_client(call), .started_detail = VIR_DOMAIN_EVENT_STARTED_BOOTED};
     guint parse = DOMAIN_DEF_PARSE_INACTIVE | DOMAIN_DEF_PARSE_ABI_UPDATE;
     g_autoptr(DomainDef) def = NULL;
     g_autoptr(Domain) dom = NULL;
@@ -67,7 +68,8 @@ static gboolean create_xml(Call *call, const char *xml, guint flags, WireDomain 
     return TRUE;
 }
 
-gboolean call_domain_create_xml(Call *call, const DomainCreateXmlArgs *args, DomainCreateXmlRet *ret, GError **error)
+gboolean call_domain_create_xml(Call *call, const DomainCreateXmlArgs *args, DomainCreateXmlRet *ret,
+                                GError **error)
 {
     return create_xml(call, args->xml_desc, args->flags, &ret->dom, error);
 }
@@ -76,7 +78,8 @@ gboolean call_domain_create_xml(Call *call, const DomainCreateXmlArgs *args, Dom
 static gboolean refuse_files(Call *call, GError **error)
 {
     return call_n_fds(call) == 0 ||
-           error_set(error, VIR_ERR_NO_SUPPORT, "%s: virtual machines take no file descriptors", call_api(call));
+           error_set(error, VIR_ERR_NO_SUPPORT, "%s: virtual machines take no file descriptors",
+                     call_api(call));
 }
 
 gboolean call_domain_create_xml_with_files(Call *call, const DomainCreateXmlWithFilesArgs *args,
@@ -87,18 +90,19 @@ gboolean call_domain_create_xml_with_files(Call *call, const DomainCreateXmlWith
 
 static gboolean create(Call *call, const WireDomain *wire, guint flags, WireDomain *ret, GError **error)
 {
-    const guint known = VIR_DOMAIN_START_PAUSED | VIR_DOMAIN_START_AUTODESTROY | VIR_DOMAIN_START_BYPASS_CACHE |
-                        VIR_DOMAIN_START_FORCE_BOOT | VIR_DOMAIN_START_RESET_NVRAM;
-    const DomainStart start = {.flags = flags,
-                               .client = call_client(call),
-                               .started_detail = VIR_DOMAIN_EVENT_STARTED_BOOTED};
+    const guint known = VIR_DOMAIN_START_PAUSED | VIR_DOMAIN_START_AUTODESTROY |
+                        VIR_DOMAIN_START_BYPASS_CACHE | VIR_DOMAIN_START_FORCE_BOOT |
+                        VIR_DOMAIN_START_RESET_NVRAM;
+    const DomainStart start = {
+        .flags = flags, .client = call_client(call), .started_detail = VIR_DOMAIN_EVENT_STARTED_BOOTED};
     g_autoptr(Domain) dom = NULL;
     gboolean done;
 
     if (!call_check_flags(call, flags, known, error))
         return FALSE;
     dom = domain_from_wire(call, wire, error);
-    if (dom == NULL || !watch_autodestroy(call, flags, error) || !domain_job_begin(dom, "virDomainCreate", error))
+    if (dom == NULL || !watch_autodestroy(call, flags, error) ||
+        !domain_job_begin(dom, "virDomainCreate", error))
         return FALSE;
     done = domain_start(dom, NULL, &start, error);
     if (done && ret != NULL)
@@ -222,9 +226,10 @@ static gboolean by_power_button(Domain *dom, const char *api, gboolean reboot, G
     return done;
 }
 
-/* wants_agent, wants_acpi: asked for by flag. Neither: the agent when it is there, and the button if it fails. */
-static gboolean power_off(Domain *dom, const char *api, gboolean wants_agent, gboolean wants_acpi, gboolean reboot,
-                          GError **error)
+/* wants_agent, wants_acpi: asked for by flag. Neither: the agent when it is there, and the button if it
+ * fails. */
+static gboolean power_off(Domain *dom, const char *api, gboolean wants_agent, gboolean wants_acpi,
+                          gboolean reboot, GError **error)
 {
     gboolean any = !wants_agent && !wants_acpi;
     gboolean only_agent = wants_agent && !wants_acpi;
@@ -273,13 +278,14 @@ static gboolean shut_down(Call *call, const WireDomain *wire, guint flags, GErro
                      (flags & VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) != 0, reboot, error);
 }
 
-gboolean call_domain_shutdown(Call *call, const DomainShutdownArgs *args, DomainShutdownRet *ret, GError **error)
+gboolean call_domain_shutdown(Call *call, const DomainShutdownArgs *args, DomainShutdownRet *ret,
+                              GError **error)
 {
     return shut_down(call, &args->dom, 0, error);
 }
 
-gboolean call_domain_shutdown_flags(Call *call, const DomainShutdownFlagsArgs *args, DomainShutdownFlagsRet *ret,
-                                    GError **error)
+gboolean call_domain_shutdown_flags(Call *call, const DomainShutdownFlagsArgs *args,
+                                    DomainShutdownFlagsRet *ret, GError **error)
 {
     return shut_down(call, &args->dom, args->flags, error);
 }
@@ -361,7 +367,8 @@ gboolean call_domain_destroy_flags(Call *call, const DomainDestroyFlagsArgs *arg
 
 void domain_autodestroy(Driver *driver, Client *client)
 {
-    g_autoptr(GPtrArray) active = domain_list_collect(driver->domains, VIR_CONNECT_LIST_DOMAINS_ACTIVE, NULL, NULL, NULL);
+    g_autoptr(GPtrArray) active =
+        domain_list_collect(driver->domains, VIR_CONNECT_LIST_DOMAINS_ACTIVE, NULL, NULL, NULL);
 
     for (guint i = 0; i < active->len; i++) {
         Domain *dom = g_ptr_array_index(active, i);
@@ -381,7 +388,8 @@ void domain_autodestroy(Driver *driver, Client *client)
 
 /* --- wake up, NMI --------------------------------------------------------------------------------------- */
 
-gboolean call_domain_pm_wakeup(Call *call, const DomainPmWakeupArgs *args, DomainPmWakeupRet *ret, GError **error)
+gboolean call_domain_pm_wakeup(Call *call, const DomainPmWakeupArgs *args, DomainPmWakeupRet *ret,
+                               GError **error)
 {
     g_autoptr(Domain) dom = NULL;
     g_autoptr(VmProcess) vm = NULL;
@@ -397,7 +405,8 @@ gboolean call_domain_pm_wakeup(Call *call, const DomainPmWakeupArgs *args, Domai
     return done;
 }
 
-gboolean call_domain_inject_nmi(Call *call, const DomainInjectNmiArgs *args, DomainInjectNmiRet *ret, GError **error)
+gboolean call_domain_inject_nmi(Call *call, const DomainInjectNmiArgs *args, DomainInjectNmiRet *ret,
+                                GError **error)
 {
     g_autoptr(Domain) dom = NULL;
     g_autoptr(VmProcess) vm = NULL;

@@ -48,8 +48,8 @@ gboolean call_domain_lookup_by_id(Call *call, const DomainLookupByIdArgs *args, 
     return TRUE;
 }
 
-gboolean call_domain_lookup_by_name(Call *call, const DomainLookupByNameArgs *args, DomainLookupByNameRet *ret,
-                                    GError **error)
+gboolean call_domain_lookup_by_name(Call *call, const DomainLookupByNameArgs *args,
+                                    DomainLookupByNameRet *ret, GError **error)
 {
     g_autoptr(Domain) dom = domain_list_find_name(domains_of(call), args->name);
 
@@ -59,8 +59,8 @@ gboolean call_domain_lookup_by_name(Call *call, const DomainLookupByNameArgs *ar
     return TRUE;
 }
 
-gboolean call_domain_lookup_by_uuid(Call *call, const DomainLookupByUuidArgs *args, DomainLookupByUuidRet *ret,
-                                    GError **error)
+gboolean call_domain_lookup_by_uuid(Call *call, const DomainLookupByUuidArgs *args,
+                                    DomainLookupByUuidRet *ret, GError **error)
 {
     g_autoptr(Domain) dom = domain_list_find_uuid(domains_of(call), args->uuid);
     char text[UUID_TEXT_SIZE];
@@ -138,8 +138,8 @@ gboolean call_connect_list_defined_domains(Call *call, const ConnectListDefinedD
     return TRUE;
 }
 
-gboolean call_connect_num_of_domains(Call *call, const ConnectNumOfDomainsArgs *args, ConnectNumOfDomainsRet *ret,
-                                     GError **error)
+gboolean call_connect_num_of_domains(Call *call, const ConnectNumOfDomainsArgs *args,
+                                     ConnectNumOfDomainsRet *ret, GError **error)
 {
     ret->num = (gint32)domain_list_count(domains_of(call), TRUE);
     return TRUE;

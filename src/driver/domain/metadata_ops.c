@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* RPC handlers of title, description and the users' own metadata; and of what a domain does at the end of its life. */
+/* RPC handlers of title, description and the users' own metadata; and of what a domain does at the end of its
+ * life. */
 #include "driver/conf/domain_def.h"
 #include "driver/domain/domain_events.h"
 #include "driver/domain/domain_private.h"
@@ -63,8 +64,8 @@ static gboolean change_metadata(DomainDef *def, const DomainSetMetadataArgs *arg
     }
 }
 
-/* A change of a definition, to each that is meant. The persistent one is altered as a copy, which counts once it is safe
- * on disk; the running one when that has worked. */
+/* A change of a definition, to each that is meant. The persistent one is altered as a copy, which counts once
+ * it is safe on disk; the running one when that has worked. */
 typedef gboolean (*Change)(DomainDef *def, gconstpointer args, GError **error);
 
 static gboolean change_defs(Domain *dom, guint flags, Change change, gconstpointer args, GError **error)
@@ -106,7 +107,8 @@ gboolean call_domain_set_metadata(Call *call, const DomainSetMetadataArgs *args,
     if (!call_check_flags(call, args->flags, AFFECT, error))
         return FALSE;
     dom = domain_from_wire(call, &args->dom, error);
-    if (dom == NULL || !check_type(args->type, error) || !domain_job_begin(dom, "virDomainSetMetadata", error))
+    if (dom == NULL || !check_type(args->type, error) ||
+        !domain_job_begin(dom, "virDomainSetMetadata", error))
         return FALSE;
     done = change_defs(dom, args->flags, change_metadata_any, args, error);
     if (done) {
@@ -146,12 +148,13 @@ static gboolean change_action(DomainDef *def, gconstpointer args, GError **error
 static gboolean check_action(guint type, guint action, GError **error)
 {
     if (type > VIR_DOMAIN_LIFECYCLE_CRASH || action >= ACTION_LAST)
-        return error_set(error, VIR_ERR_INVALID_ARG, "unknown lifecycle event type %u or action %u", type, action);
+        return error_set(error, VIR_ERR_INVALID_ARG, "unknown lifecycle event type %u or action %u", type,
+                         action);
     if (action == VIR_DOMAIN_LIFECYCLE_ACTION_RESTART_RENAME ||
         (type != VIR_DOMAIN_LIFECYCLE_CRASH && action != VIR_DOMAIN_LIFECYCLE_ACTION_DESTROY &&
          action != VIR_DOMAIN_LIFECYCLE_ACTION_RESTART))
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
-                         "lifecycle event %u does not support action %u", type, action);
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "lifecycle event %u does not support action %u",
+                         type, action);
     return TRUE;
 }
 

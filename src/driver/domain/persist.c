@@ -19,7 +19,8 @@
 #include "driver/domain/status_file.h"
 #include "driver/driver.h"
 
-/* sun_path holds 107 characters; run_dir and the longest socket name in a run folder take up to 60 of them. */
+/* sun_path holds 107 characters; run_dir and the longest socket name in a run folder take up to 60 of them.
+ */
 enum { RUN_NAME_MAX = 40, STATUS_FILE_MAX = 32 << 20 };
 
 /* --- definitions ---------------------------------------------------------------------------------------- */
@@ -150,10 +151,11 @@ static void load_one(gpointer data, gpointer env)
 {
     LoadFile *file = data;
 
-    file->def = domain_def_parse_file(file->path, env, DOMAIN_DEF_PARSE_INACTIVE | DOMAIN_DEF_PARSE_SKIP_VALIDATE,
-                                      &file->error);
+    file->def = domain_def_parse_file(
+        file->path, env, DOMAIN_DEF_PARSE_INACTIVE | DOMAIN_DEF_PARSE_SKIP_VALIDATE, &file->error);
     if (file->def != NULL && strcmp(file->def->name, file->name) != 0) {
-        error_set(&file->error, VIR_ERR_INTERNAL_ERROR, "it defines a domain of another name, '%s'", file->def->name);
+        error_set(&file->error, VIR_ERR_INTERNAL_ERROR, "it defines a domain of another name, '%s'",
+                  file->def->name);
         g_clear_pointer(&file->def, domain_def_free);
     }
 }
@@ -193,7 +195,8 @@ guint persist_load_configs(Driver *driver, DomainList *list)
 
     atomic_file_sweep(folder);
     files = find_configs(folder);
-    pool = g_thread_pool_new(load_one, (gpointer)domain_env(NULL), (int)MIN(g_get_num_processors(), 8), FALSE, NULL);
+    pool = g_thread_pool_new(load_one, (gpointer)domain_env(NULL), (int)MIN(g_get_num_processors(), 8), FALSE,
+                             NULL);
     for (guint i = 0; i < files->len; i++)
         g_thread_pool_push(pool, g_ptr_array_index(files, i), NULL);
     g_thread_pool_free(pool, FALSE, TRUE);
@@ -204,7 +207,8 @@ guint persist_load_configs(Driver *driver, DomainList *list)
         if (adopt(driver, list, file))
             loaded++;
         else
-            log_error("definition '%s' is left out (the file stays as it is): %s", file->path, file->error->message);
+            log_error("definition '%s' is left out (the file stays as it is): %s", file->path,
+                      file->error->message);
     }
     return loaded;
 }

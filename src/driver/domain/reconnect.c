@@ -2,9 +2,9 @@
 /*
  * A daemon that starts: definitions, VMs that an earlier one left running, autostart. See domain_layer.h.
  *
- * What the status files say is served at once. The modify lock of each domain found running is taken, in the name
- * of the reconnection, before clients are let in, and freed when its monitor has answered (or it is known to be gone):
- * so changes wait for that, and reads do not.
+ * What the status files say is served at once. The modify lock of each domain found running is taken, in the
+ * name of the reconnection, before clients are let in, and freed when its monitor has answered (or it is
+ * known to be gone): so changes wait for that, and reads do not.
  */
 #define LOG_SOURCE "domain.start"
 
@@ -42,8 +42,8 @@ static void own_job(Domain *dom)
 }
 
 /* FALSE: there is nothing (more) to try. */
-static gboolean try_reconnect(Domain *dom, const BackendOps *ops, guint64 run, DomainDef *live, VmProcess **ret_vm,
-                              VmLiveInfo **ret_info, GError **error)
+static gboolean try_reconnect(Domain *dom, const BackendOps *ops, guint64 run, DomainDef *live,
+                              VmProcess **ret_vm, VmLiveInfo **ret_info, GError **error)
 {
     Driver *driver = dom->driver;
     g_autofree char *folder = persist_run_folder(driver, dom->name, dom->uuid);
@@ -123,7 +123,8 @@ static void reconnect(Domain *dom, const BackendOps *ops)
             domain_finish_run(dom, run);
             return;
         }
-        /* It lives and does not answer. Its state is told from the status file until it does; destroy works. */
+        /* It lives and does not answer. Its state is told from the status file until it does; destroy works.
+         */
         if (!warned)
             log_warning("domain '%s' (%s): %s; trying on", dom->name, dom->uuid_text, error->message);
         warned = TRUE;
@@ -147,7 +148,8 @@ static gboolean adopt_status(Driver *driver, const char *folder, StatusFile *sta
 
     if (ops == NULL)
         return error_set(error, VIR_ERR_INTERNAL_ERROR, "there is no back end '%s'", status->backend);
-    dom = domain_list_claim(driver->domains, status->def->uuid, status->def->name, DOMAIN_CLAIM_DEFINE, error);
+    dom =
+        domain_list_claim(driver->domains, status->def->uuid, status->def->name, DOMAIN_CLAIM_DEFINE, error);
     if (dom == NULL)
         return FALSE;
     if (!process_is(status->pid, status->start_time)) {
@@ -155,7 +157,7 @@ static gboolean adopt_status(Driver *driver, const char *folder, StatusFile *sta
         ops->cleanup(driver->backend_config, status->def, folder);
         persist_remove_run_folder(folder);
         lock_acquire(&dom->lock);
-        dom->reason = status->shutdown_reason != 0                ? status->shutdown_reason
+        dom->reason = status->shutdown_reason != 0           ? status->shutdown_reason
                       : status->state == VIR_DOMAIN_SHUTDOWN ? VIR_DOMAIN_SHUTOFF_SHUTDOWN
                                                              : VIR_DOMAIN_SHUTOFF_CRASHED;
         lock_release(&dom->lock);
@@ -184,8 +186,9 @@ static gboolean adopt_status(Driver *driver, const char *folder, StatusFile *sta
     if (status->shutdown_reason != 0 ||
         (status->state == VIR_DOMAIN_PAUSED && status->reason == VIR_DOMAIN_PAUSED_STARTING_UP)) {
         own_job(dom);
-        domain_destroy(dom, status->shutdown_reason != 0 ? status->shutdown_reason : VIR_DOMAIN_SHUTOFF_FAILED, FALSE,
-                       NULL);
+        domain_destroy(dom,
+                       status->shutdown_reason != 0 ? status->shutdown_reason : VIR_DOMAIN_SHUTOFF_FAILED,
+                       FALSE, NULL);
         domain_job_end(dom);
         return TRUE;
     }
@@ -205,7 +208,8 @@ static void found_run(const char *folder, const char *text, gpointer data)
         persist_remove_run_folder(folder);
         return;
     }
-    if (!status_file_parse(text, domain_env(NULL), &status, &error) || !adopt_status(driver, folder, &status, &error))
+    if (!status_file_parse(text, domain_env(NULL), &status, &error) ||
+        !adopt_status(driver, folder, &status, &error))
         log_error("run folder '%s' is left alone, its VM is not managed: %s", folder, error->message);
 }
 
@@ -235,8 +239,9 @@ static void autostart(Driver *driver)
 
     if (!persist_first_start(driver) || (driver->config != NULL && !driver->config->autostart_domains))
         return;
-    marked = domain_list_collect(driver->domains, VIR_CONNECT_LIST_DOMAINS_AUTOSTART | VIR_CONNECT_LIST_DOMAINS_INACTIVE,
-                                 NULL, NULL, NULL);
+    marked = domain_list_collect(driver->domains,
+                                 VIR_CONNECT_LIST_DOMAINS_AUTOSTART | VIR_CONNECT_LIST_DOMAINS_INACTIVE, NULL,
+                                 NULL, NULL);
     for (guint i = 0; i < marked->len; i++)
         domain_defer(g_ptr_array_index(marked, i), work_autostart, NULL, NULL);
 }
@@ -256,7 +261,8 @@ guint domain_layer_start(Driver *driver)
 
 void domain_layer_stop(Driver *driver)
 {
-    g_autoptr(GPtrArray) active = domain_list_collect(driver->domains, VIR_CONNECT_LIST_DOMAINS_ACTIVE, NULL, NULL, NULL);
+    g_autoptr(GPtrArray) active =
+        domain_list_collect(driver->domains, VIR_CONNECT_LIST_DOMAINS_ACTIVE, NULL, NULL, NULL);
 
     for (guint i = 0; i < active->len; i++) {
         Domain *dom = g_ptr_array_index(active, i);

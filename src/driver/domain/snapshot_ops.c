@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * RPC handlers that list and look up snapshots and checkpoints. None can be made yet (creating them answers "not
- * supported"), so there are none: lists are empty and look-ups say so with libvirt's codes.
+ * RPC handlers that list and look up snapshots and checkpoints. None can be made yet (creating them answers
+ * "not supported"), so there are none: lists are empty and look-ups say so with libvirt's codes.
  */
 #include "driver/domain/domain.h"
 #include "driver/rpc/call.h"
@@ -18,7 +18,7 @@ static gboolean check(Call *call, const WireDomain *wire, guint flags, guint kno
 }
 
 #define SNAPSHOT_FILTERS                                                                                     \
-    (VIR_DOMAIN_SNAPSHOT_LIST_ROOTS | VIR_DOMAIN_SNAPSHOT_LIST_METADATA | VIR_DOMAIN_SNAPSHOT_LIST_LEAVES |   \
+    (VIR_DOMAIN_SNAPSHOT_LIST_ROOTS | VIR_DOMAIN_SNAPSHOT_LIST_METADATA | VIR_DOMAIN_SNAPSHOT_LIST_LEAVES |  \
      VIR_DOMAIN_SNAPSHOT_LIST_NO_LEAVES | VIR_DOMAIN_SNAPSHOT_LIST_NO_METADATA |                             \
      VIR_DOMAIN_SNAPSHOT_LIST_INACTIVE | VIR_DOMAIN_SNAPSHOT_LIST_ACTIVE |                                   \
      VIR_DOMAIN_SNAPSHOT_LIST_DISK_ONLY | VIR_DOMAIN_SNAPSHOT_LIST_INTERNAL |                                \
@@ -52,7 +52,8 @@ gboolean call_domain_snapshot_lookup_by_name(Call *call, const DomainSnapshotLoo
                                              DomainSnapshotLookupByNameRet *ret, GError **error)
 {
     return check(call, &args->dom, args->flags, 0, error) &&
-           error_set(error, VIR_ERR_NO_DOMAIN_SNAPSHOT, "no domain snapshot with matching name '%s'", args->name);
+           error_set(error, VIR_ERR_NO_DOMAIN_SNAPSHOT, "no domain snapshot with matching name '%s'",
+                     args->name);
 }
 
 gboolean call_domain_snapshot_current(Call *call, const DomainSnapshotCurrentArgs *args,
@@ -76,5 +77,6 @@ gboolean call_domain_checkpoint_lookup_by_name(Call *call, const DomainCheckpoin
                                                DomainCheckpointLookupByNameRet *ret, GError **error)
 {
     return check(call, &args->dom, args->flags, 0, error) &&
-           error_set(error, VIR_ERR_NO_DOMAIN_CHECKPOINT, "no domain checkpoint with matching name '%s'", args->name);
+           error_set(error, VIR_ERR_NO_DOMAIN_CHECKPOINT, "no domain checkpoint with matching name '%s'",
+                     args->name);
 }

@@ -185,13 +185,15 @@ static gboolean parse_info(xmlNodePtr root, VmLiveInfo *info, GError **error)
         return FALSE;
     info->vcpus = g_new0(VmVcpuInfo, n_vcpus + 1);
     info->iothreads = g_new0(VmIothreadInfo, n_iothreads + 1);
-    XML_FOREACH(node, root, "vcpu") {
+    XML_FOREACH(node, root, "vcpu")
+    {
         guint n = info->n_vcpus++;
 
         if (!parse_vcpu(node, &info->vcpus[n], n, error))
             return FALSE;
     }
-    XML_FOREACH(node, root, "iothread") {
+    XML_FOREACH(node, root, "iothread")
+    {
         guint n = info->n_iothreads++;
 
         if (!parse_iothread(node, &info->iothreads[n], error))
@@ -212,7 +214,8 @@ static gboolean parse_flags(xmlNodePtr root, StatusFile *status, GError **error)
         status->autodestroy = yes(flags, "autodestroy");
         status->info->kvm = yes(flags, "kvm");
     }
-    XML_FOREACH(node, root, "taint") {
+    XML_FOREACH(node, root, "taint")
+    {
         g_autofree char *name = xml_get_attr(node, "name");
 
         for (int taint = 0; taint < DOMAIN_TAINT_LAST; taint++) {
@@ -220,7 +223,8 @@ static gboolean parse_flags(xmlNodePtr root, StatusFile *status, GError **error)
                 status->taints |= G_GUINT64_CONSTANT(1) << taint;
         }
     }
-    return shutdown == NULL || xml_attr_get_int(shutdown, "reason", XML_REQUIRED, &status->shutdown_reason, error);
+    return shutdown == NULL ||
+           xml_attr_get_int(shutdown, "reason", XML_REQUIRED, &status->shutdown_reason, error);
 }
 
 static gboolean parse_root(xmlNodePtr root, const DomainDefEnv *env, StatusFile *status, GError **error)
@@ -248,7 +252,8 @@ static gboolean parse_root(xmlNodePtr root, const DomainDefEnv *env, StatusFile 
     status->info->running = status->state == VIR_DOMAIN_RUNNING;
     if (!parse_flags(root, status, error) || !parse_info(root, status->info, error))
         return FALSE;
-    status->def = domain_def_parse_node(domain, env, DOMAIN_DEF_PARSE_STATUS | DOMAIN_DEF_PARSE_SKIP_VALIDATE, error);
+    status->def =
+        domain_def_parse_node(domain, env, DOMAIN_DEF_PARSE_STATUS | DOMAIN_DEF_PARSE_SKIP_VALIDATE, error);
     return status->def != NULL;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The status file of a running domain (run folder, status.xml): what a new daemon needs to find the VM again and
- * to answer about it before its monitor has answered. Our own format around libvirt's <domain>:
+ * The status file of a running domain (run folder, status.xml): what a new daemon needs to find the VM again
+ * and to answer about it before its monitor has answered. Our own format around libvirt's <domain>:
  *
  *   <domstatus state='running' reason='1' id='3' pid='4711' start-time='123456'>
  *     <backend name='qemu'/>
@@ -9,9 +9,9 @@
  *     <flags updated='yes' fake-reboot='yes' guest-shutdown='yes' autodestroy='yes' kvm='yes'/>
  *     <taint name='host-cpu'/>
  *     <balloon kib='524288'/>
- *     <vcpu index='0' tid='4715' online='yes' hotpluggable='no' qom-path='…' socket='0' die='0' core='0' thread='0'/>
- *     <iothread id='1' tid='4716' poll-max-ns='…' poll-grow='…' poll-shrink='…'/>
- *     <domain …>…</domain>             with everything: aliases, real ports, pty paths, passwords
+ *     <vcpu index='0' tid='4715' online='yes' hotpluggable='no' qom-path='…' socket='0' die='0' core='0'
+ * thread='0'/> <iothread id='1' tid='4716' poll-max-ns='…' poll-grow='…' poll-shrink='…'/> <domain
+ * …>…</domain>             with everything: aliases, real ports, pty paths, passwords
  *   </domstatus>
  *
  * Pure text to struct and back; files are persist.c's. The reader trusts nothing (fuzz_status_file.c).
@@ -31,8 +31,8 @@ typedef struct StatusFile {
     char *backend;
     int shutdown_reason; /* VIR_DOMAIN_SHUTOFF_*, 0: not decided */
     gboolean updated, fake_reboot, guest_shutdown, autodestroy;
-    guint64 taints;      /* 1 << DomainTaint */
-    VmLiveInfo *info;    /* never NULL once parsed */
+    guint64 taints; /* 1 << DomainTaint */
+    VmLiveInfo *info; /* never NULL once parsed */
     DomainDef *def;
 } StatusFile;
 

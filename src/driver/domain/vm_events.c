@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a VM tells: QMP events (qemu qapi/run-state.json, block-core.json, ui.json, ...) become states, changes of the
- * live definition and libvirt's events. Runs on the VM thread: takes the state lock and never waits; what needs the
- * modify lock or a QMP call goes to a worker (domain_defer). One handler an event, in the table at the end.
+ * What a VM tells: QMP events (qemu qapi/run-state.json, block-core.json, ui.json, ...) become states,
+ * changes of the live definition and libvirt's events. Runs on the VM thread: takes the state lock and never
+ * waits; what needs the modify lock or a QMP call goes to a worker (domain_defer). One handler an event, in
+ * the table at the end.
  */
 #define LOG_SOURCE "domain.event"
 
@@ -213,7 +214,8 @@ static void on_panic(const VmEvent *event)
 {
     Domain *dom = event->dom;
     LifecycleAction action = dom->live->on_crash;
-    g_autofree char *info = event->data != NULL ? json_dumps(event->data, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    g_autofree char *info =
+        event->data != NULL ? json_dumps(event->data, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 
     log_warning("the guest of domain '%s' (%s) has panicked: %s", dom->name, dom->uuid_text,
                 info != NULL ? info : "it does not say why");
@@ -248,7 +250,8 @@ static void paused_by(Domain *dom, int reason, int detail)
 static void on_watchdog(const VmEvent *event)
 {
     /* In the order of VIR_DOMAIN_EVENT_WATCHDOG_*. */
-    static const char *const actions[] = {"none", "pause", "reset", "poweroff", "shutdown", "debug", "inject-nmi", NULL};
+    static const char *const actions[] = {"none",     "pause", "reset",      "poweroff",
+                                          "shutdown", "debug", "inject-nmi", NULL};
     int action = word_index(string_of(event, "action"), actions, VIR_DOMAIN_EVENT_WATCHDOG_NONE);
 
     domain_event_watchdog(event->dom, action);
@@ -265,7 +268,8 @@ static DiskDef *find_disk(const DomainDef *def, const char *device, const char *
         index = 0;
     if (device != NULL && g_str_has_prefix(device, "drive-"))
         device += strlen("drive-");
-    DOMAIN_DEF_FOREACH(DiskDef, disk, def, DEVICE_DISK) {
+    DOMAIN_DEF_FOREACH(DiskDef, disk, def, DEVICE_DISK)
+    {
         const char *alias = disk->info.alias;
 
         if (alias != NULL && ((device != NULL && strcmp(device, alias) == 0) ||
@@ -365,7 +369,8 @@ static void on_balloon(const VmEvent *event)
     domain_event_balloon_change(dom, actual);
     if (dom->info != NULL)
         dom->info->balloon_kib = actual;
-    DOMAIN_DEF_FOREACH(MemoryDef, memory, dom->live, DEVICE_MEMORY) {
+    DOMAIN_DEF_FOREACH(MemoryDef, memory, dom->live, DEVICE_MEMORY)
+    {
         if (memory->model == MEMORY_MODEL_VIRTIO_MEM)
             actual += memory->current;
     }
@@ -379,7 +384,8 @@ static void on_memory_size(const VmEvent *event)
     const char *id = string_of(event, "id");
     guint64 size = number_of(event, "size") / 1024;
 
-    DOMAIN_DEF_FOREACH(MemoryDef, memory, dom->live, DEVICE_MEMORY) {
+    DOMAIN_DEF_FOREACH(MemoryDef, memory, dom->live, DEVICE_MEMORY)
+    {
         if (id == NULL || g_strcmp0(memory->info.alias, id) != 0)
             continue;
         dom->live->current_memory += size - memory->current;
@@ -394,8 +400,10 @@ static void on_channel(const VmEvent *event)
     Domain *dom = event->dom;
     const char *id = string_of(event, "id");
 
-    DOMAIN_DEF_FOREACH(ChrDef, channel, dom->live, DEVICE_CHANNEL) {
-        if (id == NULL || g_strcmp0(channel->info.alias, id) != 0 || channel->target.channel != CHANNEL_TARGET_VIRTIO)
+    DOMAIN_DEF_FOREACH(ChrDef, channel, dom->live, DEVICE_CHANNEL)
+    {
+        if (id == NULL || g_strcmp0(channel->info.alias, id) != 0 ||
+            channel->target.channel != CHANNEL_TARGET_VIRTIO)
             continue;
         channel->state = is_true(event, "open") ? CHANNEL_STATE_CONNECTED : CHANNEL_STATE_DISCONNECTED;
         domain_agent_update(dom, VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_CHANNEL);
@@ -602,7 +610,8 @@ static void vm_event(VmProcess *vm, const char *name, json_t *data, gint64 secon
         domain_event_monitor(dom, name, seconds, microseconds, details);
         free(details);
     }
-    /* Once its end is decided, what it says on the way there is nobody's business (SIGTERM makes it say SHUTDOWN). */
+    /* Once its end is decided, what it says on the way there is nobody's business (SIGTERM makes it say
+     * SHUTDOWN). */
     if (dom->vm != vm || !domain_active(dom) || dom->live == NULL || dom->stopping || dom->stop_reason != 0)
         return;
     for (guint i = 0; i < G_N_ELEMENTS(handlers); i++) {
