@@ -13,6 +13,12 @@ tests_unit_test_rpc_stream_CFLAGS = $(DAEMON_CFLAGS)
 tests_unit_test_rpc_stream_LDADD = $(RPC_LIBS)
 TESTS += tests/unit/test_rpc_stream
 
+check_PROGRAMS += tests/unit/test_rpc_tls
+tests_unit_test_rpc_tls_SOURCES = tests/unit/test_rpc_tls.c $(RPC_RAW)
+tests_unit_test_rpc_tls_CFLAGS = $(DAEMON_CFLAGS) $(GNUTLS_CFLAGS)
+tests_unit_test_rpc_tls_LDADD = $(RPC_LIBS)
+TESTS += tests/unit/test_rpc_tls
+
 # The real tables with handlers allowed to be absent, for programs that link only this layer.
 WEAK_TABLE = src/driver/rpc/rpc_table.c
 WEAK_CPPFLAGS = $(AM_CPPFLAGS) -DRPC_HANDLERS_WEAK
