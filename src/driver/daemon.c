@@ -35,7 +35,7 @@ struct Daemon {
     const DaemonOptions *options;
     DaemonConfig *config;
     Paths *paths;
-    BackendConfig backend_config;
+    BackendConfig *backend_config;
     Driver driver;
     RpcServer *server;
     GMainLoop *loop;    /* main thread */
@@ -103,10 +103,8 @@ static gboolean set_up_log(const Daemon *d, GError **error)
 
 static gboolean resolve_vm_user(Daemon *d, GError **error)
 {
-    BackendConfig *b = &d->backend_config;
+    BackendConfig *b = d->backend_config;
 
-    b->user = (uid_t)-1;
-    b->group = (gid_t)-1;
     if (d->paths->privileged && d->config->vm_user != NULL) {
         struct passwd *user = getpwnam(d->config->vm_user);
 
@@ -128,15 +126,15 @@ static gboolean resolve_vm_user(Daemon *d, GError **error)
 
 static gboolean set_up_backends(Daemon *d, GError **error)
 {
-    BackendConfig *b = &d->backend_config;
+    BackendConfig *b = backend_config_new(d->driver.vm_context, d->driver.qemu_caps, d->paths->privileged);
 
-    b->context = d->driver.vm_context;
-    b->privileged = d->paths->privileged;
+    d->backend_config = b;
+    d->driver.backend_config = b;
     b->vnc_port_min = d->config->remote_display_port_min;
     b->vnc_port_max = d->config->remote_display_port_max;
-    b->vnc_listen = d->config->vnc_listen;
-    b->spice_listen = d->config->spice_listen;
-    b->seccomp_sandbox = TRUE;
+    b->vnc_listen = g_strdup(d->config->vnc_listen);
+    b->spice_listen = g_strdup(d->config->spice_listen);
+    b->default_emulator = g_strdup(d->config->qemu_emulator);
     return resolve_vm_user(d, error);
 }
 
@@ -170,12 +168,11 @@ Daemon *daemon_new(const DaemonOptions *options, GError **error)
     sweep_folders(d->paths); /* what writers that were killed left; ours alone now */
     d->driver.config = d->config;
     d->driver.paths = d->paths;
-    d->driver.backend_config = &d->backend_config;
     d->driver.vm_context = g_main_context_new();
-    if (!set_up_backends(d, error))
-        return NULL;
     d->driver.host = host_new("", d->config->host_uuid, d->config->host_uuid_source);
     d->driver.qemu_caps = qemu_caps_cache_new(d->paths->cache_dir, d->config->qemu_emulator);
+    if (!set_up_backends(d, error))
+        return NULL;
     d->driver.events = event_registry_new();
     d->driver.domains = domain_list_new(&d->driver);
     return g_steal_pointer(&d);
@@ -346,6 +343,7 @@ void daemon_free(Daemon *d)
     rpc_server_free(d->server);
     g_clear_pointer(&d->driver.events, event_registry_free);
     g_clear_pointer(&d->driver.vm_context, g_main_context_unref);
+    backend_config_free(d->backend_config);
     qemu_caps_cache_free(d->driver.qemu_caps);
     host_free(d->driver.host);
     if (d->reaper != NULL) {
