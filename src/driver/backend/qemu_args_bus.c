@@ -213,7 +213,7 @@ static json_t *scsi_controller(const ControllerDef *controller, GError **error)
         int model;
         const char *driver;
     } others[] = {
-        {SCSI_MODEL_LSILOGIC, "lsi"},       {SCSI_MODEL_LSISAS1068, "mptsas1068"},
+        {SCSI_MODEL_LSILOGIC, "lsi53c895a"},       {SCSI_MODEL_LSISAS1068, "mptsas1068"},
         {SCSI_MODEL_LSISAS1078, "megasas"}, {SCSI_MODEL_VMPVSCSI, "pvscsi"},
         {SCSI_MODEL_DC390, "dc390"},        {SCSI_MODEL_AM53C974, "am53c974"},
     };

@@ -59,6 +59,8 @@ char *qemu_disk_qdev(const DiskDef *disk)
 {
     if (disk->bus == DISK_BUS_VIRTIO)
         return g_strdup_printf("/machine/peripheral/%s/virtio-backend", disk->info.alias);
+    if (disk->bus == DISK_BUS_USB)
+        return g_strdup_printf("/machine/peripheral/%s/%s.0/legacy[0]", disk->info.alias, disk->info.alias);
     return g_strdup(disk->info.alias);
 }
 

@@ -271,9 +271,11 @@ static gboolean open_interface(QemuHost *host, DomainDef *live, InterfaceDef *ne
     switch (interface_actual_type(net)) {
     case INTERFACE_USER:
         if (net->backend == NET_BACKEND_PASST) {
+            g_autofree char *name = g_strdup_printf("passt-%s.log", net->info.alias);
+            g_autofree char *log = backend_run_path(options->run_dir, name);
             int pidfd = -1;
 
-            if (!passt_start(host->config, net, options->log_path, &fds->stream, &pidfd, error))
+            if (!passt_start(host->config, net, log, &fds->stream, &pidfd, error))
                 return FALSE;
             g_array_append_val(host->passt_pidfds, pidfd);
         }
