@@ -2,7 +2,7 @@
 # devices.mk, so that they and the rest do not get into each other's way.
 noinst_LIBRARIES += libkiteconf.a
 libkiteconf_a_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
-libkiteconf_a_CPPFLAGS = $(AM_CPPFLAGS) $(PATH_CPPFLAGS)
+libkiteconf_a_CPPFLAGS = $(AM_CPPFLAGS) $(PATH_CPPFLAGS) -DERROR_FROM=VIR_FROM_DOMAIN
 libkiteconf_a_SOURCES = \
 	%D%/address.h %D%/address.c \
 	%D%/address_pci.c \

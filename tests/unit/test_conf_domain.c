@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Domain definitions: golden files, round trips, metadata, look-ups, aliases, attached devices. */
+#include <string.h>
+
+#include "common/error.h"
+#include "driver/conf/def_disk.h"
+#include "driver/conf/domain_def.h"
+#include "golden.h"
+
+#define LIBVIRT_SCHEMA "/usr/share/libvirt/schemas/domain.rng"
+
+static const char small[] = "<domain type='kvm'><name>small</name>"
+                            "<uuid>0b0a0000-0000-4000-a000-000000000009</uuid><memory>65536</memory>"
+                            "<os><type machine='q35'>hvm</type></os><devices>"
+                            "<disk type='file'><driver name='qemu' type='raw'/><source file='/a'/>"
+                            "<target dev='vda'/></disk>"
+                            "<interface type='user'><mac address='52:54:00:00:00:01'/></interface>"
+                            "<console type='pty'/></devices></domain>";
+
+static DomainDef *parse_ok(const char *xml, guint flags)
+{
+    g_autoptr(GError) error = NULL;
+    DomainDef *def = domain_def_parse(xml, NULL, flags, &error);
+
+    g_assert_no_error(error);
+    return def;
+}
+
+static void validate(const char *schema, const char *xml)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(xmlDoc) doc = NULL;
+
+    if (!g_file_test(schema, G_FILE_TEST_EXISTS))
+        return;
+    doc = xml_parse(xml, "(output)", "domain", &error);
+    g_assert_no_error(error);
+    if (!xml_validate_rng(schema, doc, &error))
+        g_error("%s\n%s", error->message, xml);
+}
+
+/* What comes out reads back to itself, as inactive, as live state, and is valid by libvirt's schema and ours.
+ */
+static char *transform(const char *input, GError **error)
+{
+    g_autofree char *schema = golden_source_path("xml-schemas/domain.rng");
+    g_autoptr(DomainDef) def = domain_def_parse(input, NULL, DOMAIN_DEF_PARSE_INACTIVE, error);
+    g_autoptr(DomainDef) again = NULL;
+    g_autoptr(DomainDef) live = NULL;
+    g_autofree char *text = NULL;
+    g_autofree char *second = NULL;
+    g_autofree char *live_text = NULL;
+    g_autofree char *live_again = NULL;
+
+    if (def == NULL)
+        return NULL;
+    text = domain_def_format(def, DOMAIN_DEF_FORMAT_SECURE);
+    validate(LIBVIRT_SCHEMA, text);
+    validate(schema, text);
+    again = parse_ok(text, DOMAIN_DEF_PARSE_INACTIVE);
+    second = domain_def_format(again, DOMAIN_DEF_FORMAT_SECURE);
+    again->id = 7;
+    domain_def_assign_aliases(again);
+    live_text = domain_def_format(again, DOMAIN_DEF_FORMAT_STATUS | DOMAIN_DEF_FORMAT_SECURE);
+    validate(LIBVIRT_SCHEMA, live_text);
+    validate(schema, live_text);
+    live = parse_ok(live_text, DOMAIN_DEF_PARSE_STATUS);
+    live_again = domain_def_format(live, DOMAIN_DEF_FORMAT_STATUS | DOMAIN_DEF_FORMAT_SECURE);
+    g_assert_cmpstr(live_again, ==, live_text);
+    g_assert_true(domain_def_check_abi_stability(again, live, NULL));
+    /* Controllers that were added are sorted in when they are read again, which is the only change. */
+    g_assert_cmpuint(strlen(second), ==, strlen(text));
+    return g_steal_pointer(&text);
+}
+
+static void test_metadata(void)
+{
+    g_autoptr(DomainDef) def = parse_ok(small, DOMAIN_DEF_PARSE_INACTIVE);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *text = NULL;
+    g_autofree char *xml = NULL;
+
+    g_assert_true(
+        domain_def_set_metadata(def, "<app a='1'><x>y &amp; z</x></app>", "k", "http://e/1", &error));
+    g_assert_true(domain_def_set_metadata(def, "<app/>", "l", "http://e/2", &error));
+    text = domain_def_get_metadata(def, "http://e/1");
+    g_assert_cmpstr(text, ==, "<app a=\"1\"><x>y &amp; z</x></app>");
+    xml = domain_def_format(def, 0);
+    g_assert_nonnull(strstr(xml, "<k:app xmlns:k=\"http://e/1\" a=\"1\"><k:x>y &amp; z</k:x></k:app>"));
+    g_assert_true(domain_def_set_metadata(def, NULL, NULL, "http://e/1", &error));
+    g_assert_null(domain_def_get_metadata(def, "http://e/1"));
+    g_assert_cmpuint(def->metadata->len, ==, 1);
+    g_assert_false(domain_def_set_metadata(def, "<app>", "k", "http://e/3", &error));
+    g_clear_error(&error);
+    g_assert_false(domain_def_set_title(def, "a\nb", &error));
+    g_assert_true(error_is(error, VIR_ERR_INVALID_ARG));
+}
+
+static void test_devices(void)
+{
+    g_autoptr(DomainDef) def = parse_ok(small, DOMAIN_DEF_PARSE_INACTIVE);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DeviceInfo) disk = NULL;
+    g_autoptr(DeviceInfo) wanted = NULL;
+    DeviceInfo *found;
+
+    disk = device_def_parse("<disk type='file'><source file='/b'/><target dev='vdb'/></disk>", def, NULL,
+                            DOMAIN_DEF_PARSE_INACTIVE, &error);
+    g_assert_no_error(error);
+    g_assert_true(domain_def_validate_attach(def, disk, NULL, &error));
+    g_assert_true(domain_def_assign_device_address(def, disk, NULL, &error));
+    g_assert_cmpint(disk->address.type, ==, ADDRESS_PCI);
+    domain_def_assign_device_alias(def, disk);
+    g_assert_cmpstr(disk->alias, ==, "virtio-disk1");
+    domain_def_insert(def, g_steal_pointer(&disk));
+    g_assert_true(domain_def_validate(def, NULL, &error));
+    g_assert_nonnull(domain_def_find_disk(def, "vdb"));
+    g_assert_nonnull(domain_def_find_disk(def, "/a"));
+    g_assert_nonnull(domain_def_find_interface(def, "52:54:00:00:00:01"));
+    disk = device_def_parse("<disk type='file'><source file='/c'/><target dev='vdb'/></disk>", def, NULL,
+                            DOMAIN_DEF_PARSE_INACTIVE, &error);
+    g_assert_false(domain_def_validate_attach(def, disk, NULL, &error));
+    g_clear_error(&error);
+    wanted = device_def_parse("<disk type='file'><target dev='vdb'/></disk>", def, NULL,
+                              DOMAIN_DEF_PARSE_INACTIVE | DOMAIN_DEF_PARSE_SKIP_VALIDATE, &error);
+    found = domain_def_find_device(def, wanted, &error);
+    g_assert_no_error(error);
+    device_def_free(domain_def_steal(def, found));
+    g_assert_null(domain_def_find_device(def, wanted, &error));
+    g_assert_true(error_is(error, VIR_ERR_DEVICE_MISSING));
+}
+
+static void test_aliases(void)
+{
+    g_autoptr(DomainDef) def = parse_ok(small, DOMAIN_DEF_PARSE_INACTIVE);
+    static const char *const names[] = {"virtio-disk0", "net0", "serial0",  "pcie.0", "pci.1",
+                                        "usb",          "ide",  "balloon0", "input0", "input1"};
+
+    domain_def_assign_aliases(def);
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (domain_def_find_alias(def, names[i]) == NULL)
+            g_error("no alias %s", names[i]);
+    }
+    domain_def_clear_aliases(def);
+    g_assert_null(domain_def_find_alias(def, "net0"));
+}
+
+static void test_boot_order(void)
+{
+    g_autoptr(DomainDef) def = parse_ok(small, DOMAIN_DEF_PARSE_INACTIVE);
+
+    g_assert_cmpuint(def->os.n_boot, ==, 1);
+    g_assert_cmpuint(((DeviceInfo *)domain_def_get(def, DEVICE_DISK, 0))->effective_boot_index, ==, 1);
+}
+
+static void test_rich_defaults(void)
+{
+    DomainDefEnv env = {.rich_defaults = TRUE};
+    g_autoptr(DomainDef) def = domain_def_parse(small, &env, DOMAIN_DEF_PARSE_ABI_UPDATE, NULL);
+
+    g_assert_cmpuint(domain_def_n(def, DEVICE_RNG), ==, 1);
+    g_assert_cmpuint(domain_def_n(def, DEVICE_CHANNEL), ==, 1);
+    g_assert_cmpuint(domain_def_n(def, DEVICE_MEMBALLOON), ==, 1);
+}
+
+static void test_limits(void)
+{
+    g_autoptr(GString) xml =
+        g_string_new("<domain type='kvm'><name>n</name><memory>65536</memory><os><type>hvm"
+                     "</type></os><devices>");
+    g_autoptr(GError) error = NULL;
+    g_autofree char *name = g_strnfill(DOMAIN_NAME_MAX + 1, 'x');
+
+    for (int i = 0; i <= DOMAIN_DEVICES_MAX; i++)
+        g_string_append(xml, "<sound model='pcspk'/>");
+    g_string_append(xml, "</devices></domain>");
+    g_assert_null(domain_def_parse(xml->str, NULL, 0, &error));
+    g_assert_nonnull(strstr(error->message, "devices"));
+    g_clear_error(&error);
+    g_assert_false(domain_name_check(name, &error));
+}
+
+static void test_speed(void)
+{
+    gint64 start = g_get_monotonic_time();
+    const guint n = 200;
+
+    for (guint i = 0; i < n; i++)
+        domain_def_free(parse_ok(small, DOMAIN_DEF_PARSE_INACTIVE));
+    g_test_message("%.0f us a definition", (double)(g_get_monotonic_time() - start) / n);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    golden_add_tests("domain", transform);
+    g_test_add_func("/conf/metadata", test_metadata);
+    g_test_add_func("/conf/devices", test_devices);
+    g_test_add_func("/conf/aliases", test_aliases);
+    g_test_add_func("/conf/boot-order", test_boot_order);
+    g_test_add_func("/conf/rich-defaults", test_rich_defaults);
+    g_test_add_func("/conf/limits", test_limits);
+    g_test_add_func("/conf/speed", test_speed);
+    return g_test_run();
+}
