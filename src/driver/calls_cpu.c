@@ -61,7 +61,7 @@ static CpuDef *parse_cpu(const char *text, GError **error)
         error_set(error, VIR_ERR_XML_ERROR, "expected <cpu>, not <%s>", (const char *)root->name);
         return NULL;
     }
-    return cpu_def_parse(root, FALSE, error);
+    return cpu_def_parse(root, xml_child(root, "arch") == NULL, error); /* only hosts say their <arch> */
 }
 
 static gboolean compare(const CpuData *host, const char *arch, const char *xml, guint flags, gint32 *ret,

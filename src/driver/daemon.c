@@ -20,8 +20,7 @@
 #include "common/log.h"
 #include "driver/backend/backend.h"
 #include "driver/calls_host.h"
-#include "driver/domain/domain_events.h"
-#include "driver/domain/domain_list.h"
+#include "driver/domain/events.h"
 #include "driver/domain/domain_layer.h"
 #include "driver/driver.h"
 #include "driver/host/host.h"
@@ -45,7 +44,7 @@ struct Daemon {
     gint64 quiet_since; /* for --timeout: since when there is neither client nor VM; 0: there is */
     char *pid_path;
     int pid_fd;
-    gboolean stopping;
+    gboolean layer_started, stopping;
 };
 
 /* --- settings ------------------------------------------------------------------------------------------- */
@@ -128,12 +127,14 @@ static gboolean set_up_backends(Daemon *d, GError **error)
 {
     BackendConfig *b = backend_config_new(d->driver.vm_context, d->driver.qemu_caps, d->paths->privileged);
 
-    d->backend_config = b;
-    d->driver.backend_config = b;
+    d->driver.backend_config = d->backend_config = b;
     b->vnc_port_min = d->config->remote_display_port_min;
     b->vnc_port_max = d->config->remote_display_port_max;
+    g_free(b->vnc_listen);
     b->vnc_listen = g_strdup(d->config->vnc_listen);
+    g_free(b->spice_listen);
     b->spice_listen = g_strdup(d->config->spice_listen);
+    g_free(b->default_emulator);
     b->default_emulator = g_strdup(d->config->qemu_emulator);
     return resolve_vm_user(d, error);
 }
@@ -190,6 +191,24 @@ static gpointer vm_thread(gpointer data)
     return NULL;
 }
 
+/* By a source of its own context: quitting from here would be lost on a loop that has not begun to run. */
+static gboolean end_vm_loop(gpointer data)
+{
+    g_main_loop_quit(data);
+    return G_SOURCE_REMOVE;
+}
+
+static void end_vm_thread(Daemon *d)
+{
+    GSource *source = g_idle_source_new();
+
+    g_source_set_priority(source, G_PRIORITY_DEFAULT);
+    g_source_set_callback(source, end_vm_loop, d->vm_loop, NULL);
+    g_source_attach(source, d->driver.vm_context);
+    g_source_unref(source);
+    g_thread_join(d->vm_thread);
+}
+
 static RpcServer *make_server(Daemon *d)
 {
     const DaemonConfig *c = d->config;
@@ -235,6 +254,7 @@ gboolean daemon_start(Daemon *d, GError **error)
     d->vm_loop = g_main_loop_new(d->driver.vm_context, FALSE);
     d->vm_thread = g_thread_new("vm", vm_thread, d);
     loaded = domain_layer_start(&d->driver);
+    d->layer_started = TRUE;
     d->server = make_server(d);
     if (!sockets_add(d->server, &sockets, error) || !rpc_server_start(d->server, error))
         return FALSE;
@@ -333,11 +353,10 @@ void daemon_free(Daemon *d)
         return;
     if (d->server != NULL)
         rpc_server_stop(d->server);
-    if (d->vm_thread != NULL) {
+    if (d->layer_started)
         domain_layer_stop(&d->driver);
-        g_main_loop_quit(d->vm_loop);
-        g_thread_join(d->vm_thread);
-    }
+    if (d->vm_thread != NULL)
+        end_vm_thread(d);
     g_clear_pointer(&d->vm_loop, g_main_loop_unref);
     g_clear_pointer(&d->driver.domains, domain_list_free);
     rpc_server_free(d->server);

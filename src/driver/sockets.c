@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -67,6 +68,13 @@ static gboolean group_id(const char *name, gint64 *ret, GError **error)
     return TRUE;
 }
 
+static mode_t unix_mode(const SocketsOptions *o, gboolean readonly, ClientAuth auth)
+{
+    if (!o->paths->privileged && o->config->unix_sock_rw_perms == NULL)
+        return 0700;
+    return readonly ? daemon_config_ro_mode(o->config) : daemon_config_rw_mode(o->config, auth == CLIENT_AUTH_POLKIT);
+}
+
 static gboolean add_unix(RpcServer *server, const SocketsOptions *o, const char *name, gboolean readonly,
                          GError **error)
 {
@@ -78,10 +86,7 @@ static gboolean add_unix(RpcServer *server, const SocketsOptions *o, const char 
     listener.unix_path = path;
     listener.readonly = readonly;
     listener.auth = unix_auth(o, readonly);
-    listener.unix_mode =
-        !o->paths->privileged && o->config->unix_sock_rw_perms == NULL ? 0700
-        : readonly ? daemon_config_ro_mode(o->config)
-                   : daemon_config_rw_mode(o->config, listener.auth == CLIENT_AUTH_POLKIT);
+    listener.unix_mode = unix_mode(o, readonly, listener.auth);
     return group_id(o->config->unix_sock_group, &listener.unix_group, error) &&
            rpc_server_add_listener(server, &listener, error);
 }
@@ -158,6 +163,19 @@ static guint listen_fds(char ***ret_names)
     return (guint)n;
 }
 
+/* The units make sockets for root alone; whom else the configuration lets in is said here. */
+static void open_up(const char *path, const SocketsOptions *o, const RpcListener *listener)
+{
+    gint64 group = -1;
+
+    if (!o->paths->privileged || path[0] != '/')
+        return;
+    group_id(o->config->unix_sock_group, &group, NULL);
+    if ((group >= 0 && chown(path, (uid_t)-1, (gid_t)group) < 0) ||
+        chmod(path, unix_mode(o, listener->readonly, listener->auth)) < 0)
+        log_warning("cannot set group and permissions of '%s': %s", path, g_strerror(errno));
+}
+
 /* Fills in what kind of listener a descriptor is; FALSE: none that we serve. */
 static gboolean classify(int fd, const char *name, const SocketsOptions *o, RpcListener *listener, Inherited *have)
 {
@@ -179,6 +197,7 @@ static gboolean classify(int fd, const char *name, const SocketsOptions *o, RpcL
         listener->auth = unix_auth(o, listener->readonly);
         if (strstr(address.un.sun_path, OWN_NAME "-sock") != NULL)
             *(listener->readonly ? &have->own_ro : &have->own) = TRUE;
+        open_up(address.un.sun_path, o, listener);
         return TRUE;
     }
     if (address.any.sa_family != AF_INET && address.any.sa_family != AF_INET6)

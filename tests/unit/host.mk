@@ -17,3 +17,14 @@ tests_unit_test_qemu_caps_CFLAGS = $(DAEMON_CFLAGS)
 tests_unit_test_qemu_caps_LDADD = $(HOST_TEST_LIBS)
 TESTS += tests/unit/test_qemu_caps
 EXTRA_DIST += tests/unit/record_qmp.py tests/golden/qmp
+
+check_PROGRAMS += tests/unit/test_host
+tests_unit_test_host_SOURCES = tests/unit/test_host.c
+tests_unit_test_host_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
+tests_unit_test_host_LDADD = libkitehost.a libkiteconf.a $(HOST_TEST_LIBS)
+TESTS += tests/unit/test_host
+EXTRA_DIST += tests/golden/host
+
+# The daemon as a process; needs no root.
+TESTS += tests/unit/test_daemon.py
+EXTRA_DIST += tests/unit/test_daemon.py

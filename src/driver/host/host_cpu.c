@@ -101,10 +101,13 @@ static void cpus_read(const Host *host, HostTopology *t)
     g_autoptr(GArray) present = host_list_numbers(host, CPU_DIR, "cpu");
     g_autofree char *online_text = host_read(host, CPU_DIR "/online");
     g_autoptr(GArray) online = host_parse_list(online_text != NULL ? online_text : "");
-    guint count = processors_in_cpuinfo(host);
 
-    for (guint id = 0; present->len == 0 && id < MAX(count, 1); id++)
-        g_array_append_val(present, id);
+    if (present->len == 0) {
+        guint count = MAX(processors_in_cpuinfo(host), 1);
+
+        for (guint id = 0; id < count; id++)
+            g_array_append_val(present, id);
+    }
     for (guint i = 0; i < present->len; i++) {
         guint id = g_array_index(present, guint, i);
         HostCpu *cpu = cpu_read(host, id, online->len == 0 || list_has(online, id));
