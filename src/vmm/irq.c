@@ -218,6 +218,14 @@ void irq_msi_raise(IrqMsi *msi)
         ;
 }
 
+void irq_msi_clear(IrqMsi *msi)
+{
+    uint64_t count;
+
+    while (!msi->attached && read(msi->fd, &count, sizeof count) < 0 && errno == EINTR)
+        ;
+}
+
 bool irq_msi_pending(const IrqMsi *msi)
 {
     struct pollfd poll_fd = {.fd = msi->fd, .events = POLLIN};

@@ -34,5 +34,6 @@ void irq_msi_free(IrqMsi *msi);
 /* Sets address, data and mask as the guest wrote them. pci_devid: bus << 8 | devfn. vCPU threads. */
 int irq_msi_set(IrqMsi *msi, uint64_t address, uint32_t data, bool masked, uint32_t pci_devid);
 void irq_msi_raise(IrqMsi *msi); /* any thread */
+void irq_msi_clear(IrqMsi *msi); /* forgets what is pending (device reset) */
 bool irq_msi_pending(const IrqMsi *msi);
 int irq_msi_fd(const IrqMsi *msi); /* the eventfd, for vhost; stays owned by the vector */

@@ -156,6 +156,32 @@ int kvm_irqchip_create(KvmVm *vm, Err *err)
     return 0;
 }
 
+int kvm_irqchip_get(KvmVm *vm, KvmIrqchipState *ret)
+{
+    int r = 0;
+
+    memset(ret, 0, sizeof *ret);
+    if (vm->split_irqchip)
+        return 0;
+    for (unsigned i = 0; i < 3 && r >= 0; i++) {
+        ret->chips[i].chip_id = i;
+        r = vm_ioctl(vm, KVM_GET_IRQCHIP, &ret->chips[i]);
+    }
+    return r < 0 ? r : vm_ioctl(vm, KVM_GET_PIT2, &ret->pit);
+}
+
+int kvm_irqchip_set(KvmVm *vm, const KvmIrqchipState *state)
+{
+    KvmIrqchipState copy = *state;
+    int r = 0;
+
+    if (vm->split_irqchip)
+        return 0;
+    for (unsigned i = 0; i < 3 && r >= 0; i++)
+        r = vm_ioctl(vm, KVM_SET_IRQCHIP, &copy.chips[i]);
+    return r < 0 ? r : vm_ioctl(vm, KVM_SET_PIT2, &copy.pit);
+}
+
 int kvm_irq_line(KvmVm *vm, unsigned gsi, bool level)
 {
     struct kvm_irq_level line = {.irq = gsi, .level = level};

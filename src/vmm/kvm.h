@@ -35,6 +35,13 @@ int kvm_memory_sync(KvmVm *vm, const GuestMemory *memory, Err *err);
 
 /* Interrupt controllers, TSS and identity page, PIT. Before the first vCPU. */
 int kvm_irqchip_create(KvmVm *vm, Err *err);
+/* The controllers' state, to put them back at a reset. */
+typedef struct KvmIrqchipState {
+    struct kvm_irqchip chips[3];
+    struct kvm_pit_state2 pit;
+} KvmIrqchipState;
+int kvm_irqchip_get(KvmVm *vm, KvmIrqchipState *ret);
+int kvm_irqchip_set(KvmVm *vm, const KvmIrqchipState *state);
 int kvm_irq_line(KvmVm *vm, unsigned gsi, bool level);
 int kvm_signal_msi(KvmVm *vm, const struct kvm_msi *msi);
 int kvm_set_routing(KvmVm *vm, const struct kvm_irq_routing *routing);

@@ -429,14 +429,14 @@ static void drain_wake(Loop *loop)
         ;
 }
 
-void loop_serve_until(Loop *loop, const volatile int *done)
+void loop_serve_until(Loop *loop, bool (*done)(void *opaque), void *opaque)
 {
     for (;;) {
         /* Only the wake descriptor is waited for: nothing else of the loop may run now. */
         struct pollfd poll_fd = {.fd = loop->wake_fd, .events = POLLIN};
 
         run_calls(loop);
-        if (__atomic_load_n(done, __ATOMIC_ACQUIRE))
+        if (done(opaque))
             break;
         poll(&poll_fd, 1, -1);
         drain_wake(loop);

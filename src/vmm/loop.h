@@ -86,7 +86,7 @@ typedef struct LoopPost {
     bool queued;
 } LoopPost;
 void loop_post(Loop *loop, LoopPost *post);
-/* On the loop's thread, while it waits for something else (vCPUs to stop): serves calls and posts only, until
- * *done is not 0. Whoever sets *done calls loop_wake() afterwards. */
-void loop_serve_until(Loop *loop, const volatile int *done);
+/* On the loop's thread, while it waits for something else (vCPUs to stop): serves calls and posts only, until done()
+ * says so. Whoever makes that true calls loop_wake() afterwards. */
+void loop_serve_until(Loop *loop, bool (*done)(void *opaque), void *opaque);
 void loop_wake(Loop *loop); /* any thread */

@@ -19,6 +19,7 @@
 
 #include "common/err.h"
 #include "vmm/loop.h"
+#include "vmm/props.h"
 
 typedef enum BlockOpKind {
     BLOCK_READ,
@@ -79,7 +80,8 @@ struct Block {
     BlockInfo info;
     Loop *loop;
     unsigned in_flight; /* kept by block_submit() */
-    bool claimed; /* a device uses it */
+    bool claimed; /* a device or a layer above uses it */
+    bool below;   /* it is a layer's, which closes it */
     /* Told on the node's loop after info changed (live resize). */
     void (*changed)(void *opaque);
     void *changed_opaque;
@@ -95,3 +97,10 @@ void block_drain(Block *block);
 /* Main thread, before the node is used. */
 int block_attach_loop(Block *block, Loop *loop, Err *err);
 void block_close(Block *block);
+
+/*
+ * Opens a node from its properties (driver, node-name, fd, file, …). find: a node made before, by node name, which the new
+ * one takes over (its layer below); NULL when there is none or it is taken. Main thread. Drivers: block_table.c.
+ */
+int block_new(Props *props, Loop *loop, Block *(*find)(void *opaque, const char *node_name), void *opaque, Block **ret,
+              Err *err);

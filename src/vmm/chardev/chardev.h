@@ -38,6 +38,7 @@ int chardev_attach(Chardev *chardev, const ChardevUser *user, void *opaque);
  * slow. */
 size_t chardev_write(Chardev *chardev, const void *data, size_t len);
 void chardev_accept_input(Chardev *chardev);
+bool chardev_in_use(const Chardev *chardev); /* it has a user */
 bool chardev_is_connected(const Chardev *chardev);
 /* QEMU's query-chardev "filename": "pty:/dev/pts/3", "unix:", "file", "null", "stdio". */
 const char *chardev_describe(const Chardev *chardev);

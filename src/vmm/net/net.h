@@ -16,6 +16,7 @@
 
 #include "common/err.h"
 #include "vmm/loop.h"
+#include "vmm/props.h"
 
 #define NET_HEADER_LEN 12
 #define NET_FRAME_MAX (65535 + 18) /* without the header: largest GSO frame */
@@ -75,3 +76,6 @@ int net_watch(NetBackend *net, unsigned queue, Loop *loop, const NetWatch *watch
 void net_watch_events(NetBackend *net, unsigned queue, bool readable, bool writable);
 void net_unwatch(NetBackend *net, unsigned queue);
 void net_close(NetBackend *net);
+
+/* Makes a back end from its properties (type, id, fds, vhostfds, …). Main thread. Kinds: net_table.c. */
+int net_new(Props *props, NetBackend **ret, Err *err);

@@ -4,7 +4,7 @@
  * the old configuration ports, devices on bus 0, root ports with one slot each for hot plug. Knows nothing of
  * virtio.
  *
- *   config space of a function: 4096 bytes   config[]   what a read gives
+ *   config space of a function   config[]   what a read gives
  *                                            wmask[]    bits the guest may change
  *                                            w1c[]      bits the guest clears by writing 1
  *
@@ -20,7 +20,7 @@
 #include "vmm/bus.h"
 #include "vmm/irq.h"
 
-#define PCI_CONFIG_SIZE 4096
+#define PCI_CONFIG_SIZE 256 /* the extended space reads as zero: no device here has extended capabilities */
 #define PCI_BARS 6
 #define PCI_DEVFN(slot, function) (((slot) << 3) | (function))
 
@@ -34,6 +34,9 @@ typedef struct PciDeviceOps {
     void (*config_write)(PciDevice *dev, unsigned offset, unsigned len);
     /* Before a read: bring config[] up to date. May be NULL. */
     void (*config_read)(PciDevice *dev, unsigned offset, unsigned len);
+    /* Under the host's lock, after a BAR appeared (mapped) or went: ioeventfds follow. May be NULL. */
+    void (*bar_mapped)(PciDevice *dev, unsigned bar, bool mapped);
+    /* Main thread, vCPUs stopped: device state as after power-on. May be NULL. */
     void (*reset)(PciDevice *dev);
     /* Unplugged and drained: free. Main thread. */
     void (*free)(PciDevice *dev);
@@ -48,8 +51,6 @@ typedef struct PciBar {
     const BusOps *ops;
     void *opaque;
     BusRange range;
-    /* Told (under the host's lock) after the BAR moved, appeared or went: ioeventfds follow. May be NULL. */
-    void (*moved)(void *opaque, bool mapped, uint64_t address);
 } PciBar;
 
 struct PciDevice {
@@ -58,12 +59,12 @@ struct PciDevice {
     PciBus *bus;
     uint8_t devfn;
     uint8_t config[PCI_CONFIG_SIZE], wmask[PCI_CONFIG_SIZE], w1c[PCI_CONFIG_SIZE];
-    uint8_t reset_config[256];
+    uint8_t reset_config[PCI_CONFIG_SIZE]; /* as it was attached */
     PciBar bars[PCI_BARS];
     PciMsix *msix;
     uint8_t cap_end; /* next free byte for a capability */
     uint8_t last_cap;
-    bool interrupt_pin;
+    PciDevice *next;     /* on its bus */
 };
 
 typedef struct PciIds {
@@ -116,20 +117,14 @@ void pci_host_reset(PciHost *host);
 void pci_host_lock(PciHost *host);
 void pci_host_unlock(PciHost *host);
 
-/* --- root ports (PCIe 3.0, 7.8; slot 6.7.3)
- * ------------------------------------------------------------------- */
+/* --- root ports (PCIe 3.0, 7.8) ------------------------------------------------------------------------------- */
 
+/*
+ * A bridge on bus 0 with one slot below. Hot plug is told to the guest by ACPI (boot/acpi.c, isa/acpi_hw.c), which needs
+ * no registers here: the port only has its windows and its bus.
+ */
 typedef struct PciPort PciPort;
-typedef struct PciPortEvents {
-    /* The guest released the slot (power off, or eject): the device below may be taken away. vCPU thread. */
-    void (*ejected)(void *opaque, PciDevice *dev);
-} PciPortEvents;
 
-int pci_port_new(PciHost *host, Irq *irq, int devfn, uint8_t slot_number, const PciPortEvents *events,
-                 void *opaque, PciPort **ret, Err *err);
+int pci_port_new(PciHost *host, const char *name, int devfn, uint16_t slot_number, PciPort **ret, Err *err);
 PciBus *pci_port_bus(PciPort *port);
-/* Hot plug: attaches dev below the port and tells the guest. Main thread. */
-int pci_port_plug(PciPort *port, PciDevice *dev, Err *err);
-/* Asks the guest to release it (attention button); ejected() comes when it has. */
-int pci_port_request_unplug(PciPort *port, Err *err);
-PciDevice *pci_port_device(PciPort *port);
+PciDevice *pci_port_self(PciPort *port);

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * CPUID (Intel SDM 2A, CPUID; AMD APM 3, appendix E; Linux, Documentation/virt/kvm/x86/cpuid.rst).
+ */
+#include "vmm/arch/x86_64/cpuid.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/checked.h"
+#include "vmm/arch/x86_64/cpu_features.h"
+
+static unsigned width(unsigned count)
+{
+    return count <= 1 ? 0 : 32 - (unsigned)__builtin_clz(count - 1);
+}
+
+typedef struct Shifts {
+    unsigned core, die, package; /* bits below each level's number */
+} Shifts;
+
+static Shifts shifts(const CpuTopology *t)
+{
+    Shifts s;
+
+    s.core = width(t->threads);
+    s.die = s.core + width(t->cores);
+    s.package = s.die + width(t->dies);
+    return s;
+}
+
+uint32_t cpu_apic_id(const CpuTopology *t, unsigned index)
+{
+    Shifts s = shifts(t);
+    uint32_t thread = index % t->threads, core = index / t->threads % t->cores,
+             die = index / (t->threads * t->cores) % t->dies, package = index / (t->threads * t->cores * t->dies);
+
+    return thread | core << s.core | die << s.die | package << s.package;
+}
+
+static struct kvm_cpuid_entry2 *find(struct kvm_cpuid2 *cpuid, uint32_t function, uint32_t index)
+{
+    for (unsigned i = 0; i < cpuid->nent; i++) {
+        struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
+
+        if (e->function == function && (e->index == index || !(e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX)))
+            return e;
+    }
+    return NULL;
+}
+
+static void drop(struct kvm_cpuid2 *cpuid, uint32_t function)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < cpuid->nent; i++) {
+        if (cpuid->entries[i].function != function)
+            cpuid->entries[n++] = cpuid->entries[i];
+    }
+    cpuid->nent = n;
+}
+
+static void append(struct kvm_cpuid2 *cpuid, uint32_t function, uint32_t index, uint32_t flags, uint32_t eax,
+                   uint32_t ebx, uint32_t ecx)
+{
+    cpuid->entries[cpuid->nent++] = (struct kvm_cpuid_entry2){
+        .function = function, .index = index, .flags = flags, .eax = eax, .ebx = ebx, .ecx = ecx};
+}
+
+static uint32_t *feature_register(struct kvm_cpuid2 *cpuid, const CpuFeature *f)
+{
+    struct kvm_cpuid_entry2 *e = find(cpuid, f->function, f->index);
+
+    if (e == NULL)
+        return NULL;
+    switch (f->reg) {
+    case CPU_EAX: return &e->eax;
+    case CPU_EBX: return &e->ebx;
+    case CPU_ECX: return &e->ecx;
+    default: return &e->edx;
+    }
+}
+
+bool cpuid_has_feature(const struct kvm_cpuid2 *cpuid, const char *name)
+{
+    const CpuFeature *f = cpu_feature_find(name);
+    uint32_t *reg = f ? feature_register((struct kvm_cpuid2 *)(uintptr_t)cpuid, f) : NULL;
+
+    return reg != NULL && (*reg & 1u << f->bit) != 0;
+}
+
+/* Leaves 0xb and 0x1f: level by level, from the smallest. */
+static void add_topology(struct kvm_cpuid2 *cpuid, const CpuTopology *t)
+{
+    Shifts s = shifts(t);
+    unsigned per_package = t->threads * t->cores * t->dies;
+    struct kvm_cpuid_entry2 *basic = find(cpuid, 0, 0);
+    bool v2 = t->dies > 1 && basic != NULL && basic->eax >= 0x1f;
+
+    drop(cpuid, 0xb);
+    drop(cpuid, 0x1f);
+    append(cpuid, 0xb, 0, KVM_CPUID_FLAG_SIGNIFCANT_INDEX, s.core, t->threads, 1 << 8 | 0);
+    append(cpuid, 0xb, 1, KVM_CPUID_FLAG_SIGNIFCANT_INDEX, s.package, per_package, 2 << 8 | 1);
+    append(cpuid, 0xb, 2, KVM_CPUID_FLAG_SIGNIFCANT_INDEX, 0, 0, 2);
+    if (!v2)
+        return;
+    append(cpuid, 0x1f, 0, KVM_CPUID_FLAG_SIGNIFCANT_INDEX, s.core, t->threads, 1 << 8 | 0);
+    append(cpuid, 0x1f, 1, KVM_CPUID_FLAG_SIGNIFCANT_INDEX, s.die, t->threads * t->cores, 2 << 8 | 1);
+    append(cpuid, 0x1f, 2, KVM_CPUID_FLAG_SIGNIFCANT_INDEX, s.package, per_package, 5 << 8 | 2);
+    append(cpuid, 0x1f, 3, KVM_CPUID_FLAG_SIGNIFCANT_INDEX, 0, 0, 3);
+}
+
+/* Leaf 4 and AMD's 0x8000001d: who shares which cache. */
+static void fix_caches(struct kvm_cpuid2 *cpuid, const CpuTopology *t)
+{
+    unsigned cores = t->cores * t->dies;
+
+    for (unsigned i = 0; i < cpuid->nent; i++) {
+        struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
+        unsigned level, sharing;
+
+        if ((e->function != 4 && e->function != 0x8000001d) || (e->eax & 0x1f) == 0)
+            continue;
+        level = e->eax >> 5 & 7;
+        sharing = level >= 3 ? 1u << shifts(t).package : 1u << shifts(t).core;
+        e->eax = (e->eax & 0x3fff) | (MIN(sharing, 4096u) - 1) << 14;
+        if (e->function == 4)
+            e->eax |= (MIN(1u << width(cores), 64u) - 1) << 26;
+    }
+}
+
+static void fix_common(KvmVm *vm, struct kvm_cpuid2 *cpuid, const CpuModel *model, const CpuTopology *t)
+{
+    struct kvm_cpuid_entry2 *e = find(cpuid, 1, 0);
+    unsigned per_package = 1u << shifts(t).package;
+
+    if (e != NULL) {
+        e->ebx = (e->ebx & 0xff) | 8u << 8 | MIN(per_package, 255u) << 16;
+        e->edx = (e->edx & ~(1u << 28)) | (per_package > 1 ? 1u << 28 : 0);
+        e->ecx &= ~(1u << 27); /* OSXSAVE follows CR4; KVM keeps it */
+        e->ecx |= 1u << 21;    /* x2APIC is KVM's own, whatever the host has */
+        if (kvm_capability(vm, KVM_CAP_TSC_DEADLINE_TIMER) > 0)
+            e->ecx |= 1u << 24;
+        if (model->hide_hypervisor)
+            e->ecx &= ~(1u << 31);
+        else
+            e->ecx |= 1u << 31;
+    }
+    /* Power, thermal and frequency leaves speak of a host that the guest does not have; ARAT it does have. */
+    if ((e = find(cpuid, 6, 0)) != NULL) {
+        e->eax = 1u << 2;
+        e->ebx = e->ecx = e->edx = 0;
+    }
+    if ((e = find(cpuid, 5, 0)) != NULL)
+        e->eax = e->ebx = e->ecx = e->edx = 0;
+    if ((e = find(cpuid, 0x80000008, 0)) != NULL)
+        e->ecx = per_package > 1 ? width(per_package) << 12 | (t->threads * t->cores * t->dies - 1) : 0;
+    if ((e = find(cpuid, 0x80000001, 0)) != NULL) {
+        bool amd = (e->ecx & 1u << 22) != 0; /* topology extensions: leaf 0x8000001e */
+
+        if (per_package > 1 && amd)
+            e->ecx |= 1u << 1;
+        else
+            e->ecx &= ~(1u << 1);
+    }
+    if (model->hide_hypervisor) {
+        drop(cpuid, 0x40000000);
+        drop(cpuid, 0x40000001);
+    }
+}
+
+int cpuid_build(KvmVm *vm, const CpuModel *model, const CpuTopology *topology, struct kvm_cpuid2 **ret, Err *err)
+{
+    struct kvm_cpuid2 *host = NULL, *cpuid;
+    int r;
+
+    r = kvm_supported_cpuid(vm, &host, err);
+    if (r < 0)
+        return r;
+    cpuid = calloc(1, sizeof *cpuid + (host->nent + 16) * sizeof cpuid->entries[0]);
+    if (cpuid == NULL) {
+        free(host);
+        return err_set(err, ENOMEM, "out of memory");
+    }
+    cpuid->nent = host->nent;
+    memcpy(cpuid->entries, host->entries, host->nent * sizeof host->entries[0]);
+    free(host);
+
+    r = cpu_model_apply(cpuid, model->name, err);
+    for (unsigned i = 0; r == 0 && i < model->feature_count; i++) {
+        const char *name = model->features[i];
+        bool add = name[0] != '-';
+        const CpuFeature *f = cpu_feature_find(name[0] == '+' || name[0] == '-' ? name + 1 : name);
+        uint32_t *reg = f ? feature_register(cpuid, f) : NULL;
+
+        if (f == NULL)
+            r = err_set(err, EINVAL, "CPU feature '%s' is not known", name);
+        else if (!add && reg != NULL)
+            *reg &= ~(1u << f->bit);
+        else if (add && (reg == NULL || !(*reg & 1u << f->bit)))
+            r = err_set(err, ENOTSUP, "CPU feature '%s' is not available on this host", f->name);
+    }
+    if (r < 0) {
+        free(cpuid);
+        return r;
+    }
+    fix_common(vm, cpuid, model, topology);
+    fix_caches(cpuid, topology);
+    add_topology(cpuid, topology);
+    *ret = cpuid;
+    return 0;
+}
+
+void cpuid_specialize(struct kvm_cpuid2 *cpuid, const CpuTopology *topology, uint32_t apic_id)
+{
+    Shifts s = shifts(topology);
+
+    for (unsigned i = 0; i < cpuid->nent; i++) {
+        struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
+
+        switch (e->function) {
+        case 1: e->ebx = (e->ebx & 0x00ffffff) | apic_id << 24; break;
+        case 0xb:
+        case 0x1f: e->edx = apic_id; break;
+        case 0x8000001e:
+            e->eax = apic_id;
+            e->ebx = (apic_id >> s.core & 0xff) | (topology->threads - 1) << 8;
+            e->ecx = apic_id >> s.package & 0xff;
+            break;
+        default: break;
+        }
+    }
+}
+
+unsigned cpuid_physical_bits(const struct kvm_cpuid2 *cpuid)
+{
+    struct kvm_cpuid_entry2 *e = find((struct kvm_cpuid2 *)(uintptr_t)cpuid, 0x80000008, 0);
+
+    return e != NULL && (e->eax & 0xff) >= 36 && (e->eax & 0xff) <= 52 ? e->eax & 0xff : 36;
+}

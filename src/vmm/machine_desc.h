@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The machine description: one JSON object that says everything about a VM, read from a descriptor before anything else
+ * happens. Numbers are bytes unless the name says otherwise; "…-fd" are inherited descriptors. Unknown keys are errors.
+ *
+ *   name          string           memory   {size, reserve, shared, hugepages, hugepage-size, mergeable, thp, prealloc,
+ *   uuid          string                     dump-guest-core}
+ *   kvm-fd        number           cpus     {count, max, sockets, dies, cores, threads, model, features [..],
+ *   stats-fd      number                     hide-hypervisor}
+ *   paused        bool             numa     [{cpus [..], memory, distances [..]}]
+ *   split-irqchip bool             boot     {kernel-fd, initrd-fd, cmdline}
+ *   pvpanic       bool             rtc      {offset}               seconds ahead of UTC
+ *   on-poweroff   "exit", "pause"  iothreads ["id"]
+ *   on-reboot     "reset", "exit", chardevs [{id, backend, fd, server, logfd}]   (chardev.h)
+ *                 "pause"          serials  ["chardev id" or null]  COM1 ..
+ *   on-panic      "pause", "exit", blockdevs [{driver, node-name, …}]             (block/)
+ *                 "reset", "run"   netdevs  [{type, id, …}]                       (net/)
+ *   sandbox       {seccomp, uid,   ports    [{id, addr}]            PCIe root ports; addr "slot.function", hex
+ *                  gid, chroot}    devices  [{driver, id, bus, addr, …}]          (virtio/)
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "vmm/arch/x86_64/cpuid.h"
+#include "vmm/boot/acpi.h"
+#include "vmm/memory.h"
+
+#define DESC_BYTES_MAX (4u << 20)
+#define DESC_CPUS_MAX 240
+#define DESC_LIST_MAX 256
+#define DESC_FEATURES_MAX 128
+
+typedef enum MachineAction { ACTION_EXIT, ACTION_PAUSE, ACTION_RESET, ACTION_RUN, ACTION_LAST } MachineAction;
+
+typedef struct MachineDesc {
+    json_t *root; /* owns what the rest points into */
+    const char *name, *uuid;
+    int kvm_fd, stats_fd;
+    bool paused, split_irqchip, pvpanic;
+    MachineAction on_poweroff, on_reboot, on_panic;
+    MemoryOptions memory;
+    unsigned cpus, cpus_max;
+    CpuTopology topology;
+    CpuModel cpu_model;
+    const char *features[DESC_FEATURES_MAX];
+    unsigned nodes;
+    AcpiNode node[ACPI_NODES_MAX];
+    uint8_t distance[ACPI_NODES_MAX][ACPI_NODES_MAX];
+    uint8_t cpu_node[DESC_CPUS_MAX];
+    int kernel_fd, initrd_fd;
+    const char *cmdline;
+    int64_t rtc_offset;
+    bool sandbox_seccomp, sandbox_chroot;
+    int64_t sandbox_uid, sandbox_gid; /* -1: keep */
+    /* Arrays, borrowed from root; NULL when absent. Their members are checked where they are used. */
+    json_t *iothreads, *chardevs, *serials, *blockdevs, *netdevs, *ports, *devices;
+} MachineDesc;
+
+/* Takes root over, also on failure. */
+int machine_desc_parse(json_t *root, MachineDesc **ret, Err *err);
+/* text: len bytes of JSON. */
+int machine_desc_parse_text(const char *text, size_t len, MachineDesc **ret, Err *err);
+/* Reads fd to its end. */
+int machine_desc_read(int fd, MachineDesc **ret, Err *err);
+void machine_desc_free(MachineDesc *desc);

@@ -1,0 +1,598 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Devices and what they stand on: iothreads, chardevs, block nodes, net back ends, root ports; making them from the
+ * description and hot plug. Main thread.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/checked.h"
+#include "vmm/log.h"
+#include "vmm/machine_internal.h"
+
+/* --- what devices see of the machine -------------------------------------------------------------------------- */
+
+static Loop *find_iothread(DeviceHost *host, const char *id)
+{
+    Machine *m = host->opaque;
+
+    for (unsigned i = 0; i < m->iothread_count; i++) {
+        if (strcmp(m->iothread_ids[i], id) == 0)
+            return m->iothreads[i];
+    }
+    return NULL;
+}
+
+static Block *find_block(void *opaque, const char *node_name)
+{
+    Machine *m = opaque;
+
+    for (unsigned i = 0; i < MACHINE_LIST_MAX; i++) {
+        Block *block = m->blocks[i];
+
+        if (block != NULL && strcmp(block->node_name, node_name) == 0) {
+            if (block->claimed)
+                return NULL;
+            block->claimed = true;
+            return block;
+        }
+    }
+    return NULL;
+}
+
+static Block *host_block(DeviceHost *host, const char *node_name)
+{
+    return find_block(host->opaque, node_name);
+}
+
+static NetBackend *find_net(DeviceHost *host, const char *id)
+{
+    Machine *m = host->opaque;
+
+    for (unsigned i = 0; i < MACHINE_LIST_MAX; i++) {
+        NetBackend *net = m->nets[i];
+
+        if (net != NULL && strcmp(net->id, id) == 0) {
+            if (net->claimed)
+                return NULL;
+            net->claimed = true;
+            return net;
+        }
+    }
+    return NULL;
+}
+
+static Chardev *find_chardev(DeviceHost *host, const char *id)
+{
+    Machine *m = host->opaque;
+
+    for (unsigned i = 0; i < MACHINE_LIST_MAX; i++) {
+        if (m->chardevs[i] != NULL && strcmp(chardev_id(m->chardevs[i]), id) == 0)
+            return m->chardevs[i];
+    }
+    return NULL;
+}
+
+static void host_event(DeviceHost *host, const char *name, json_t *data)
+{
+    Machine *m = host->opaque;
+    QueuedEvent *event = calloc(1, sizeof *event);
+
+    if (event == NULL) {
+        json_decref(data);
+        return;
+    }
+    snprintf(event->name, sizeof event->name, "%s", name);
+    event->data = data;
+    pthread_mutex_lock(&m->lock);
+    *m->events_tail = event;
+    m->events_tail = &event->next;
+    pthread_mutex_unlock(&m->lock);
+    loop_post(m->loop, &m->post);
+}
+
+static void host_stop_vm(DeviceHost *host, const char *run_state)
+{
+    (void)run_state; /* the only one devices have is "io-error" */
+    machine_post(host->opaque, PENDING_STOP_IO);
+}
+
+static StatsBlock *host_stats_block(DeviceHost *host, const char *id)
+{
+    return stats_block(((Machine *)host->opaque)->stats, id);
+}
+
+static StatsNet *host_stats_net(DeviceHost *host, const char *id)
+{
+    return stats_net(((Machine *)host->opaque)->stats, id);
+}
+
+static StatsBalloon *host_stats_balloon(DeviceHost *host)
+{
+    return &stats_page(((Machine *)host->opaque)->stats)->balloon;
+}
+
+static int host_memory_changed(DeviceHost *host, Err *err)
+{
+    Machine *m = host->opaque;
+
+    return kvm_memory_sync(m->kvm, m->memory, err);
+}
+
+void machine_init_device_host(Machine *m)
+{
+    m->device_host = (DeviceHost){
+        .opaque = m,
+        .memory = m->memory,
+        .main_loop = m->loop,
+        .iothread = find_iothread,
+        .block = host_block,
+        .netdev = find_net,
+        .chardev = find_chardev,
+        .event = host_event,
+        .stop_vm = host_stop_vm,
+        .stats_block = host_stats_block,
+        .stats_net = host_stats_net,
+        .stats_balloon = host_stats_balloon,
+        .memory_changed = host_memory_changed,
+    };
+}
+
+/* --- back ends ------------------------------------------------------------------------------------------------ */
+
+static int take_fd(void *opaque, const char *name)
+{
+    Machine *m = opaque;
+
+    return m->host.take_fd ? m->host.take_fd(m->host.opaque, name) : -1;
+}
+
+static void **free_place(void **list)
+{
+    for (unsigned i = 0; i < MACHINE_LIST_MAX; i++) {
+        if (list[i] == NULL)
+            return &list[i];
+    }
+    return NULL;
+}
+
+int machine_chardev_add(Machine *m, json_t *object, Err *err)
+{
+    void **place = free_place((void **)m->chardevs);
+    Props *props;
+    Chardev *chardev;
+    int r = props_new(object, take_fd, m, &props, err);
+
+    if (r < 0)
+        return r;
+    if (place == NULL)
+        r = err_set(err, ENOSPC, "too many chardevs");
+    else if (find_chardev(&m->device_host, props_id(props)) != NULL)
+        r = err_set(err, EEXIST, "chardev '%s' exists already", props_id(props));
+    else
+        r = chardev_new(props, m->loop, &chardev, err);
+    if (r >= 0)
+        *place = chardev;
+    props_free(props);
+    return r;
+}
+
+int machine_chardev_remove(Machine *m, const char *id, Err *err)
+{
+    for (unsigned i = 0; i < MACHINE_LIST_MAX; i++) {
+        Chardev *chardev = m->chardevs[i];
+
+        if (chardev == NULL || strcmp(chardev_id(chardev), id) != 0)
+            continue;
+        if (chardev_in_use(chardev))
+            return err_set(err, EBUSY, "chardev '%s' is in use", id);
+        chardev_free(chardev);
+        m->chardevs[i] = NULL;
+        return 0;
+    }
+    return err_set(err, ENOENT, "chardev '%s' not found", id);
+}
+
+int machine_blockdev_add(Machine *m, json_t *object, Err *err)
+{
+    void **place = free_place((void **)m->blocks);
+    Block *block;
+    Props *props;
+    int r = props_new(object, take_fd, m, &props, err);
+
+    if (r < 0)
+        return r;
+    r = place ? block_new(props, m->loop, find_block, m, &block, err) : err_set(err, ENOSPC, "too many block nodes");
+    if (r >= 0)
+        *place = block;
+    props_free(props);
+    return r;
+}
+
+int machine_blockdev_del(Machine *m, const char *node_name, Err *err)
+{
+    for (unsigned i = 0; i < MACHINE_LIST_MAX; i++) {
+        Block *block = m->blocks[i];
+
+        if (block == NULL || strcmp(block->node_name, node_name) != 0)
+            continue;
+        if (block->claimed)
+            return err_set(err, EBUSY, "Node %s is in use", node_name);
+        m->blocks[i] = NULL;
+        block_close(block);
+        return 0;
+    }
+    return err_set(err, ENOENT, "Failed to find node with node-name='%s'", node_name);
+}
+
+int machine_netdev_add(Machine *m, json_t *object, Err *err)
+{
+    void **place = free_place((void **)m->nets);
+    NetBackend *net;
+    Props *props;
+    int r = props_new(object, take_fd, m, &props, err);
+
+    if (r < 0)
+        return r;
+    r = place ? net_new(props, &net, err) : err_set(err, ENOSPC, "too many net back ends");
+    if (r >= 0)
+        *place = net;
+    props_free(props);
+    return r;
+}
+
+int machine_netdev_del(Machine *m, const char *id, Err *err)
+{
+    for (unsigned i = 0; i < MACHINE_LIST_MAX; i++) {
+        NetBackend *net = m->nets[i];
+
+        if (net == NULL || strcmp(net->id, id) != 0)
+            continue;
+        if (net->claimed)
+            return err_set(err, EBUSY, "net back end '%s' is in use", id);
+        m->nets[i] = NULL;
+        net_close(net);
+        return 0;
+    }
+    return err_set(err, ENOENT, "Device '%s' not found", id);
+}
+
+Chardev *machine_chardev_at(Machine *m, unsigned index)
+{
+    for (unsigned i = 0; i < MACHINE_LIST_MAX; i++) {
+        if (m->chardevs[i] != NULL && index-- == 0)
+            return m->chardevs[i];
+    }
+    return NULL;
+}
+
+bool machine_iothread_at(Machine *m, unsigned index, const char **ret_id, int *ret_tid)
+{
+    if (index >= m->iothread_count)
+        return false;
+    *ret_id = m->iothread_ids[index];
+    *ret_tid = loop_thread_id(m->iothreads[index]);
+    return true;
+}
+
+struct Block *machine_block_at(Machine *m, unsigned index)
+{
+    for (unsigned i = 0; i < MACHINE_LIST_MAX; i++) {
+        if (m->blocks[i] != NULL && index-- == 0)
+            return m->blocks[i];
+    }
+    return NULL;
+}
+
+/* --- PCI addresses and ports ---------------------------------------------------------------------------------- */
+
+/* "1d", "0x1d" or "1d.7": slot and function, hexadecimal. -1: any. */
+static int parse_address(const char *text, int *ret, Err *err)
+{
+    unsigned long slot, function = 0;
+    char *end;
+
+    *ret = -1;
+    if (text == NULL)
+        return 0;
+    slot = strtoul(text, &end, 16);
+    if (end != text && *end == '.')
+        function = strtoul(end + 1, &end, 16);
+    if (end == text || *end != '\0' || slot > 31 || function > 7)
+        return err_set(err, EINVAL, "PCI address '%s' is not of the form SLOT.FUNCTION", text);
+    *ret = PCI_DEVFN((int)slot, (int)function);
+    return 0;
+}
+
+static int make_port(Machine *m, json_t *object, Err *err)
+{
+    MachinePort *p = &m->ports[m->port_count];
+    const char *addr, *id;
+    Props *props;
+    int devfn, r = props_new(object, NULL, NULL, &props, err);
+
+    if (r < 0)
+        return r;
+    if (m->port_count == ACPI_SLOTS_MAX)
+        r = err_set(err, ENOSPC, "more than %d PCIe root ports", ACPI_SLOTS_MAX);
+    id = props_id(props);
+    if (r == 0 && (r = props_string(props, "addr", NULL, &addr, err)) == 0 && (r = props_finish(props, err)) == 0 &&
+        (r = parse_address(addr, &devfn, err)) == 0)
+        r = pci_port_new(m->pci, id, devfn, (uint16_t)(m->port_count + 1), &p->port, err);
+    if (r == 0) {
+        snprintf(p->id, sizeof p->id, "%s", id);
+        p->devfn = pci_port_self(p->port)->devfn;
+        m->port_count++;
+    }
+    props_free(props);
+    return r;
+}
+
+/* --- devices -------------------------------------------------------------------------------------------------- */
+
+static MachineDevice *find_device(Machine *m, const char *id)
+{
+    for (unsigned i = 0; i < m->device_count; i++) {
+        if (strcmp(virtio_pci_virtio(m->devices[i].transport)->id, id) == 0)
+            return &m->devices[i];
+    }
+    return NULL;
+}
+
+VirtioDevice *machine_device(Machine *m, const char *id)
+{
+    MachineDevice *d = find_device(m, id);
+
+    return d ? virtio_pci_virtio(d->transport) : NULL;
+}
+
+VirtioDevice *machine_device_at(Machine *m, unsigned index)
+{
+    return index < m->device_count ? virtio_pci_virtio(m->devices[index].transport) : NULL;
+}
+
+/* A child of a device: bus is "ID.0" of a device whose kind takes children. */
+static int add_child(Machine *m, const char *bus, Props *props, Err *err)
+{
+    size_t n = strlen(bus);
+    char id[64];
+    MachineDevice *d;
+
+    if (n < 3 || n - 2 >= sizeof id || strcmp(bus + n - 2, ".0") != 0)
+        return err_set(err, EINVAL, "device %s: bus '%s' not found", props_id(props), bus);
+    memcpy(id, bus, n - 2);
+    id[n - 2] = '\0';
+    d = find_device(m, id);
+    if (d == NULL || d->kind->add_child == NULL)
+        return err_set(err, EINVAL, "device %s: bus '%s' not found", props_id(props), bus);
+    return d->kind->add_child(virtio_pci_virtio(d->transport), props, err);
+}
+
+static int find_port(const Machine *m, const char *id)
+{
+    for (unsigned i = 0; i < m->port_count; i++) {
+        if (strcmp(m->ports[i].id, id) == 0)
+            return (int)i;
+    }
+    return -1;
+}
+
+static int add_pci_device(Machine *m, const VirtioDeviceKind *kind, const char *bus, Props *props, bool hot, Err *err)
+{
+    int slot = find_port(m, bus), devfn, r;
+    bool integrated = slot < 0, multifunction;
+    const char *addr;
+    VirtioDevice *dev;
+    VirtioPci *transport;
+    PciBus *pci_bus;
+
+    if (slot < 0 && strcmp(bus, "pcie.0") != 0)
+        return err_set(err, EINVAL, "device %s: bus '%s' not found", props_id(props), bus);
+    if (hot && slot < 0)
+        return err_set(err, EOPNOTSUPP, "Bus 'pcie.0' does not support hotplugging");
+    if (m->device_count == MACHINE_LIST_MAX)
+        return err_set(err, ENOSPC, "more than %d devices", MACHINE_LIST_MAX);
+    pci_bus = slot >= 0 ? pci_port_bus(m->ports[slot].port) : pci_host_root(m->pci);
+    if ((r = props_string(props, "addr", NULL, &addr, err)) < 0 || (r = parse_address(addr, &devfn, err)) < 0 ||
+        (r = props_bool(props, "multifunction", false, &multifunction, err)) < 0 ||
+        (r = kind->create(props, &m->device_host, &dev, err)) < 0)
+        return r;
+    r = props_finish(props, err);
+    if (r == 0)
+        r = virtio_pci_new(dev, m->kvm, m->irq, integrated, &transport, err);
+    if (r < 0) {
+        virtio_device_free(dev);
+        return r;
+    }
+    if (m->started && m->state != RUN_RUNNING)
+        virtio_pci_set_running(transport, false);
+    r = pci_attach(pci_bus, virtio_pci_device(transport), devfn, err);
+    if (r < 0) {
+        virtio_pci_device(transport)->ops->free(virtio_pci_device(transport));
+        return r;
+    }
+    m->devices[m->device_count++] = (MachineDevice){.kind = kind, .transport = transport, .slot = slot};
+    if (slot >= 0)
+        acpi_hw_set_slot(m->acpi_hw, (unsigned)slot, true, hot);
+    return 0;
+}
+
+static int add_device(Machine *m, json_t *object, bool hot, Err *err)
+{
+    const VirtioDeviceKind *kind;
+    const char *driver, *bus;
+    Props *props;
+    int r = props_new(object, take_fd, m, &props, err);
+
+    if (r < 0)
+        return r;
+    if ((r = props_string(props, "driver", "", &driver, err)) < 0 || (r = props_string(props, "bus", NULL, &bus, err)) < 0)
+        goto out;
+    kind = device_table_find(driver);
+    if (find_device(m, props_id(props)) != NULL) {
+        r = err_set(err, EEXIST, "Duplicate device ID '%s'", props_id(props));
+    } else if (kind != NULL) {
+        r = add_pci_device(m, kind, bus ? bus : "pcie.0", props, hot, err);
+    } else if (bus != NULL && find_port(m, bus) < 0 && strcmp(bus, "pcie.0") != 0) {
+        r = add_child(m, bus, props, err);
+        if (r == 0)
+            r = props_finish(props, err);
+    } else {
+        r = err_set(err, ENOTSUP, "'%s' is not a valid device model name", driver);
+    }
+out:
+    props_free(props);
+    return r;
+}
+
+int machine_device_add(Machine *m, json_t *object, Err *err)
+{
+    return add_device(m, object, m->started, err);
+}
+
+int machine_device_del(Machine *m, const char *id, Err *err)
+{
+    MachineDevice *d = find_device(m, id);
+
+    if (d == NULL) {
+        for (unsigned i = 0; i < m->device_count; i++) {
+            const VirtioDeviceKind *kind = m->devices[i].kind;
+
+            if (kind->remove_child && kind->remove_child(virtio_pci_virtio(m->devices[i].transport), id, err) == 0) {
+                machine_emit(m, "DEVICE_DELETED", json_pack("{s:s, s:s+}", "device", id, "path", "/machine/peripheral/", id));
+                return 0;
+            }
+        }
+        return err_set(err, ENODEV, "Device '%s' not found", id);
+    }
+    if (d->slot < 0)
+        return err_set(err, EOPNOTSUPP, "Bus 'pcie.0' does not support hotplugging");
+    d->removal_asked = true;
+    acpi_hw_ask_slot_removal(m->acpi_hw, (unsigned)d->slot);
+    return 0;
+}
+
+void machine_handle_ejected(Machine *m, unsigned slot)
+{
+    for (unsigned i = 0; i < m->device_count; i++) {
+        PciDevice *pci = virtio_pci_device(m->devices[i].transport);
+        char id[128];
+
+        if (m->devices[i].slot != (int)slot)
+            continue;
+        snprintf(id, sizeof id, "%s", virtio_pci_virtio(m->devices[i].transport)->id);
+        m->devices[i] = m->devices[--m->device_count];
+        /* No vCPU may be inside the device's registers while it goes. */
+        if (m->state == RUN_RUNNING)
+            machine_pause_vcpus(m);
+        pci_detach(pci);
+        pci->ops->free(pci);
+        acpi_hw_set_slot(m->acpi_hw, slot, false, false);
+        if (m->state == RUN_RUNNING)
+            machine_resume_vcpus(m);
+        machine_emit(m, "DEVICE_DELETED", json_pack("{s:s, s:s+}", "device", id, "path", "/machine/peripheral/", id));
+        return;
+    }
+}
+
+void machine_devices_set_running(Machine *m, bool running)
+{
+    for (unsigned i = 0; i < m->device_count; i++)
+        virtio_pci_set_running(m->devices[i].transport, running);
+}
+
+/* --- from the description ------------------------------------------------------------------------------------- */
+
+static int make_iothreads(Machine *m, Err *err)
+{
+    size_t i;
+    json_t *item;
+
+    json_array_foreach (m->desc->iothreads, i, item) {
+        const char *id = json_string_value(item);
+        char name[16];
+        int r;
+
+        if (id == NULL)
+            return err_set(err, EINVAL, "machine description: iothreads must be a list of strings");
+        snprintf(name, sizeof name, "IO %.12s", id);
+        r = loop_new(name, &m->iothreads[m->iothread_count], err);
+        if (r < 0)
+            return r;
+        m->iothread_ids[m->iothread_count++] = strdup(id);
+    }
+    return 0;
+}
+
+static int make_serials(Machine *m, Err *err)
+{
+    size_t i;
+    json_t *item;
+
+    json_array_foreach (m->desc->serials, i, item) {
+        const char *id = json_string_value(item);
+        Chardev *chardev = NULL;
+        int r;
+
+        if (i >= SERIAL_PORTS)
+            return err_set(err, EINVAL, "more than %d serial ports", SERIAL_PORTS);
+        if (json_is_null(item))
+            continue;
+        if (id == NULL || (chardev = find_chardev(&m->device_host, id)) == NULL)
+            return err_set(err, EINVAL, "serial port %zu: its chardev '%s' does not exist", i, id ? id : "");
+        r = serial_new(m->bus, m->irq, (unsigned)i, chardev, &m->serials[i], err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int each(Machine *m, json_t *list, int (*add)(Machine *, json_t *, Err *), Err *err)
+{
+    size_t i;
+    json_t *item;
+
+    json_array_foreach (list, i, item) {
+        int r = add(m, item, err);
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int machine_make_devices(Machine *m, Err *err)
+{
+    const MachineDesc *d = m->desc;
+    int r;
+
+    if ((r = make_iothreads(m, err)) < 0 || (r = each(m, d->chardevs, machine_chardev_add, err)) < 0 ||
+        (r = make_serials(m, err)) < 0 || (r = each(m, d->ports, make_port, err)) < 0 ||
+        (r = each(m, d->blockdevs, machine_blockdev_add, err)) < 0 ||
+        (r = each(m, d->netdevs, machine_netdev_add, err)) < 0 ||
+        (r = each(m, d->devices, machine_device_add, err)) < 0)
+        return r;
+    return pci_host_assign(m->pci, err);
+}
+
+void machine_free_devices(Machine *m)
+{
+    /* Devices first (they end on their loops), then what they stood on. */
+    pci_host_free(m->pci);
+    for (unsigned i = 0; i < SERIAL_PORTS; i++)
+        serial_free(m->serials[i]);
+    for (unsigned i = 0; i < MACHINE_LIST_MAX; i++) {
+        /* Layers close what is below them themselves. */
+        if (m->blocks[i] != NULL && !m->blocks[i]->below)
+            block_close(m->blocks[i]);
+        if (m->nets[i] != NULL)
+            net_close(m->nets[i]);
+        chardev_free(m->chardevs[i]);
+    }
+    for (unsigned i = 0; i < m->iothread_count; i++) {
+        loop_free(m->iothreads[i]);
+        free(m->iothread_ids[i]);
+    }
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Insides of the machine, for machine.c, machine_devices.c and machine_boot.c. */
+#pragma once
+
+#include <pthread.h>
+
+#include "vmm/block/block.h"
+#include "vmm/boot/linux.h"
+#include "vmm/bus.h"
+#include "vmm/irq.h"
+#include "vmm/isa/acpi_hw.h"
+#include "vmm/isa/legacy.h"
+#include "vmm/isa/serial.h"
+#include "vmm/kvm.h"
+#include "vmm/machine.h"
+#include "vmm/net/net.h"
+#include "vmm/pci/pci.h"
+#include "vmm/virtio/device_host.h"
+#include "vmm/virtio/device_table.h"
+#include "vmm/virtio/virtio_pci.h"
+
+#define MACHINE_LIST_MAX DESC_LIST_MAX
+
+/* What other threads ask the main loop for. */
+enum {
+    PENDING_RESET = 1 << 0,
+    PENDING_SHUTDOWN = 1 << 1,
+    PENDING_PANIC = 1 << 2,
+    PENDING_ERROR = 1 << 3,
+    PENDING_CRASHLOADED = 1 << 4,
+    PENDING_STOP_IO = 1 << 5,
+};
+
+typedef struct QueuedEvent {
+    struct QueuedEvent *next;
+    char name[64];
+    json_t *data;
+} QueuedEvent;
+
+typedef struct MachinePort {
+    PciPort *port;
+    char id[64];
+    uint8_t devfn;
+} MachinePort;
+
+typedef struct MachineDevice {
+    const VirtioDeviceKind *kind;
+    VirtioPci *transport;
+    int slot; /* hot-plug slot, -1 on bus 0 */
+    bool removal_asked;
+} MachineDevice;
+
+struct Machine {
+    const MachineDesc *desc;
+    MachineHost host;
+    DeviceHost device_host;
+    Loop *loop;
+    KvmVm *kvm;
+    GuestMemory *memory;
+    Bus *bus;
+    Irq *irq;
+    PciHost *pci;
+    AcpiHw *acpi_hw;
+    Legacy *legacy;
+    Rtc *rtc;
+    Serial *serials[SERIAL_PORTS];
+    Stats *stats;
+    LinuxKernel kernel;
+    bool kernel_open;
+    KvmIrqchipState reset_irqchip;
+    struct kvm_clock_data clock;
+    bool clock_saved;
+
+    Vcpu *vcpus[DESC_CPUS_MAX];
+    unsigned vcpu_count;
+    uint32_t apic_ids[DESC_CPUS_MAX];
+
+    Loop *iothreads[MACHINE_LIST_MAX];
+    char *iothread_ids[MACHINE_LIST_MAX];
+    unsigned iothread_count;
+    Chardev *chardevs[MACHINE_LIST_MAX];
+    Block *blocks[MACHINE_LIST_MAX];
+    NetBackend *nets[MACHINE_LIST_MAX];
+    MachinePort ports[ACPI_SLOTS_MAX];
+    unsigned port_count;
+    MachineDevice devices[MACHINE_LIST_MAX];
+    unsigned device_count;
+
+    RunState state;
+    bool started;
+    int exit_status;
+    bool exiting;
+
+    /* Shared with other threads. */
+    pthread_mutex_t lock;
+    unsigned pending;                     /* PENDING_…; lock */
+    char error_text[200];                 /* lock */
+    QueuedEvent *events, **events_tail;   /* lock */
+    uint64_t ejected[ACPI_SLOTS_MAX / 64]; /* lock */
+    LoopPost post;
+};
+
+/* machine_boot.c: kernel, ACPI tables and the boot CPU's registers. Paused vCPUs. */
+int machine_load_boot(Machine *m, Err *err);
+
+/* machine_devices.c */
+int machine_make_devices(Machine *m, Err *err);
+void machine_free_devices(Machine *m);
+void machine_devices_set_running(Machine *m, bool running);
+void machine_handle_ejected(Machine *m, unsigned slot);
+void machine_init_device_host(Machine *m);
+
+/* machine.c */
+void machine_emit(Machine *m, const char *name, json_t *data);
+void machine_pause_vcpus(Machine *m);
+void machine_resume_vcpus(Machine *m);
+void machine_post(Machine *m, unsigned pending); /* any thread */

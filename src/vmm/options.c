@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Command line to machine description. Paths are opened here, before the sandbox; the rest of the program knows
+ * descriptors only.
+ */
+#include "vmm/options.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "config.h"
+
+static const char help_text[] =
+    "usage: kite-vmm --kernel FILE [--initrd FILE] [--cmdline TEXT] [--memory MIB] [--cpus N]\n"
+    "                [--disk FILE[,ro]]... [--net tap:NAME]... [--console stdio|none] [--no-rng]\n"
+    "                [--qmp-fd N] [--no-sandbox] [--check]\n"
+    "       kite-vmm --desc-fd N [--qmp-fd N] [--no-sandbox] [--check]\n"
+    "\n"
+    "  --kernel FILE     bzImage or ELF with a PVH entry\n"
+    "  --disk FILE       virtio disk; raw, or qcow2 when its name ends so\n"
+    "  --net tap:NAME    virtio network on an existing tap\n"
+    "  --console stdio   serial port on this terminal (Ctrl-A x ends the VM)\n"
+    "  --desc-fd N       machine description (JSON) on descriptor N\n"
+    "  --qmp-fd N        QMP on descriptor N, a connected or listening UNIX socket\n"
+    "  --check           build the machine, then end without running it\n"
+    "  --no-sandbox      keep system calls and privileges (debugging)\n";
+
+static int open_file(const char *path, int flags, const char *what, Err *err)
+{
+    int fd = open(path, flags | O_CLOEXEC);
+
+    return fd < 0 ? err_set(err, errno, "cannot open the %s %s: %s", what, path, strerror(errno)) : fd;
+}
+
+static int add_disk(json_t *desc, const char *spec, Err *err)
+{
+    json_t *nodes = json_object_get(desc, "blockdevs"), *devices = json_object_get(desc, "devices");
+    unsigned n = 0;
+    char path[4096], name[32], node[32], id[32];
+    size_t len = strcspn(spec, ",");
+    bool ro = strcmp(spec + len, ",ro") == 0, qcow2;
+    int fd;
+
+    if (len >= sizeof path || (spec[len] != '\0' && !ro))
+        return err_set(err, EINVAL, "--disk takes FILE or FILE,ro");
+    for (size_t i = 0; i < json_array_size(devices); i++)
+        n += strcmp(json_string_value(json_object_get(json_array_get(devices, i), "driver")), "virtio-blk-pci") == 0;
+    memcpy(path, spec, len);
+    path[len] = '\0';
+    fd = open_file(path, ro ? O_RDONLY : O_RDWR, "disk", err);
+    if (fd < 0)
+        return fd;
+    qcow2 = len > 6 && strcmp(path + len - 6, ".qcow2") == 0;
+    snprintf(name, sizeof name, "file%u", n);
+    snprintf(node, sizeof node, "disk%u", n);
+    snprintf(id, sizeof id, "virtio-disk%u", n);
+    json_array_append_new(nodes, json_pack("{s:s, s:s, s:i, s:b}", "driver", "file", "node-name", qcow2 ? name : node, "fd",
+                                           fd, "read-only", ro));
+    if (qcow2)
+        json_array_append_new(nodes, json_pack("{s:s, s:s, s:s, s:b}", "driver", "qcow2", "node-name", node, "file", name,
+                                               "read-only", ro));
+    json_array_append_new(devices, json_pack("{s:s, s:s, s:s}", "driver", "virtio-blk-pci", "id", id, "drive", node));
+    return 0;
+}
+
+static int add_net(json_t *desc, const char *spec, Err *err)
+{
+    json_t *nets = json_object_get(desc, "netdevs"), *devices = json_object_get(desc, "devices");
+    unsigned n = (unsigned)json_array_size(nets);
+    struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
+    char net_id[32], id[32];
+    int fd;
+
+    if (strncmp(spec, "tap:", 4) != 0 || strlen(spec + 4) == 0 || strlen(spec + 4) >= IFNAMSIZ)
+        return err_set(err, EINVAL, "--net takes tap:NAME");
+    fd = open_file("/dev/net/tun", O_RDWR | O_NONBLOCK, "device", err);
+    if (fd < 0)
+        return fd;
+    strcpy(ifr.ifr_name, spec + 4);
+    if (ioctl(fd, TUNSETIFF, &ifr) < 0)
+        return err_set(err, errno, "cannot use the tap %s: %s", spec + 4, strerror(errno));
+    snprintf(net_id, sizeof net_id, "net%u", n);
+    snprintf(id, sizeof id, "virtio-net%u", n);
+    json_array_append_new(nets, json_pack("{s:s, s:s, s:[i]}", "type", "tap", "id", net_id, "fds", fd));
+    json_array_append_new(devices, json_pack("{s:s, s:s, s:s}", "driver", "virtio-net-pci", "id", id, "netdev", net_id));
+    return 0;
+}
+
+static int number(const char *option, const char *text, long min, long max, long *ret, Err *err)
+{
+    char *end;
+
+    errno = 0;
+    *ret = strtol(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || *ret < min || *ret > max)
+        return err_set(err, EINVAL, "--%s must be %ld to %ld", option, min, max);
+    return 0;
+}
+
+int options_parse(int argc, char **argv, Options *ret, Err *err)
+{
+    enum { KERNEL = 256, INITRD, CMDLINE, MEMORY, CPUS, DISK, NET, CONSOLE, NO_RNG, DESC_FD, QMP_FD, CHECK, NO_SANDBOX, HELP, VERSION_ };
+    static const struct option table[] = {
+        {"kernel", 1, 0, KERNEL},   {"initrd", 1, 0, INITRD},   {"cmdline", 1, 0, CMDLINE}, {"memory", 1, 0, MEMORY},
+        {"cpus", 1, 0, CPUS},       {"disk", 1, 0, DISK},       {"net", 1, 0, NET},         {"console", 1, 0, CONSOLE},
+        {"no-rng", 0, 0, NO_RNG},   {"desc-fd", 1, 0, DESC_FD}, {"qmp-fd", 1, 0, QMP_FD},   {"check", 0, 0, CHECK},
+        {"no-sandbox", 0, 0, NO_SANDBOX}, {"help", 0, 0, HELP}, {"version", 0, 0, VERSION_}, {0, 0, 0, 0},
+    };
+    json_t *desc = json_pack("{s:s, s:{}, s:{}, s:{}, s:[], s:[], s:[], s:[], s:[]}", "name", "", "memory", "cpus", "boot",
+                             "chardevs", "serials", "blockdevs", "netdevs", "devices");
+    json_t *boot = json_object_get(desc, "boot");
+    bool rng = true, console = true, by_hand = false;
+    long n = 0;
+    int c, r = 0;
+
+    *ret = (Options){.desc_fd = -1, .qmp_fd = -1};
+    while (r >= 0 && (c = getopt_long(argc, argv, "h", table, NULL)) >= 0) {
+        by_hand |= c >= KERNEL && c <= NO_RNG;
+        switch (c) {
+        case KERNEL:
+        case INITRD:
+            r = open_file(optarg, O_RDONLY, c == KERNEL ? "kernel" : "initrd", err);
+            if (r >= 0)
+                json_object_set_new(boot, c == KERNEL ? "kernel-fd" : "initrd-fd", json_integer(r));
+            break;
+        case CMDLINE: json_object_set_new(boot, "cmdline", json_string(optarg)); break;
+        case MEMORY:
+            r = number("memory", optarg, 1, 1 << 24, &n, err);
+            json_object_set_new(json_object_get(desc, "memory"), "size", json_integer((json_int_t)n << 20));
+            break;
+        case CPUS:
+            r = number("cpus", optarg, 1, 240, &n, err);
+            json_object_set_new(json_object_get(desc, "cpus"), "count", json_integer(n));
+            break;
+        case DISK: r = add_disk(desc, optarg, err); break;
+        case NET: r = add_net(desc, optarg, err); break;
+        case CONSOLE:
+            console = strcmp(optarg, "stdio") == 0;
+            if (!console && strcmp(optarg, "none") != 0)
+                r = err_set(err, EINVAL, "--console takes stdio or none");
+            break;
+        case NO_RNG: rng = false; break;
+        case DESC_FD:
+            r = number("desc-fd", optarg, 0, 1 << 20, &n, err);
+            ret->desc_fd = (int)n;
+            break;
+        case QMP_FD:
+            r = number("qmp-fd", optarg, 0, 1 << 20, &n, err);
+            ret->qmp_fd = (int)n;
+            break;
+        case CHECK: ret->check_only = true; break;
+        case NO_SANDBOX: ret->no_sandbox = true; break;
+        case HELP:
+        case 'h':
+            fputs(help_text, stdout);
+            r = 1;
+            goto out;
+        case VERSION_:
+            puts("kite-vmm " PACKAGE_VERSION);
+            r = 1;
+            goto out;
+        default: r = err_set(err, EINVAL, "see kite-vmm --help"); break;
+        }
+    }
+    if (r >= 0 && optind < argc)
+        r = err_set(err, EINVAL, "'%s' is not understood; see kite-vmm --help", argv[optind]);
+    if (r >= 0 && by_hand == (ret->desc_fd >= 0))
+        r = err_set(err, EINVAL, by_hand ? "--desc-fd goes with no other description of a VM"
+                                         : "--kernel or --desc-fd is needed; see kite-vmm --help");
+    if (r >= 0 && by_hand && json_object_get(boot, "kernel-fd") == NULL)
+        r = err_set(err, EINVAL, "--kernel is needed; see kite-vmm --help");
+out:
+    if (r == 1 || r < 0 || !by_hand) {
+        json_decref(desc);
+        return r == 1 ? 1 : r < 0 ? r : 0;
+    }
+    if (console) {
+        json_array_append_new(json_object_get(desc, "chardevs"), json_pack("{s:s, s:s}", "id", "console", "backend", "stdio"));
+        json_array_append_new(json_object_get(desc, "serials"), json_string("console"));
+    }
+    if (rng)
+        json_array_append_new(json_object_get(desc, "devices"), json_pack("{s:s, s:s}", "driver", "virtio-rng-pci", "id", "rng0"));
+    json_object_set_new(desc, "on-panic", json_string("exit"));
+    ret->description = desc;
+    return 0;
+}

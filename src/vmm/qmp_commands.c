@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* QMP commands with QEMU's names, arguments and replies (QEMU 7.2, qapi/). */
+#include "vmm/qmp_commands.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/checked.h"
+#include "config.h"
+#include "vmm/block/block.h"
+
+static const char *string_arg(json_t *args, const char *key)
+{
+    return json_string_value(json_object_get(args, key));
+}
+
+/* --- session and machine --------------------------------------------------------------------------------------- */
+
+static int do_capabilities(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    return 0;
+}
+
+static int query_version(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    *ret = json_pack("{s:{s:i, s:i, s:i}, s:s}", "qemu", "major", 7, "minor", 2, "micro", 0, "package",
+                     "kite-vmm " PACKAGE_VERSION);
+    return 0;
+}
+
+static int query_commands(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    *ret = json_array();
+    for (unsigned i = 0; qmp_command_at(i) != NULL; i++)
+        json_array_append_new(*ret, json_pack("{s:s}", "name", qmp_command_at(i)->name));
+    return 0;
+}
+
+static int query_status(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    RunState state = machine_run_state(m);
+
+    *ret = json_pack("{s:s, s:b, s:b}", "status", machine_run_state_name(state), "running", state == RUN_RUNNING,
+                     "singlestep", 0);
+    return 0;
+}
+
+static int query_name(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    *ret = json_pack("{s:s}", "name", machine_description(m)->name);
+    return 0;
+}
+
+static int query_uuid(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    const char *uuid = machine_description(m)->uuid;
+
+    *ret = json_pack("{s:s}", "UUID", uuid[0] ? uuid : "00000000-0000-0000-0000-000000000000");
+    return 0;
+}
+
+static int query_kvm(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    *ret = json_pack("{s:b, s:b}", "enabled", 1, "present", 1);
+    return 0;
+}
+
+static int do_stop(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    if (machine_run_state(m) == RUN_RUNNING)
+        machine_stop(m, RUN_PAUSED);
+    return 0;
+}
+
+static int do_cont(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    return machine_cont(m, err);
+}
+
+static int do_powerdown(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    machine_power_button(m);
+    return 0;
+}
+
+static int do_reset(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    return machine_reset(m, false, err);
+}
+
+static int do_quit(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    machine_exit(m, 0, false, "host-qmp-quit");
+    return 0;
+}
+
+static int do_nmi(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    int r = machine_nmi(m);
+
+    return r < 0 ? err_set(err, -r, "cannot raise an NMI: %s", strerror(-r)) : 0;
+}
+
+static int query_cpus(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    const CpuTopology *t = &machine_description(m)->topology;
+
+    *ret = json_array();
+    for (unsigned i = 0; i < machine_vcpu_count(m); i++) {
+        Vcpu *vcpu = machine_vcpu(m, i);
+
+        char path[64];
+
+        snprintf(path, sizeof path, "/machine/unattached/device[%u]", i);
+        json_array_append_new(
+            *ret, json_pack("{s:i, s:s, s:i, s:s, s:{s:i, s:i, s:i, s:i}}", "cpu-index", (int)i, "qom-path", path,
+                            "thread-id", vcpu_thread_id(vcpu), "target", "x86_64", "props", "socket-id",
+                            (int)(i / (t->threads * t->cores * t->dies)), "die-id", (int)(i / (t->threads * t->cores) % t->dies),
+                            "core-id", (int)(i / t->threads % t->cores), "thread-id", (int)(i % t->threads)));
+    }
+    return 0;
+}
+
+static int query_memory_size(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    *ret = json_pack("{s:I, s:I}", "base-memory", (json_int_t)machine_memory_size(m), "plugged-memory", (json_int_t)0);
+    return 0;
+}
+
+static int query_iothreads(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    const char *id;
+    int tid;
+
+    *ret = json_array();
+    for (unsigned i = 0; machine_iothread_at(m, i, &id, &tid); i++)
+        json_array_append_new(*ret, json_pack("{s:s, s:i}", "id", id, "thread-id", tid));
+    return 0;
+}
+
+/* --- descriptors ---------------------------------------------------------------------------------------------- */
+
+static int do_getfd(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    return qmp_server_keep_fd(s, string_arg(args, "fdname"), err);
+}
+
+static int do_closefd(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    return qmp_server_close_fd(s, string_arg(args, "fdname"), err);
+}
+
+static int do_add_fd(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    json_t *set = json_object_get(args, "fdset-id");
+    int64_t fdset;
+    int fd, r;
+
+    r = qmp_server_add_fd(s, set ? json_integer_value(set) : -1, &fdset, &fd, err);
+    if (r == 0)
+        *ret = json_pack("{s:I, s:i}", "fdset-id", (json_int_t)fdset, "fd", fd);
+    return r;
+}
+
+static int do_remove_fd(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    return qmp_server_remove_fd(s, json_integer_value(json_object_get(args, "fdset-id")), err);
+}
+
+/* --- devices -------------------------------------------------------------------------------------------------- */
+
+static int do_device_add(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    return machine_device_add(m, args, err);
+}
+
+static int do_device_del(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    return machine_device_del(m, string_arg(args, "id"), err);
+}
+
+static int query_chardev(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    Chardev *c;
+
+    *ret = json_array();
+    for (unsigned i = 0; (c = machine_chardev_at(m, i)) != NULL; i++)
+        json_array_append_new(*ret, json_pack("{s:s, s:s, s:b}", "label", chardev_id(c), "filename", chardev_describe(c),
+                                              "frontend-open", chardev_in_use(c)));
+    return 0;
+}
+
+static int do_chardev_add(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    return machine_chardev_add(m, args, err);
+}
+
+static int do_chardev_remove(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    return machine_chardev_remove(m, string_arg(args, "id"), err);
+}
+
+static int do_blockdev_add(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    return machine_blockdev_add(m, args, err);
+}
+
+static int do_blockdev_del(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    return machine_blockdev_del(m, string_arg(args, "node-name"), err);
+}
+
+static int do_netdev_add(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    return machine_netdev_add(m, args, err);
+}
+
+static int do_netdev_del(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    return machine_netdev_del(m, string_arg(args, "id"), err);
+}
+
+static const QmpCommand qmp_commands[] = {
+    {"qmp_capabilities", "enable:a?", do_capabilities},
+    {"query-version", "", query_version},
+    {"query-commands", "", query_commands},
+    {"query-status", "", query_status},
+    {"query-name", "", query_name},
+    {"query-uuid", "", query_uuid},
+    {"query-kvm", "", query_kvm},
+    {"query-cpus-fast", "", query_cpus},
+    {"query-memory-size-summary", "", query_memory_size},
+    {"query-iothreads", "", query_iothreads},
+    {"query-chardev", "", query_chardev},
+    {"stop", "", do_stop},
+    {"cont", "", do_cont},
+    {"system_powerdown", "", do_powerdown},
+    {"system_reset", "", do_reset},
+    {"inject-nmi", "", do_nmi},
+    {"quit", "", do_quit},
+    {"getfd", "fdname:s", do_getfd},
+    {"closefd", "fdname:s", do_closefd},
+    {"add-fd", "fdset-id:i? opaque:s?", do_add_fd},
+    {"remove-fd", "fdset-id:i fd:i?", do_remove_fd},
+    {"device_add", "driver:s ...", do_device_add},
+    {"device_del", "id:s", do_device_del},
+    {"chardev-add", "id:s backend:s ...", do_chardev_add},
+    {"chardev-remove", "id:s", do_chardev_remove},
+    {"blockdev-add", "driver:s ...", do_blockdev_add},
+    {"blockdev-del", "node-name:s", do_blockdev_del},
+    {"netdev_add", "type:s ...", do_netdev_add},
+    {"netdev_del", "id:s", do_netdev_del},
+};
+
+const QmpCommand *qmp_command_find(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(qmp_commands); i++) {
+        if (strcmp(qmp_commands[i].name, name) == 0)
+            return &qmp_commands[i];
+    }
+    return NULL;
+}
+
+const QmpCommand *qmp_command_at(unsigned index)
+{
+    return index < ARRAY_LEN(qmp_commands) ? &qmp_commands[index] : NULL;
+}
+
+/* --- argument check -------------------------------------------------------------------------------------------- */
+
+static bool kind_fits(char kind, const json_t *value)
+{
+    switch (kind) {
+    case 's': return json_is_string(value);
+    case 'i': return json_is_integer(value);
+    case 'b': return json_is_boolean(value);
+    case 'o': return json_is_object(value);
+    case 'a': return json_is_array(value);
+    default: return true;
+    }
+}
+
+int qmp_command_check(const QmpCommand *command, json_t *args, Err *err)
+{
+    static const struct {
+        char kind;
+        const char *name;
+    } kinds[] = {{'s', "string"}, {'i', "integer"}, {'b', "boolean"}, {'o', "object"}, {'a', "array"}};
+    bool open = false;
+    const char *key;
+    json_t *value;
+
+    if (args != NULL && !json_is_object(args))
+        return err_set(err, EINVAL, "QMP input member 'arguments' must be an object");
+    for (const char *at = command->arguments; *at != '\0';) {
+        size_t len = strcspn(at, " "), name_len = strcspn(at, ":");
+        char name[64];
+
+        if (strncmp(at, "...", 3) == 0) {
+            open = true;
+        } else {
+            memcpy(name, at, MIN(name_len, sizeof name - 1));
+            name[MIN(name_len, sizeof name - 1)] = '\0';
+            value = json_object_get(args, name);
+            if (value == NULL && at[name_len + 2] != '?')
+                return err_set(err, EINVAL, "Parameter '%s' is missing", name);
+            for (size_t i = 0; value != NULL && i < ARRAY_LEN(kinds); i++) {
+                if (kinds[i].kind == at[name_len + 1] && !kind_fits(kinds[i].kind, value))
+                    return err_set(err, EINVAL, "Invalid parameter type for '%s', expected: %s", name, kinds[i].name);
+            }
+        }
+        at += len + (at[len] == ' ');
+    }
+    if (open || args == NULL)
+        return 0;
+    json_object_foreach (args, key, value) {
+        size_t len = strlen(key);
+        bool known = false;
+
+        for (const char *at = command->arguments; *at != '\0' && !known;) {
+            size_t step = strcspn(at, " ");
+
+            known = strncmp(at, key, len) == 0 && at[len] == ':';
+            at += step + (at[step] == ' ');
+        }
+        if (!known)
+            return err_set(err, EINVAL, "Parameter '%.100s' is unexpected", key);
+    }
+    return 0;
+}

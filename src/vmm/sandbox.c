@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Isolation. What is not allowed here (a namespace inside a container, capabilities that the user never had) is left out
+ * with a line in the log; what was asked for by number (uid, gid) must work.
+ *
+ * Filters: seccomp_filters.h is generated from the #syscalls comments of the sources (tools/gen/seccompgen.py). The
+ * last resort of a filter is SECCOMP_RET_TRAP: the handler logs the call's number and name, then ends the process.
+ *
+ * #syscalls:* rt_sigreturn exit exit_group write futex close munmap mmap mprotect madvise brk sched_yield
+ * #syscalls:* clock_gettime clock_nanosleep gettid getpid tgkill rt_sigprocmask rt_sigaction restart_syscall set_robust_list
+ * #syscalls:* rseq getrandom
+ */
+#include "vmm/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/audit.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/checked.h"
+#include "config.h"
+#include "vmm/log.h"
+#include "vmm/seccomp_filters.h"
+
+/* --- stage 1: the process ------------------------------------------------------------------------------------- */
+
+/* An empty read-only root that nothing else sees. */
+static int enter_empty_root(void)
+{
+    if (unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS) < 0)
+        return -errno;
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,nr_inodes=2,mode=0555") < 0)
+        return -errno;
+    if (chdir("/tmp") < 0 || mount(NULL, ".", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+        return -errno;
+    if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+        return -errno;
+    return 0;
+}
+
+static int drop_capabilities(void)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[2] = {0};
+
+    for (int cap = 0; cap <= 63; cap++)
+        (void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    return syscall(SYS_capset, &head, none) < 0 ? -errno : 0;
+}
+
+static void set_limits(void)
+{
+    static const struct {
+        int resource;
+        rlim_t limit;
+    } limits[] = {
+        {RLIMIT_CORE, 0},
+        {RLIMIT_FSIZE, RLIM_INFINITY},
+        {RLIMIT_NOFILE, 4096},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+        struct rlimit old, wanted = {.rlim_cur = limits[i].limit, .rlim_max = limits[i].limit};
+
+        if (getrlimit((__rlimit_resource_t)limits[i].resource, &old) == 0 && old.rlim_max < limits[i].limit)
+            continue;
+        (void)setrlimit((__rlimit_resource_t)limits[i].resource, &wanted);
+    }
+}
+
+/* --- stage 2: system calls of a thread ------------------------------------------------------------------------- */
+
+static const char *call_name(int number)
+{
+    for (size_t i = 0; i < ARRAY_LEN(seccomp_names); i++) {
+        if (seccomp_names[i].number == number)
+            return seccomp_names[i].name;
+    }
+    return "?";
+}
+
+/* Only async-signal-safe calls that every filter allows. */
+static void on_violation(int signum, siginfo_t *info, void *context)
+{
+    char text[160], *at = text;
+    const char *name = call_name(info->si_syscall);
+    int number = info->si_syscall;
+    char digits[12];
+    int n = 0;
+
+    (void)signum;
+    (void)context;
+    at = stpcpy(at, "kite-vmm: sandbox: system call ");
+    at = stpcpy(at, name);
+    at = stpcpy(at, " (");
+    do {
+        digits[n++] = (char)('0' + number % 10);
+    } while ((number /= 10) > 0);
+    while (n > 0)
+        *at++ = digits[--n];
+    at = stpcpy(at, ") is not allowed in this thread; the VM is killed\n");
+    (void)!write(STDERR_FILENO, text, (size_t)(at - text));
+    _exit(159); /* 128 + SIGSYS */
+}
+
+static int install_handler(void)
+{
+    struct sigaction action = {.sa_sigaction = on_violation, .sa_flags = SA_SIGINFO | SA_NODEFER};
+
+    return sigaction(SIGSYS, &action, NULL) < 0 ? -errno : 0;
+}
+
+void sandbox_enter_thread(const char *thread_class)
+{
+#ifdef KITE_SANITIZED
+    (void)thread_class; /* sanitizers make calls of their own choice at any time */
+#else
+    for (size_t i = 0; i < ARRAY_LEN(seccomp_filters); i++) {
+        const SeccompFilter *f = &seccomp_filters[i];
+        struct sock_fprog program = {.len = f->len, .filter = (struct sock_filter *)(uintptr_t)f->code};
+
+        if (strcmp(f->thread_class, thread_class) != 0)
+            continue;
+        if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0) {
+            log_error("cannot install the system call filter for %s threads: %s", thread_class, strerror(errno));
+            _exit(1);
+        }
+        return;
+    }
+    log_error("no system call filter for %s threads", thread_class);
+    _exit(1);
+#endif
+}
+
+int sandbox_enter(const SandboxOptions *o, Err *err)
+{
+    int r;
+
+    if (o->drop_privileges)
+        set_limits();
+    if (o->chroot && (r = enter_empty_root()) < 0 && r != -EPERM)
+        log_note("no empty root for this VM: %s", strerror(-r));
+    if (o->gid >= 0 && (setgroups(0, NULL) < 0 || setresgid((gid_t)o->gid, (gid_t)o->gid, (gid_t)o->gid) < 0))
+        return err_set(err, errno, "cannot become group %lld: %s", (long long)o->gid, strerror(errno));
+    if (o->uid >= 0 && setresuid((uid_t)o->uid, (uid_t)o->uid, (uid_t)o->uid) < 0)
+        return err_set(err, errno, "cannot become user %lld: %s", (long long)o->uid, strerror(errno));
+    if (o->drop_privileges) {
+        r = drop_capabilities();
+        if (r < 0)
+            return err_set(err, -r, "cannot drop capabilities: %s", strerror(-r));
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+            return err_set(err, errno, "cannot forbid new privileges: %s", strerror(errno));
+    }
+    if (o->seccomp && (r = install_handler()) < 0)
+        return err_set(err, -r, "cannot set the sandbox's signal handler: %s", strerror(-r));
+    return 0;
+}

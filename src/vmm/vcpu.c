@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vCPU threads. Kicking: immediate_exit is set, then a signal gets the thread out of KVM_RUN; whichever comes first,
+ * KVM_RUN returns -EINTR with the last exit completed, and only then requests are looked at. So a paused vCPU never has
+ * half an instruction open.
+ *
+ * #syscalls:vcpu ioctl futex write tgkill rt_sigreturn gettid prctl
+ */
+#include "vmm/vcpu.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/checked.h"
+#include "vmm/arch/x86_64/regs.h"
+#include "vmm/log.h"
+
+#define KICK_SIGNAL SIGUSR1
+
+struct Vcpu {
+    VcpuHost host;
+    unsigned index;
+    uint32_t apic_id;
+    int fd;
+    struct kvm_run *run;
+    StatsVcpu *stats, dummy;
+
+    pthread_t thread;
+    bool started;
+    int tid; /* atomic */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool pause_wanted, stop_wanted; /* lock; pause_wanted also read as a hint */
+    bool paused;                    /* atomic, written under lock */
+
+    /* As KVM made it: what a reset goes back to. */
+    struct kvm_regs reset_regs;
+    struct kvm_sregs reset_sregs;
+    struct kvm_fpu reset_fpu;
+    struct kvm_lapic_state reset_lapic;
+    struct kvm_vcpu_events reset_events;
+    struct kvm_mp_state reset_mp_state;
+};
+
+static void on_kick(int signum)
+{
+    (void)signum;
+}
+
+int vcpu_install_signal(Err *err)
+{
+    struct sigaction action = {.sa_handler = on_kick};
+
+    if (sigaction(KICK_SIGNAL, &action, NULL) < 0)
+        return err_set(err, errno, "cannot set the vCPU signal: %s", strerror(errno));
+    return 0;
+}
+
+/* --- making --------------------------------------------------------------------------------------------------- */
+
+static int call(Vcpu *vcpu, unsigned long request, const char *name, void *arg, Err *err)
+{
+    if (ioctl(vcpu->fd, request, arg) < 0)
+        return err_set(err, errno, "vCPU %u: %s: %s", vcpu->index, name, strerror(errno));
+    return 0;
+}
+#define CALL(vcpu, request, arg, err) call(vcpu, request, #request, arg, err)
+
+/* MSRs one by one: a host without one of them is no reason to fail. */
+static void set_reset_msrs(Vcpu *vcpu)
+{
+    unsigned count;
+    const struct kvm_msr_entry *msrs = regs_reset_msrs(&count);
+
+    for (unsigned i = 0; i < count; i++) {
+        struct {
+            struct kvm_msrs head;
+            struct kvm_msr_entry entry;
+        } one = {.head.nmsrs = 1, .entry = msrs[i]};
+
+        (void)ioctl(vcpu->fd, KVM_SET_MSRS, &one);
+    }
+}
+
+/* LINT0 of the boot CPU takes the PIC's interrupts, LINT1 is the NMI, as firmware leaves it (MP spec 1.4, 3.6.1). */
+static void set_lint(struct kvm_lapic_state *lapic)
+{
+    uint32_t extint = 7u << 8, nmi = 4u << 8;
+
+    memcpy(lapic->regs + 0x350, &extint, 4);
+    memcpy(lapic->regs + 0x360, &nmi, 4);
+}
+
+int vcpu_new(const VcpuHost *host, unsigned index, uint32_t apic_id, struct kvm_cpuid2 *cpuid, StatsVcpu *stats,
+             Vcpu **ret, Err *err)
+{
+    Vcpu *vcpu = calloc(1, sizeof *vcpu);
+    int r;
+
+    if (vcpu == NULL)
+        return err_set(err, ENOMEM, "out of memory");
+    vcpu->host = *host;
+    vcpu->index = index;
+    vcpu->apic_id = apic_id;
+    vcpu->stats = stats ? stats : &vcpu->dummy;
+    vcpu->paused = vcpu->pause_wanted = true;
+    pthread_mutex_init(&vcpu->lock, NULL);
+    pthread_cond_init(&vcpu->changed, NULL);
+    r = vcpu->fd = kvm_vcpu_create(host->vm, apic_id, err);
+    if (r < 0)
+        goto fail;
+    vcpu->run = mmap(NULL, (size_t)host->vm->vcpu_map_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+    if (vcpu->run == MAP_FAILED) {
+        vcpu->run = NULL;
+        r = err_set(err, errno, "vCPU %u: cannot map its state: %s", index, strerror(errno));
+        goto fail;
+    }
+    if ((r = CALL(vcpu, KVM_SET_CPUID2, cpuid, err)) < 0)
+        goto fail;
+    set_reset_msrs(vcpu);
+    if ((r = CALL(vcpu, KVM_GET_REGS, &vcpu->reset_regs, err)) < 0 ||
+        (r = CALL(vcpu, KVM_GET_SREGS, &vcpu->reset_sregs, err)) < 0 ||
+        (r = CALL(vcpu, KVM_GET_FPU, &vcpu->reset_fpu, err)) < 0 ||
+        (r = CALL(vcpu, KVM_GET_LAPIC, &vcpu->reset_lapic, err)) < 0 ||
+        (r = CALL(vcpu, KVM_GET_VCPU_EVENTS, &vcpu->reset_events, err)) < 0 ||
+        (r = CALL(vcpu, KVM_GET_MP_STATE, &vcpu->reset_mp_state, err)) < 0)
+        goto fail;
+    if (index == 0)
+        set_lint(&vcpu->reset_lapic);
+    if ((r = CALL(vcpu, KVM_SET_LAPIC, &vcpu->reset_lapic, err)) < 0)
+        goto fail;
+    vcpu->reset_mp_state.mp_state = index == 0 ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_UNINITIALIZED;
+    *ret = vcpu;
+    return 0;
+fail:
+    vcpu_free(vcpu);
+    return r;
+}
+
+void vcpu_free(Vcpu *vcpu)
+{
+    if (vcpu == NULL)
+        return;
+    if (vcpu->started) {
+        pthread_mutex_lock(&vcpu->lock);
+        vcpu->stop_wanted = true;
+        pthread_cond_broadcast(&vcpu->changed);
+        pthread_mutex_unlock(&vcpu->lock);
+        vcpu_request_pause(vcpu);
+        pthread_join(vcpu->thread, NULL);
+    }
+    if (vcpu->run != NULL)
+        munmap(vcpu->run, (size_t)vcpu->host.vm->vcpu_map_size);
+    if (vcpu->fd >= 0)
+        close(vcpu->fd);
+    pthread_mutex_destroy(&vcpu->lock);
+    pthread_cond_destroy(&vcpu->changed);
+    free(vcpu);
+}
+
+/* --- registers (paused) --------------------------------------------------------------------------------------- */
+
+int vcpu_get_sregs(Vcpu *vcpu, struct kvm_sregs *ret, Err *err)
+{
+    return CALL(vcpu, KVM_GET_SREGS, ret, err);
+}
+
+int vcpu_set_boot(Vcpu *vcpu, const struct kvm_regs *regs, const struct kvm_sregs *sregs, Err *err)
+{
+    int r = CALL(vcpu, KVM_SET_SREGS, (void *)(uintptr_t)sregs, err);
+
+    return r < 0 ? r : CALL(vcpu, KVM_SET_REGS, (void *)(uintptr_t)regs, err);
+}
+
+int vcpu_reset(Vcpu *vcpu, Err *err)
+{
+    int r;
+
+    /* The local APIC follows APIC_BASE, which is in sregs: registers first. */
+    if ((r = CALL(vcpu, KVM_SET_SREGS, &vcpu->reset_sregs, err)) < 0 ||
+        (r = CALL(vcpu, KVM_SET_REGS, &vcpu->reset_regs, err)) < 0 ||
+        (r = CALL(vcpu, KVM_SET_FPU, &vcpu->reset_fpu, err)) < 0 ||
+        (r = CALL(vcpu, KVM_SET_VCPU_EVENTS, &vcpu->reset_events, err)) < 0)
+        return r;
+    set_reset_msrs(vcpu);
+    if ((r = CALL(vcpu, KVM_SET_LAPIC, &vcpu->reset_lapic, err)) < 0)
+        return r;
+    return CALL(vcpu, KVM_SET_MP_STATE, &vcpu->reset_mp_state, err);
+}
+
+int vcpu_nmi(Vcpu *vcpu)
+{
+    return ioctl(vcpu->fd, KVM_NMI, 0) < 0 ? -errno : 0;
+}
+
+/* --- pausing -------------------------------------------------------------------------------------------------- */
+
+void vcpu_request_pause(Vcpu *vcpu)
+{
+    pthread_mutex_lock(&vcpu->lock);
+    __atomic_store_n(&vcpu->pause_wanted, true, __ATOMIC_RELEASE);
+    __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELEASE);
+    if (vcpu->started && !vcpu->paused && !pthread_equal(vcpu->thread, pthread_self()))
+        pthread_kill(vcpu->thread, KICK_SIGNAL);
+    pthread_mutex_unlock(&vcpu->lock);
+}
+
+bool vcpu_is_paused(const Vcpu *vcpu)
+{
+    return __atomic_load_n(&vcpu->paused, __ATOMIC_ACQUIRE);
+}
+
+void vcpu_resume(Vcpu *vcpu)
+{
+    pthread_mutex_lock(&vcpu->lock);
+    /* So that the guest's soft-lockup watchdog does not count the pause; there may be no kvmclock to tell. */
+    (void)ioctl(vcpu->fd, KVM_KVMCLOCK_CTRL, 0);
+    __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_RELEASE);
+    vcpu->pause_wanted = false;
+    pthread_cond_broadcast(&vcpu->changed);
+    pthread_mutex_unlock(&vcpu->lock);
+}
+
+/* Returns false when the thread is to end. */
+static bool serve_requests(Vcpu *vcpu)
+{
+    bool go_on;
+
+    if (!__atomic_load_n(&vcpu->pause_wanted, __ATOMIC_ACQUIRE))
+        return true;
+    pthread_mutex_lock(&vcpu->lock);
+    if (vcpu->pause_wanted) {
+        __atomic_store_n(&vcpu->paused, true, __ATOMIC_RELEASE);
+        loop_wake(vcpu->host.main_loop);
+        while (vcpu->pause_wanted && !vcpu->stop_wanted)
+            pthread_cond_wait(&vcpu->changed, &vcpu->lock);
+        __atomic_store_n(&vcpu->paused, false, __ATOMIC_RELEASE);
+    }
+    go_on = !vcpu->stop_wanted;
+    pthread_mutex_unlock(&vcpu->lock);
+    return go_on;
+}
+
+/* --- running -------------------------------------------------------------------------------------------------- */
+
+static void count(uint64_t *counter)
+{
+    __atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
+}
+
+static void handle_io(Vcpu *vcpu)
+{
+    const struct kvm_run *run = vcpu->run;
+    uint8_t *data = (uint8_t *)vcpu->run + run->io.data_offset;
+    unsigned size = run->io.size, n = run->io.count;
+    uint16_t port = run->io.port;
+
+    count(&vcpu->stats->pio_exits);
+    for (unsigned i = 0; i < n; i++, data += size) {
+        if (run->io.direction == KVM_EXIT_IO_OUT)
+            bus_write(vcpu->host.bus, BUS_PIO, port, data, size);
+        else
+            bus_read(vcpu->host.bus, BUS_PIO, port, data, size);
+    }
+}
+
+static void handle_mmio(Vcpu *vcpu)
+{
+    struct kvm_run *run = vcpu->run;
+    unsigned len = MIN(run->mmio.len, 8u);
+
+    count(&vcpu->stats->mmio_exits);
+    if (run->mmio.is_write)
+        bus_write(vcpu->host.bus, BUS_MMIO, run->mmio.phys_addr, run->mmio.data, len);
+    else
+        bus_read(vcpu->host.bus, BUS_MMIO, run->mmio.phys_addr, run->mmio.data, len);
+}
+
+/* Pauses itself and tells the machine. */
+static void raise_event(Vcpu *vcpu, VcpuEvent event, const char *text)
+{
+    vcpu_request_pause(vcpu);
+    vcpu->host.event(vcpu->host.opaque, vcpu->index, event, text);
+}
+
+static void handle_trouble(Vcpu *vcpu, int error)
+{
+    const struct kvm_run *run = vcpu->run;
+    char text[160];
+    struct kvm_regs regs = {0};
+
+    if (error != 0) {
+        snprintf(text, sizeof text, "KVM_RUN: %s", strerror(error));
+    } else if (run->exit_reason == KVM_EXIT_FAIL_ENTRY) {
+        snprintf(text, sizeof text, "the processor refuses to enter the guest, hardware reason 0x%llx",
+                 (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
+    } else if (run->exit_reason == KVM_EXIT_INTERNAL_ERROR) {
+        (void)ioctl(vcpu->fd, KVM_GET_REGS, &regs);
+        snprintf(text, sizeof text, "KVM internal error %u at rip 0x%llx", run->internal.suberror,
+                 (unsigned long long)regs.rip);
+    } else {
+        snprintf(text, sizeof text, "unknown exit reason %u", run->exit_reason);
+    }
+    raise_event(vcpu, VCPU_EVENT_ERROR, text);
+}
+
+static void handle_exit(Vcpu *vcpu)
+{
+    const struct kvm_run *run = vcpu->run;
+
+    switch (run->exit_reason) {
+    case KVM_EXIT_IO: handle_io(vcpu); break;
+    case KVM_EXIT_MMIO: handle_mmio(vcpu); break;
+    case KVM_EXIT_HLT: count(&vcpu->stats->halt_exits); break;
+    case KVM_EXIT_INTR:
+    case KVM_EXIT_IRQ_WINDOW_OPEN: break;
+    case KVM_EXIT_SHUTDOWN: raise_event(vcpu, VCPU_EVENT_RESET, "triple fault"); break;
+    case KVM_EXIT_SYSTEM_EVENT:
+        if (run->system_event.type == KVM_SYSTEM_EVENT_SHUTDOWN)
+            raise_event(vcpu, VCPU_EVENT_SHUTDOWN, NULL);
+        else if (run->system_event.type == KVM_SYSTEM_EVENT_CRASH)
+            raise_event(vcpu, VCPU_EVENT_CRASH, NULL);
+        else
+            raise_event(vcpu, VCPU_EVENT_RESET, NULL);
+        break;
+    default: handle_trouble(vcpu, 0); break;
+    }
+}
+
+static void *vcpu_main(void *opaque)
+{
+    Vcpu *vcpu = opaque;
+    char name[16];
+
+    snprintf(name, sizeof name, "CPU %u/KVM", vcpu->index);
+    prctl(PR_SET_NAME, name);
+    __atomic_store_n(&vcpu->tid, (int)syscall(SYS_gettid), __ATOMIC_RELEASE);
+    vcpu->stats->tid = (uint64_t)vcpu->tid;
+    if (vcpu->host.prepare)
+        vcpu->host.prepare(vcpu->host.opaque);
+    loop_wake(vcpu->host.main_loop);
+    while (serve_requests(vcpu)) {
+        int r = ioctl(vcpu->fd, KVM_RUN, 0);
+
+        count(&vcpu->stats->exits);
+        if (r == 0)
+            handle_exit(vcpu);
+        else if (errno != EINTR && errno != EAGAIN)
+            handle_trouble(vcpu, errno);
+    }
+    return NULL;
+}
+
+int vcpu_start(Vcpu *vcpu, Err *err)
+{
+    pthread_attr_t attr;
+    sigset_t block, old;
+    int r;
+
+    /* Signals to the process are for the main thread. */
+    sigfillset(&block);
+    sigdelset(&block, KICK_SIGNAL);
+    sigdelset(&block, SIGSYS);
+    pthread_sigmask(SIG_SETMASK, &block, &old);
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, 128 * 1024);
+    r = pthread_create(&vcpu->thread, &attr, vcpu_main, vcpu);
+    pthread_attr_destroy(&attr);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (r != 0)
+        return err_set(err, r, "vCPU %u: cannot start its thread: %s", vcpu->index, strerror(r));
+    vcpu->started = true;
+    vcpu->stats->online = 1;
+    return 0;
+}
+
+unsigned vcpu_index(const Vcpu *vcpu)
+{
+    return vcpu->index;
+}
+
+uint32_t vcpu_apic_id(const Vcpu *vcpu)
+{
+    return vcpu->apic_id;
+}
+
+int vcpu_thread_id(const Vcpu *vcpu)
+{
+    /* The thread sets it first thing; whoever asks that early waits a moment. */
+    while (vcpu->started && __atomic_load_n(&vcpu->tid, __ATOMIC_ACQUIRE) == 0)
+        sched_yield();
+    return __atomic_load_n(&vcpu->tid, __ATOMIC_ACQUIRE);
+}

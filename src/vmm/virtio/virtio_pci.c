@@ -1,0 +1,661 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * PCI transport. Register layout: virtio 1.2, 4.1.4.3 (common), 4.1.4.4 (notify), 4.1.4.5 (ISR), 4.1.4.9 (access
+ * through configuration space).
+ *
+ * Who guards what: `lock` all registers. Vector numbers and status are also read without it on other threads, so they
+ * are atomic. The device's loop never takes `lock`: a vCPU holds it while it waits for the loop.
+ */
+#include "vmm/virtio/virtio_pci.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "common/checked.h"
+#include "vmm/log.h"
+#include "vmm/pci/msix.h"
+#include "vmm/pci/pci_internal.h"
+
+enum { BAR_COMMON = 0x0000, BAR_ISR = 0x1000, BAR_DEVICE = 0x2000, BAR_NOTIFY = 0x3000, BAR_MSIX = 0x4000, BAR_PBA = 0x6000, BAR_SIZE = 0x8000 };
+enum { CAP_COMMON = 1, CAP_NOTIFY, CAP_ISR, CAP_DEVICE, CAP_PCI_CFG };
+enum { STATUS_DRIVER_OK = 4, STATUS_FEATURES_OK = 8, STATUS_NEEDS_RESET = 64 };
+enum { NO_VECTOR = 0xffff };
+enum { NOTIFY_MULTIPLIER = 4 };
+
+#define TRANSPORT_FEATURES                                                                                       \
+    (VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC) | VIRTIO_BIT(VIRTIO_F_EVENT_IDX))
+
+typedef struct Kick {
+    VirtioPci *vp;
+    unsigned queue;
+    int fd;
+    Loop *loop;      /* where it is watched */
+    LoopWatch watch;
+    bool taken;      /* vhost has it */
+    bool bound;      /* ioeventfd registered */
+    uint64_t bound_at;
+} Kick;
+
+struct VirtioPci {
+    PciDevice pci;
+    VirtioDevice *dev;
+    KvmVm *vm;
+    pthread_mutex_t lock;
+    unsigned cfg_cap; /* offset of the PCI_CFG capability */
+    unsigned notify_len;
+
+    uint32_t device_select, driver_select;
+    uint64_t driver_features;
+    uint16_t queue_select;
+    uint8_t status;       /* atomic */
+    uint8_t generation;   /* atomic */
+    uint8_t isr;          /* atomic */
+    uint16_t config_vector; /* atomic */
+    bool running;         /* the device's loop */
+    bool activated;       /* under lock */
+    VirtqueueSetup *setup;
+    uint16_t *vectors;    /* one a queue, atomic */
+    Kick *kicks;
+};
+
+#define ATOMIC_GET(x) __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
+#define ATOMIC_SET(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELEASE)
+
+/* --- interrupts: any thread ----------------------------------------------------------------------------------- */
+
+static void queue_interrupt(void *transport, unsigned queue)
+{
+    VirtioPci *vp = transport;
+    uint16_t vector = ATOMIC_GET(vp->vectors[queue]);
+
+    __atomic_fetch_or(&vp->isr, 1, __ATOMIC_ACQ_REL);
+    if (vector != NO_VECTOR)
+        pci_msix_raise(vp->pci.msix, vector);
+}
+
+static void config_interrupt(void *transport)
+{
+    VirtioPci *vp = transport;
+    uint16_t vector = ATOMIC_GET(vp->config_vector);
+
+    __atomic_fetch_add(&vp->generation, 1, __ATOMIC_ACQ_REL);
+    if (!(ATOMIC_GET(vp->status) & STATUS_DRIVER_OK))
+        return;
+    __atomic_fetch_or(&vp->isr, 2, __ATOMIC_ACQ_REL);
+    if (vector != NO_VECTOR)
+        pci_msix_raise(vp->pci.msix, vector);
+}
+
+static void needs_reset(void *transport)
+{
+    VirtioPci *vp = transport;
+
+    __atomic_fetch_or(&vp->status, STATUS_NEEDS_RESET, __ATOMIC_ACQ_REL);
+    config_interrupt(vp);
+}
+
+/* --- kicks: the queue's loop ---------------------------------------------------------------------------------- */
+
+static void kick_ready(void *opaque, uint32_t events)
+{
+    Kick *kick = opaque;
+    VirtioDevice *dev = kick->vp->dev;
+    uint64_t count;
+
+    (void)events;
+    if (read(kick->fd, &count, sizeof count) < 0)
+        return;
+    if (dev->active && dev->ops->kick)
+        dev->ops->kick(dev, virtio_queue(dev, kick->queue));
+}
+
+static void watch_kick(void *opaque)
+{
+    Kick *kick = opaque;
+
+    if (!kick->watch.active && !kick->taken)
+        (void)loop_watch(kick->loop, &kick->watch, kick->fd, EPOLLIN, kick_ready, kick);
+}
+
+static void unwatch_kick(void *opaque)
+{
+    loop_unwatch(&((Kick *)opaque)->watch);
+}
+
+static void watch_all(VirtioPci *vp, bool watch)
+{
+    for (unsigned i = 0; i < vp->dev->queue_count; i++) {
+        Kick *kick = &vp->kicks[i];
+
+        if (watch && virtqueue_ready(virtio_queue(vp->dev, i)))
+            loop_call(kick->loop, watch_kick, kick);
+        else if (!watch)
+            loop_call(kick->loop, unwatch_kick, kick);
+    }
+}
+
+static int take_kick_fd(void *transport, unsigned queue)
+{
+    VirtioPci *vp = transport;
+    Kick *kick = &vp->kicks[queue];
+
+    kick->taken = true;
+    loop_call(kick->loop, unwatch_kick, kick);
+    return kick->fd;
+}
+
+static void return_kick_fd(void *transport, unsigned queue)
+{
+    VirtioPci *vp = transport;
+
+    vp->kicks[queue].taken = false;
+    if (vp->running && vp->dev->active)
+        loop_call(vp->kicks[queue].loop, watch_kick, &vp->kicks[queue]);
+}
+
+static int call_fd(void *transport, unsigned queue)
+{
+    VirtioPci *vp = transport;
+
+    return pci_msix_fd(vp->pci.msix, ATOMIC_GET(vp->vectors[queue]));
+}
+
+static int set_queue_loop(void *transport, unsigned queue, Loop *loop)
+{
+    VirtioPci *vp = transport;
+
+    if (queue >= vp->dev->queue_count || vp->kicks[queue].watch.active)
+        return -EINVAL;
+    vp->kicks[queue].loop = loop;
+    return 0;
+}
+
+static const VirtioTransportOps transport_ops = {
+    .queue_interrupt = queue_interrupt,
+    .config_interrupt = config_interrupt,
+    .needs_reset = needs_reset,
+    .take_kick_fd = take_kick_fd,
+    .return_kick_fd = return_kick_fd,
+    .call_fd = call_fd,
+    .set_queue_loop = set_queue_loop,
+};
+
+/* --- activation and reset: the device's loop ------------------------------------------------------------------ */
+
+static void first_kick(void *opaque)
+{
+    Kick *kick = opaque;
+    VirtioDevice *dev = kick->vp->dev;
+
+    if (dev->active && !kick->taken && dev->ops->kick)
+        dev->ops->kick(dev, virtio_queue(dev, kick->queue));
+}
+
+static void do_activate(void *opaque)
+{
+    VirtioPci *vp = opaque;
+
+    if (virtio_device_activate(vp->dev, vp->driver_features) < 0)
+        return;
+    for (unsigned i = 0; i < vp->dev->queue_count; i++) {
+        Kick *kick = &vp->kicks[i];
+        uint64_t one = 1;
+
+        if (!virtqueue_ready(virtio_queue(vp->dev, i)))
+            continue;
+        if (!vp->running) {
+            /* Paused meanwhile: the kick waits in the descriptor. */
+            (void)!write(kick->fd, &one, sizeof one);
+            continue;
+        }
+        loop_call(kick->loop, watch_kick, kick);
+        loop_call(kick->loop, first_kick, kick);
+    }
+}
+
+static void do_deactivate(void *opaque)
+{
+    VirtioPci *vp = opaque;
+
+    watch_all(vp, false);
+    virtio_device_deactivate(vp->dev);
+    for (unsigned i = 0; i < vp->dev->queue_count; i++) {
+        uint64_t count;
+
+        vp->kicks[i].loop = vp->dev->loop;
+        vp->kicks[i].taken = false;
+        (void)!read(vp->kicks[i].fd, &count, sizeof count);
+    }
+}
+
+static void do_set_running(void *opaque)
+{
+    VirtioPci *vp = opaque;
+
+    if (vp->dev->active) {
+        if (vp->running) {
+            if (vp->dev->ops->set_running)
+                vp->dev->ops->set_running(vp->dev, true);
+            watch_all(vp, true);
+        } else {
+            watch_all(vp, false);
+            if (vp->dev->ops->set_running)
+                vp->dev->ops->set_running(vp->dev, false);
+        }
+    }
+}
+
+void virtio_pci_set_running(VirtioPci *vp, bool running)
+{
+    if (vp->running == running)
+        return;
+    vp->running = running;
+    loop_call(vp->dev->loop, do_set_running, vp);
+}
+
+/* Under the lock. */
+static void reset(VirtioPci *vp)
+{
+    loop_call(vp->dev->loop, do_deactivate, vp);
+    vp->activated = false;
+    vp->device_select = vp->driver_select = 0;
+    vp->driver_features = 0;
+    vp->queue_select = 0;
+    ATOMIC_SET(vp->config_vector, NO_VECTOR);
+    ATOMIC_SET(vp->isr, 0);
+    for (unsigned i = 0; i < vp->dev->queue_count; i++) {
+        ATOMIC_SET(vp->vectors[i], NO_VECTOR);
+        vp->setup[i] = (VirtqueueSetup){.size = virtio_queue_size_max(vp->dev, i)};
+    }
+    ATOMIC_SET(vp->status, 0);
+}
+
+/* --- registers: vCPU threads, under the lock ------------------------------------------------------------------ */
+
+static uint64_t offered(const VirtioPci *vp)
+{
+    return vp->dev->offered | TRANSPORT_FEATURES;
+}
+
+static void write_status(VirtioPci *vp, uint8_t value)
+{
+    uint8_t old = ATOMIC_GET(vp->status);
+
+    if (value == 0) {
+        reset(vp);
+        return;
+    }
+    value |= old & STATUS_NEEDS_RESET;
+    /* 2.2.2: features that were not offered, or a legacy driver, are refused by leaving FEATURES_OK clear. */
+    if ((value & STATUS_FEATURES_OK) && !(old & STATUS_FEATURES_OK) &&
+        ((vp->driver_features & ~offered(vp)) != 0 || !(vp->driver_features & VIRTIO_BIT(VIRTIO_F_VERSION_1))))
+        value &= (uint8_t)~STATUS_FEATURES_OK;
+    if (!(value & STATUS_FEATURES_OK))
+        value &= (uint8_t)~STATUS_DRIVER_OK;
+    ATOMIC_SET(vp->status, value);
+    if ((value & STATUS_DRIVER_OK) && !(old & STATUS_DRIVER_OK) && !vp->activated) {
+        vp->activated = true;
+        for (unsigned i = 0; i < vp->dev->queue_count; i++)
+            virtio_queue_program(vp->dev, i, &vp->setup[i]);
+        loop_call(vp->dev->loop, do_activate, vp);
+    }
+}
+
+static uint64_t common_field(VirtioPci *vp, unsigned offset)
+{
+    bool have = vp->queue_select < vp->dev->queue_count;
+    const VirtqueueSetup *s = have ? &vp->setup[vp->queue_select] : NULL;
+
+    switch (offset) {
+    case 0x00: return vp->device_select;
+    case 0x04: return vp->device_select < 2 ? (uint32_t)(offered(vp) >> (32 * vp->device_select)) : 0;
+    case 0x08: return vp->driver_select;
+    case 0x0c: return vp->driver_select < 2 ? (uint32_t)(vp->driver_features >> (32 * vp->driver_select)) : 0;
+    case 0x10: return ATOMIC_GET(vp->config_vector);
+    case 0x12: return vp->dev->queue_count;
+    case 0x14: return ATOMIC_GET(vp->status);
+    case 0x15: return ATOMIC_GET(vp->generation);
+    case 0x16: return vp->queue_select;
+    case 0x18: return have ? s->size : 0;
+    case 0x1a: return have ? ATOMIC_GET(vp->vectors[vp->queue_select]) : NO_VECTOR;
+    case 0x1c: return have ? s->enabled : 0;
+    case 0x1e: return vp->queue_select;
+    case 0x20: return have ? s->desc : 0;
+    case 0x24: return have ? s->desc >> 32 : 0;
+    case 0x28: return have ? s->avail : 0;
+    case 0x2c: return have ? s->avail >> 32 : 0;
+    case 0x30: return have ? s->used : 0;
+    case 0x34: return have ? s->used >> 32 : 0;
+    default: return 0;
+    }
+}
+
+static void set_half(uint64_t *field, bool high, uint64_t value, unsigned len)
+{
+    if (len == 8)
+        *field = value;
+    else if (high)
+        *field = (*field & UINT32_MAX) | value << 32;
+    else
+        *field = (*field & ~(uint64_t)UINT32_MAX) | (uint32_t)value;
+}
+
+static void write_queue(VirtioPci *vp, unsigned offset, uint64_t value, unsigned len)
+{
+    VirtqueueSetup *s;
+
+    if (vp->queue_select >= vp->dev->queue_count)
+        return;
+    s = &vp->setup[vp->queue_select];
+    if (offset == 0x1a) {
+        ATOMIC_SET(vp->vectors[vp->queue_select], value < pci_msix_vectors(vp->pci.msix) ? (uint16_t)value : NO_VECTOR);
+        return;
+    }
+    /* The rest is fixed once the queue lives (4.1.4.3.2). */
+    if (vp->activated || s->enabled)
+        return;
+    switch (offset) {
+    case 0x18:
+        if (value != 0 && value <= virtio_queue_size_max(vp->dev, vp->queue_select) && (value & (value - 1)) == 0)
+            s->size = (uint16_t)value;
+        break;
+    case 0x1c: s->enabled = value == 1; break;
+    case 0x20:
+    case 0x24: set_half(&s->desc, offset & 4, value, len); break;
+    case 0x28:
+    case 0x2c: set_half(&s->avail, offset & 4, value, len); break;
+    case 0x30:
+    case 0x34: set_half(&s->used, offset & 4, value, len); break;
+    default: break;
+    }
+}
+
+static void common_write(VirtioPci *vp, unsigned offset, uint64_t value, unsigned len)
+{
+    switch (offset) {
+    case 0x00: vp->device_select = (uint32_t)value; break;
+    case 0x08: vp->driver_select = (uint32_t)value; break;
+    case 0x0c:
+        if (vp->driver_select < 2 && !(ATOMIC_GET(vp->status) & STATUS_FEATURES_OK))
+            set_half(&vp->driver_features, vp->driver_select == 1, (uint32_t)value, 4);
+        break;
+    case 0x10:
+        ATOMIC_SET(vp->config_vector, value < pci_msix_vectors(vp->pci.msix) ? (uint16_t)value : NO_VECTOR);
+        break;
+    case 0x14: write_status(vp, (uint8_t)value); break;
+    case 0x16: vp->queue_select = (uint16_t)value; break;
+    default: write_queue(vp, offset, value, len); break;
+    }
+}
+
+typedef struct ConfigWrite {
+    VirtioPci *vp;
+    unsigned offset, len;
+    uint64_t value;
+} ConfigWrite;
+
+static void do_config_write(void *opaque)
+{
+    ConfigWrite *w = opaque;
+
+    w->vp->dev->ops->config_write(w->vp->dev, w->offset, &w->value, w->len);
+}
+
+static uint64_t bar_read(void *opaque, uint64_t offset, unsigned len)
+{
+    VirtioPci *vp = opaque;
+    uint64_t value = 0;
+
+    if (offset >= BAR_PBA)
+        return pci_msix_pba_read(vp->pci.msix, offset - BAR_PBA, len);
+    if (offset >= BAR_MSIX)
+        return pci_msix_read(vp->pci.msix, offset - BAR_MSIX, len);
+    if (offset >= BAR_NOTIFY)
+        return 0;
+    if (offset >= BAR_DEVICE) {
+        virtio_config_get(vp->dev, (unsigned)offset - BAR_DEVICE, &value, len);
+        return value;
+    }
+    if (offset >= BAR_ISR)
+        return offset == BAR_ISR ? __atomic_exchange_n(&vp->isr, 0, __ATOMIC_ACQ_REL) : 0;
+    pthread_mutex_lock(&vp->lock);
+    value = common_field(vp, (unsigned)offset);
+    pthread_mutex_unlock(&vp->lock);
+    return value;
+}
+
+static void bar_write(void *opaque, uint64_t offset, uint64_t value, unsigned len)
+{
+    VirtioPci *vp = opaque;
+
+    if (offset >= BAR_PBA)
+        return;
+    if (offset >= BAR_MSIX) {
+        pci_msix_write(vp->pci.msix, offset - BAR_MSIX, value, len);
+        return;
+    }
+    if (offset >= BAR_NOTIFY) {
+        uint64_t queue = (offset - BAR_NOTIFY) / NOTIFY_MULTIPLIER, one = 1;
+
+        /* Only when no ioeventfd took it. */
+        if (queue < vp->dev->queue_count)
+            (void)!write(vp->kicks[queue].fd, &one, sizeof one);
+        return;
+    }
+    pthread_mutex_lock(&vp->lock);
+    if (offset >= BAR_DEVICE) {
+        ConfigWrite w = {.vp = vp, .offset = (unsigned)offset - BAR_DEVICE, .len = len, .value = value};
+
+        if (vp->dev->ops->config_write && range_inside(w.offset, len, vp->dev->config_len))
+            loop_call(vp->dev->loop, do_config_write, &w);
+    } else if (offset < BAR_ISR) {
+        common_write(vp, (unsigned)offset, value, len);
+    }
+    pthread_mutex_unlock(&vp->lock);
+}
+
+static const BusOps bar_ops = {.read = bar_read, .write = bar_write};
+
+/* --- PCI side: under the host's lock -------------------------------------------------------------------------- */
+
+static void bar_mapped(PciDevice *pci, unsigned bar, bool mapped)
+{
+    VirtioPci *vp = (VirtioPci *)pci;
+
+    if (vp->vm == NULL)
+        return;
+    for (unsigned i = 0; i < vp->dev->queue_count; i++) {
+        Kick *kick = &vp->kicks[i];
+
+        if (kick->bound)
+            (void)kvm_ioeventfd(vp->vm, false, kick->bound_at, vp->notify_len, kick->fd, false);
+        kick->bound = false;
+        if (!mapped)
+            continue;
+        kick->bound_at = pci->bars[bar].address + BAR_NOTIFY + NOTIFY_MULTIPLIER * i;
+        kick->bound = kvm_ioeventfd(vp->vm, false, kick->bound_at, vp->notify_len, kick->fd, true) >= 0;
+    }
+}
+
+/* The PCI_CFG capability is a window onto the BAR (4.1.4.9): cap.offset says where, pci_cfg_data moves the bytes. */
+static bool cfg_window(VirtioPci *vp, unsigned offset, uint32_t *ret_at, unsigned *ret_len)
+{
+    const uint8_t *c = vp->pci.config + vp->cfg_cap;
+    uint32_t at = pci_get32(c + 8), len = pci_get32(c + 12);
+
+    if (offset != vp->cfg_cap + 16 || c[4] != 0 || (len != 1 && len != 2 && len != 4) || at % len != 0 ||
+        !range_inside(at, len, BAR_SIZE))
+        return false;
+    *ret_at = at;
+    *ret_len = len;
+    return true;
+}
+
+static void pci_config_read(PciDevice *pci, unsigned offset, unsigned len)
+{
+    VirtioPci *vp = (VirtioPci *)pci;
+    uint32_t at;
+    unsigned n;
+
+    (void)len;
+    if (cfg_window(vp, offset, &at, &n))
+        pci_put32(pci->config + vp->cfg_cap + 16, (uint32_t)bar_read(vp, at, n));
+}
+
+static void pci_config_write(PciDevice *pci, unsigned offset, unsigned len)
+{
+    VirtioPci *vp = (VirtioPci *)pci;
+    uint32_t at;
+    unsigned n;
+
+    (void)len;
+    if (cfg_window(vp, offset, &at, &n)) {
+        uint32_t value = pci_get32(pci->config + vp->cfg_cap + 16);
+
+        bar_write(vp, at, n == 4 ? value : value & ((1u << (8 * n)) - 1), n);
+    }
+}
+
+static void pci_reset(PciDevice *pci)
+{
+    VirtioPci *vp = (VirtioPci *)pci;
+
+    pthread_mutex_lock(&vp->lock);
+    reset(vp);
+    pthread_mutex_unlock(&vp->lock);
+}
+
+static void do_free_device(void *opaque)
+{
+    virtio_device_free(opaque);
+}
+
+static void pci_free(PciDevice *pci)
+{
+    VirtioPci *vp = (VirtioPci *)pci;
+    VirtioDevice *dev = vp->dev;
+
+    if (dev != NULL) {
+        if (vp->kicks != NULL && vp->setup != NULL)
+            pci_reset(pci);
+        for (unsigned i = 0; vp->kicks != NULL && i < dev->queue_count; i++) {
+            if (vp->kicks[i].fd >= 0)
+                close(vp->kicks[i].fd);
+        }
+        loop_call(dev->loop, do_free_device, dev);
+    }
+    pci_msix_free(pci);
+    pthread_mutex_destroy(&vp->lock);
+    free(vp->kicks);
+    free(vp->setup);
+    free(vp->vectors);
+    free(vp);
+}
+
+static const PciDeviceOps pci_ops = {
+    .config_read = pci_config_read,
+    .config_write = pci_config_write,
+    .bar_mapped = bar_mapped,
+    .reset = pci_reset,
+    .free = pci_free,
+};
+
+/* 4.1.4: struct virtio_pci_cap */
+static unsigned add_cap(PciDevice *pci, uint8_t type, uint8_t len, uint32_t offset, uint32_t length)
+{
+    int at = pci_add_capability(pci, PCI_CAP_VENDOR, len);
+    uint8_t *c = pci->config + at;
+
+    if (at < 0)
+        return 0;
+    c[2] = len;
+    c[3] = type;
+    c[4] = 0; /* BAR 0 */
+    pci_put32(c + 8, offset);
+    pci_put32(c + 12, length);
+    return (unsigned)at;
+}
+
+int virtio_pci_new(VirtioDevice *dev, KvmVm *vm, Irq *irq, bool integrated, VirtioPci **ret, Err *err)
+{
+    PciIds ids = {
+        .vendor = 0x1af4,
+        .device = (uint16_t)(0x1040 + dev->ops->type),
+        .subsystem_vendor = 0x1af4,
+        .subsystem = 0x1100,
+        .revision = 1,
+        .class_code = dev->ops->pci_class,
+    };
+    VirtioPci *vp = calloc(1, sizeof *vp);
+    unsigned n = dev->queue_count, at;
+    int r = -ENOMEM;
+
+    if (vp == NULL)
+        return err_set(err, ENOMEM, "out of memory");
+    pthread_mutex_init(&vp->lock, NULL);
+    vp->vm = vm;
+    vp->config_vector = NO_VECTOR;
+    vp->running = true;
+    vp->setup = calloc(n ? n : 1, sizeof *vp->setup);
+    vp->vectors = calloc(n ? n : 1, sizeof *vp->vectors);
+    vp->kicks = calloc(n ? n : 1, sizeof *vp->kicks);
+    vp->notify_len = vm != NULL && kvm_capability(vm, KVM_CAP_IOEVENTFD_ANY_LENGTH) > 0 ? 0 : 2;
+    pci_device_init(&vp->pci, &pci_ops, dev->id, &ids);
+    if (vp->setup == NULL || vp->vectors == NULL || vp->kicks == NULL) {
+        err_set(err, ENOMEM, "out of memory");
+        goto fail;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        vp->setup[i].size = virtio_queue_size_max(dev, i);
+        vp->vectors[i] = NO_VECTOR;
+        vp->kicks[i] = (Kick){.vp = vp, .queue = i, .loop = dev->loop, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+        if (vp->kicks[i].fd < 0) {
+            r = err_set(err, errno, "%s: cannot make a kick descriptor: %s", dev->id, strerror(errno));
+            for (unsigned j = 0; j < i; j++)
+                close(vp->kicks[j].fd);
+            goto fail;
+        }
+    }
+    pci_bar_init(&vp->pci, 0, BAR_SIZE, false, false, false, &bar_ops, vp, dev->id);
+    pci_add_express(&vp->pci, integrated ? PCIE_INTEGRATED_ENDPOINT : PCIE_ENDPOINT, 0);
+    r = pci_msix_init(&vp->pci, irq, n + 1, 0, BAR_MSIX, BAR_PBA, err);
+    if (r < 0) {
+        for (unsigned j = 0; j < n; j++)
+            close(vp->kicks[j].fd);
+        goto fail;
+    }
+    add_cap(&vp->pci, CAP_COMMON, 16, BAR_COMMON, 0x38);
+    add_cap(&vp->pci, CAP_ISR, 16, BAR_ISR, 1);
+    add_cap(&vp->pci, CAP_DEVICE, 16, BAR_DEVICE, VIRTIO_CONFIG_MAX);
+    at = add_cap(&vp->pci, CAP_NOTIFY, 20, BAR_NOTIFY, NOTIFY_MULTIPLIER * (n ? n : 1));
+    pci_put32(vp->pci.config + at + 16, NOTIFY_MULTIPLIER);
+    vp->cfg_cap = at = add_cap(&vp->pci, CAP_PCI_CFG, 20, 0, 0);
+    vp->pci.wmask[at + 4] = 0xff;
+    memset(vp->pci.wmask + at + 8, 0xff, 12);
+    vp->dev = dev;
+    dev->transport_ops = &transport_ops;
+    dev->transport = vp;
+    *ret = vp;
+    return 0;
+fail:
+    free(vp->kicks);
+    free(vp->setup);
+    free(vp->vectors);
+    pthread_mutex_destroy(&vp->lock);
+    free(vp);
+    return r;
+}
+
+PciDevice *virtio_pci_device(VirtioPci *vp)
+{
+    return &vp->pci;
+}
+
+VirtioDevice *virtio_pci_virtio(VirtioPci *vp)
+{
+    return vp->dev;
+}
