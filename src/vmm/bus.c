@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Range dispatch: a sorted array a space behind a reader-writer lock. The lock is dropped before a handler runs, so
- * handlers may add and remove ranges; `users` keeps a removed range's owner alive (bus_drain()).
+ * Range dispatch: a sorted array a space behind a reader-writer lock. The lock is dropped before a handler
+ * runs, so handlers may add and remove ranges; `users` keeps a removed range's owner alive (bus_drain()).
  */
 #include "vmm/bus.h"
 

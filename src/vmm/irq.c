@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * GSI routing and irqfds. GSIs 0..23 are lines (0..15 to both PICs, all to the IOAPIC); each unmasked MSI vector has a
- * GSI from 24 up, whose route holds its address and data. A vector is attached to its eventfd with KVM_IRQFD while it is
- * unmasked; detached, the eventfd just counts, which is exactly the pending bit. KVM delivers a count that is already
- * there when the irqfd is attached again.
+ * GSI routing and irqfds. GSIs 0..23 are lines (0..15 to both PICs, all to the IOAPIC); each unmasked MSI
+ * vector has a GSI from 24 up, whose route holds its address and data. A vector is attached to its eventfd
+ * with KVM_IRQFD while it is unmasked; detached, the eventfd just counts, which is exactly the pending bit.
+ * KVM delivers a count that is already there when the irqfd is attached again.
  */
 #include "vmm/irq.h"
 
@@ -35,7 +35,7 @@ struct Irq {
     KvmVm *vm;
     pthread_mutex_t lock;
     IrqMsi *gsis[MSI_GSI_MAX]; /* index: gsi - MSI_GSI_FIRST */
-    unsigned gsi_count;        /* highest one in use + 1 */
+    unsigned gsi_count; /* highest one in use + 1 */
     struct kvm_irq_routing *routing; /* room for all; grows */
     unsigned routing_size;
 };
@@ -47,7 +47,8 @@ static int push_routes(Irq *irq)
 
     if (irq->routing_size < need) {
         unsigned size = need + 64;
-        struct kvm_irq_routing *grown = realloc(irq->routing, sizeof *grown + size * sizeof grown->entries[0]);
+        struct kvm_irq_routing *grown =
+            realloc(irq->routing, sizeof *grown + size * sizeof grown->entries[0]);
 
         if (grown == NULL)
             return -ENOMEM;

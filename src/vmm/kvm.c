@@ -16,8 +16,8 @@
 
 #include "common/checked.h"
 
-/* Three pages for the TSS and one for the identity map that older Intel processors need in real mode; below the
- * flash and ROM area, in the hole that no device and no RAM uses. */
+/* Three pages for the TSS and one for the identity map that older Intel processors need in real mode; below
+ * the flash and ROM area, in the hole that no device and no RAM uses. */
 #define IDENTITY_MAP_ADDRESS 0xfffbc000ull
 #define TSS_ADDRESS 0xfffbd000ull
 
@@ -44,10 +44,10 @@ int kvm_open(const KvmOptions *options, KvmVm **ret, Err *err)
         int cap;
         const char *name;
     } needed[] = {
-        {KVM_CAP_USER_MEMORY, "user memory"}, {KVM_CAP_IRQCHIP, "in-kernel interrupt controllers"},
+        {KVM_CAP_USER_MEMORY, "user memory"},       {KVM_CAP_IRQCHIP, "in-kernel interrupt controllers"},
         {KVM_CAP_IRQ_ROUTING, "interrupt routing"}, {KVM_CAP_IRQFD, "irqfd"},
-        {KVM_CAP_IOEVENTFD, "ioeventfd"}, {KVM_CAP_IMMEDIATE_EXIT, "immediate exit"},
-        {KVM_CAP_MP_STATE, "vCPU run states"}, {KVM_CAP_EXT_CPUID, "CPUID"},
+        {KVM_CAP_IOEVENTFD, "ioeventfd"},           {KVM_CAP_IMMEDIATE_EXIT, "immediate exit"},
+        {KVM_CAP_MP_STATE, "vCPU run states"},      {KVM_CAP_EXT_CPUID, "CPUID"},
     };
     KvmVm *vm = calloc(1, sizeof *vm);
     int r, version;
@@ -59,9 +59,10 @@ int kvm_open(const KvmOptions *options, KvmVm **ret, Err *err)
     vm->kvm_fd = options->kvm_fd >= 0 ? options->kvm_fd : open("/dev/kvm", O_RDWR | O_CLOEXEC);
     if (vm->kvm_fd < 0) {
         r = err_set(err, errno, "cannot open /dev/kvm: %s%s", strerror(errno),
-                    errno == EACCES   ? "; add the user to the group kvm"
-                    : errno == ENOENT ? "; load kvm_intel or kvm_amd, or enable virtualization in the firmware"
-                                      : "");
+                    errno == EACCES ? "; add the user to the group kvm"
+                    : errno == ENOENT
+                        ? "; load kvm_intel or kvm_amd, or enable virtualization in the firmware"
+                        : "");
         goto fail;
     }
     version = ioctl(vm->kvm_fd, KVM_GET_API_VERSION, 0);
@@ -118,8 +119,8 @@ int kvm_memory_sync(KvmVm *vm, const GuestMemory *memory, Err *err)
         int r = vm_ioctl(vm, KVM_SET_USER_MEMORY_REGION, &slot);
 
         if (r < 0)
-            return err_set(err, -r, "cannot give the guest %" PRIu64 " MiB at 0x%" PRIx64 ": %s", region->size >> 20,
-                           region->gpa, strerror(-r));
+            return err_set(err, -r, "cannot give the guest %" PRIu64 " MiB at 0x%" PRIx64 ": %s",
+                           region->size >> 20, region->gpa, strerror(-r));
         vm->slot_size[i] = region->size;
         vm->slots = i + 1;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * /dev/kvm: the VM descriptor, its memory slots, irqfds and ioeventfds. Together with vcpu.c the only place that makes
- * KVM ioctls (Linux, Documentation/virt/kvm/api.rst). Any thread unless it says otherwise.
+ * /dev/kvm: the VM descriptor, its memory slots, irqfds and ioeventfds. Together with vcpu.c the only place
+ * that makes KVM ioctls (Linux, Documentation/virt/kvm/api.rst). Any thread unless it says otherwise.
  */
 #pragma once
 
@@ -16,13 +16,13 @@ typedef struct KvmVm {
     int kvm_fd, vm_fd;
     int vcpu_map_size;
     unsigned max_vcpus;
-    unsigned slots;                        /* memory slots that KVM knows */
+    unsigned slots; /* memory slots that KVM knows */
     uint64_t slot_size[MEMORY_REGIONS_MAX];
     bool split_irqchip;
 } KvmVm;
 
 typedef struct KvmOptions {
-    int kvm_fd;         /* inherited, owned from now on; -1: open /dev/kvm */
+    int kvm_fd; /* inherited, owned from now on; -1: open /dev/kvm */
     bool split_irqchip; /* only the local APICs in the kernel */
 } KvmOptions;
 

@@ -1,23 +1,109 @@
 # kite-vmm: plain C with small libraries; compiled without GLib's and libxml2's flags on purpose.
-noinst_LIBRARIES += libkitevmm.a
-libkitevmm_a_SOURCES = \
-	%D%/block/block.h \
-	%D%/bus.h %D%/bus.c \
-	%D%/chardev/chardev.h \
-	%D%/irq.h %D%/irq.c \
-	%D%/kvm.h %D%/kvm.c \
-	%D%/log.h %D%/log.c \
-	%D%/loop.h %D%/loop.c \
-	%D%/memory.h %D%/memory.c \
-	%D%/net/net.h \
-	%D%/pci/pci.h \
-	%D%/props.h %D%/props.c \
-	%D%/stats_page.h \
-	%D%/virtio/device_host.h \
-	%D%/virtio/device_table.h %D%/virtio/device_table.c \
-	%D%/virtio/devices.h \
-	%D%/virtio/rng.c \
-	%D%/virtio/virtio.h %D%/virtio/virtio.c \
-	%D%/virtio/virtqueue.h %D%/virtio/virtqueue.c %D%/virtio/virtqueue_internal.h
 VMM_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(URING_CFLAGS)
+VMM_C_FILES = \
+	%D%/arch/x86_64/cpu_features.c \
+	%D%/arch/x86_64/cpuid.c \
+	%D%/arch/x86_64/regs.c \
+	%D%/block/block.c \
+	%D%/block/block_table.c \
+	%D%/boot/acpi.c \
+	%D%/boot/aml.c \
+	%D%/boot/linux.c \
+	%D%/bus.c \
+	%D%/chardev/chardev.c \
+	%D%/irq.c \
+	%D%/isa/acpi_hw.c \
+	%D%/isa/legacy.c \
+	%D%/isa/rtc.c \
+	%D%/isa/serial.c \
+	%D%/kvm.c \
+	%D%/log.c \
+	%D%/loop.c \
+	%D%/machine.c \
+	%D%/machine_boot.c \
+	%D%/machine_desc.c \
+	%D%/machine_devices.c \
+	%D%/memory.c \
+	%D%/net/net.c \
+	%D%/net/net_table.c \
+	%D%/pci/msix.c \
+	%D%/pci/pci.c \
+	%D%/pci/port.c \
+	%D%/props.c \
+	%D%/qmp_commands.c \
+	%D%/qmp_server.c \
+	%D%/stats.c \
+	%D%/vcpu.c \
+	%D%/virtio/device_table.c \
+	%D%/virtio/rng.c \
+	%D%/virtio/virtio.c \
+	%D%/virtio/virtio_pci.c \
+	%D%/virtio/virtqueue.c
+VMM_H_FILES = \
+	%D%/arch/x86_64/cpu_features.h \
+	%D%/arch/x86_64/cpuid.h \
+	%D%/arch/x86_64/layout.h \
+	%D%/arch/x86_64/regs.h \
+	%D%/block/block.h \
+	%D%/boot/acpi.h \
+	%D%/boot/aml.h \
+	%D%/boot/linux.h \
+	%D%/bus.h \
+	%D%/chardev/chardev.h \
+	%D%/irq.h \
+	%D%/isa/acpi_hw.h \
+	%D%/isa/legacy.h \
+	%D%/isa/serial.h \
+	%D%/kvm.h \
+	%D%/log.h \
+	%D%/loop.h \
+	%D%/machine.h \
+	%D%/machine_desc.h \
+	%D%/machine_internal.h \
+	%D%/memory.h \
+	%D%/net/net.h \
+	%D%/options.h \
+	%D%/pci/msix.h \
+	%D%/pci/pci.h \
+	%D%/pci/pci_internal.h \
+	%D%/props.h \
+	%D%/qmp_commands.h \
+	%D%/qmp_server.h \
+	%D%/sandbox.h \
+	%D%/stats.h \
+	%D%/stats_page.h \
+	%D%/vcpu.h \
+	%D%/virtio/device_host.h \
+	%D%/virtio/device_table.h \
+	%D%/virtio/devices.h \
+	%D%/virtio/virtio.h \
+	%D%/virtio/virtio_pci.h \
+	%D%/virtio/virtqueue.h \
+	%D%/virtio/virtqueue_internal.h
+
+noinst_LIBRARIES += libkitevmm.a
+libkitevmm_a_SOURCES = $(VMM_C_FILES) $(VMM_H_FILES)
 libkitevmm_a_CFLAGS = $(VMM_CFLAGS)
+
+# The order matters to a static link: ours first, then what it needs.
+VMM_LIBS = libkitevmm.a libkiteimage.a libkitebase.a $(JANSSON_LIBS) $(URING_LIBS) $(ZSTD_LIBS) $(ZLIB_LIBS) $(NETTLE_LIBS)
+
+libexec_PROGRAMS += kite-vmm
+kite_vmm_SOURCES = %D%/main.c %D%/options.c %D%/sandbox.c
+nodist_kite_vmm_SOURCES = %D%/seccomp_filters.h
+kite_vmm_CFLAGS = $(VMM_CFLAGS)
+kite_vmm_LDADD = $(VMM_LIBS) -lpthread
+if STATIC_VMM
+kite_vmm_LDFLAGS = $(AM_LDFLAGS) -static-pie
+endif
+
+# System call filters from the #syscalls comments.
+BUILT_SOURCES += %D%/seccomp_filters.h
+CLEANFILES += %D%/seccomp_filters.h %D%/syscall_numbers.h
+EXTRA_DIST += tools/gen/seccompgen.py
+SECCOMP_FROM = $(VMM_C_FILES) $(kite_vmm_SOURCES) $(libkiteimage_a_SOURCES)
+%D%/seccomp_filters.h: tools/gen/seccompgen.py $(SECCOMP_FROM)
+	$(AM_V_GEN)$(MKDIR_P) %D% && echo '#include <asm/unistd.h>' | $(CC) -E -dM - > %D%/syscall_numbers.h && \
+	$(PYTHON) $(srcdir)/tools/gen/seccompgen.py %D%/syscall_numbers.h $@ \
+		$(patsubst %,$(srcdir)/%,$(SECCOMP_FROM))
+%D%/kite_vmm-sandbox.$(OBJEXT): %D%/seccomp_filters.h

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Event loop: epoll for descriptors, a binary heap of timers, a list of calls from other threads behind an eventfd.
+ * Event loop: epoll for descriptors, a binary heap of timers, a list of calls from other threads behind an
+ * eventfd.
  *
- * One turn: calls and posts, expired timers, one epoll_wait, callbacks of what it fetched, defers. A callback may
- * unwatch anything: the fetched events of that watch are cancelled, also those of an outer turn (turns nest in
- * loop_iterate()).
+ * One turn: calls and posts, expired timers, one epoll_wait, callbacks of what it fetched, defers. A callback
+ * may unwatch anything: the fetched events of that watch are cancelled, also those of an outer turn (turns
+ * nest in loop_iterate()).
  *
- * #syscalls epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd2 read write close futex clock_gettime poll
+ * #syscalls epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd2 read write close futex
+ * clock_gettime poll
  */
 #include "vmm/loop.h"
 
@@ -176,9 +178,11 @@ void loop_quit(Loop *loop)
     loop_wake(loop);
 }
 
-/* --- descriptors ---------------------------------------------------------------------------------------------- */
+/* --- descriptors
+ * ---------------------------------------------------------------------------------------------- */
 
-int loop_watch(Loop *loop, LoopWatch *watch, int fd, uint32_t events, void (*ready)(void *, uint32_t), void *opaque)
+int loop_watch(Loop *loop, LoopWatch *watch, int fd, uint32_t events, void (*ready)(void *, uint32_t),
+               void *opaque)
 {
     struct epoll_event event = {.events = events, .data.ptr = watch};
 
@@ -215,7 +219,8 @@ void loop_unwatch(LoopWatch *watch)
     }
 }
 
-/* --- timers --------------------------------------------------------------------------------------------------- */
+/* --- timers
+ * --------------------------------------------------------------------------------------------------- */
 
 static void heap_place(Loop *loop, unsigned slot, LoopTimer *timer)
 {
@@ -308,7 +313,8 @@ static void run_timers(Loop *loop)
     }
 }
 
-/* --- defers, calls, posts ------------------------------------------------------------------------------------- */
+/* --- defers, calls, posts
+ * ------------------------------------------------------------------------------------- */
 
 void loop_defer_init(Loop *loop, LoopDefer *defer, void (*run)(void *opaque), void *opaque)
 {
@@ -444,7 +450,8 @@ void loop_serve_until(Loop *loop, bool (*done)(void *opaque), void *opaque)
     loop_wake(loop); /* what was drained may have been meant for the outer turn (quit) */
 }
 
-/* --- the loop ------------------------------------------------------------------------------------------------- */
+/* --- the loop
+ * ------------------------------------------------------------------------------------------------- */
 
 static int wait_events(Loop *loop, Batch *batch, bool block)
 {

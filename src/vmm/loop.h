@@ -27,7 +27,8 @@ int loop_start(Loop *loop, void (*prepare)(void *opaque), void *opaque, Err *err
 /* Runs on the calling thread until loop_quit(). */
 void loop_run(Loop *loop);
 void loop_quit(Loop *loop); /* any thread */
-/* One turn on the loop's own thread, also from inside a callback (drains); block: waits for something to happen. */
+/* One turn on the loop's own thread, also from inside a callback (drains); block: waits for something to
+ * happen. */
 void loop_iterate(Loop *loop, bool block);
 bool loop_is_current(const Loop *loop);
 const char *loop_name(const Loop *loop);
@@ -86,7 +87,7 @@ typedef struct LoopPost {
     bool queued;
 } LoopPost;
 void loop_post(Loop *loop, LoopPost *post);
-/* On the loop's thread, while it waits for something else (vCPUs to stop): serves calls and posts only, until done()
- * says so. Whoever makes that true calls loop_wake() afterwards. */
+/* On the loop's thread, while it waits for something else (vCPUs to stop): serves calls and posts only, until
+ * done() says so. Whoever makes that true calls loop_wake() afterwards. */
 void loop_serve_until(Loop *loop, bool (*done)(void *opaque), void *opaque);
 void loop_wake(Loop *loop); /* any thread */

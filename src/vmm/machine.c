@@ -23,7 +23,8 @@ const char *machine_run_state_name(RunState state)
     return enum_table_name(run_state_names, RUN_LAST, (int)state);
 }
 
-/* --- reports from other threads ------------------------------------------------------------------------------- */
+/* --- reports from other threads
+ * ------------------------------------------------------------------------------- */
 
 void machine_post(Machine *m, unsigned pending)
 {
@@ -93,7 +94,8 @@ static void on_vcpu_event(void *opaque, unsigned index, VcpuEvent event, const c
                                                    : PENDING_ERROR);
 }
 
-/* --- run state: main thread ----------------------------------------------------------------------------------- */
+/* --- run state: main thread
+ * ----------------------------------------------------------------------------------- */
 
 void machine_emit(Machine *m, const char *name, json_t *data)
 {
@@ -204,7 +206,9 @@ int machine_reset(Machine *m, bool guest, Err *err)
         set_state(m, RUN_INTERNAL_ERROR);
         return r;
     }
-    machine_emit(m, "RESET", json_pack("{s:b, s:s}", "guest", guest, "reason", guest ? "guest-reset" : "host-qmp-system-reset"));
+    machine_emit(
+        m, "RESET",
+        json_pack("{s:b, s:s}", "guest", guest, "reason", guest ? "guest-reset" : "host-qmp-system-reset"));
     if (m->state == RUN_SHUTDOWN || m->state == RUN_GUEST_PANICKED || m->state == RUN_INTERNAL_ERROR)
         set_state(m, RUN_PAUSED);
     if (was_running) {
@@ -234,8 +238,12 @@ static void act(Machine *m, MachineAction action, RunState state, const char *re
     Err err = {0};
 
     switch (action) {
-    case ACTION_EXIT: machine_exit(m, 0, true, reason); break;
-    case ACTION_PAUSE: machine_stop(m, state); break;
+    case ACTION_EXIT:
+        machine_exit(m, 0, true, reason);
+        break;
+    case ACTION_PAUSE:
+        machine_stop(m, state);
+        break;
     case ACTION_RESET:
         if (machine_reset(m, true, &err) < 0)
             log_error("cannot reset the guest: %s", err.text);
@@ -307,18 +315,24 @@ static void handle_posts(void *opaque)
     }
 }
 
-/* --- building ------------------------------------------------------------------------------------------------- */
+/* --- building
+ * ------------------------------------------------------------------------------------------------- */
 
 static int make_platform(Machine *m, Err *err)
 {
     const MachineDesc *d = m->desc;
-    AcpiHwHost acpi_host = {.power_off = on_power_off, .reset = on_reset, .slot_ejected = on_slot_ejected, .cpu_ejected = on_cpu_ejected, .opaque = m};
+    AcpiHwHost acpi_host = {.power_off = on_power_off,
+                            .reset = on_reset,
+                            .slot_ejected = on_slot_ejected,
+                            .cpu_ejected = on_cpu_ejected,
+                            .opaque = m};
     LegacyHost legacy_host = {.reset = on_reset, .panicked = on_panicked, .opaque = m};
     int r;
 
     if ((r = bus_new(&m->bus, err)) < 0 || (r = irq_new(m->kvm, &m->irq, err)) < 0 ||
         (r = acpi_hw_new(m->bus, m->irq, &acpi_host, &m->acpi_hw, err)) < 0 ||
-        (r = legacy_new(m->bus, &legacy_host, &m->legacy, err)) < 0 || (r = rtc_new(m->bus, d->rtc_offset, &m->rtc, err)) < 0)
+        (r = legacy_new(m->bus, &legacy_host, &m->legacy, err)) < 0 ||
+        (r = rtc_new(m->bus, d->rtc_offset, &m->rtc, err)) < 0)
         return r;
     return 0;
 }
@@ -363,7 +377,12 @@ static void enter_iothread(void *opaque)
 
 static int make_vcpus(Machine *m, struct kvm_cpuid2 *cpuid, Err *err)
 {
-    VcpuHost host = {.vm = m->kvm, .bus = m->bus, .main_loop = m->loop, .event = on_vcpu_event, .opaque = m, .prepare = enter_vcpu_thread};
+    VcpuHost host = {.vm = m->kvm,
+                     .bus = m->bus,
+                     .main_loop = m->loop,
+                     .event = on_vcpu_event,
+                     .opaque = m,
+                     .prepare = enter_vcpu_thread};
     const CpuTopology *t = &m->desc->topology;
     int r = 0;
 
@@ -393,8 +412,10 @@ static int build(Machine *m, Err *err)
     if ((r = kvm_open(&kvm_options, &m->kvm, err)) < 0)
         return r;
     if (d->cpus_max > m->kvm->max_vcpus)
-        return err_set(err, E2BIG, "%u CPUs are more than the host's KVM allows (%u)", d->cpus_max, m->kvm->max_vcpus);
-    if ((r = memory_new(&d->memory, &m->memory, err)) < 0 || (r = kvm_memory_sync(m->kvm, m->memory, err)) < 0 ||
+        return err_set(err, E2BIG, "%u CPUs are more than the host's KVM allows (%u)", d->cpus_max,
+                       m->kvm->max_vcpus);
+    if ((r = memory_new(&d->memory, &m->memory, err)) < 0 ||
+        (r = kvm_memory_sync(m->kvm, m->memory, err)) < 0 ||
         (r = stats_new(d->stats_fd, d->memory.size, &m->stats, err)) < 0 ||
         (r = cpuid_build(m->kvm, &d->cpu_model, &d->topology, &cpuid, err)) < 0)
         return r;
@@ -490,7 +511,8 @@ void machine_free(Machine *m)
     free(m);
 }
 
-/* --- looking -------------------------------------------------------------------------------------------------- */
+/* --- looking
+ * -------------------------------------------------------------------------------------------------- */
 
 Loop *machine_loop(Machine *m)
 {

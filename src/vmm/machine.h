@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The machine: builds all parts from the description, owns them, and keeps the run state. Everything here is the main
- * thread's; what other threads find out (a reset, a power-off, a device's event) is posted to the main loop.
+ * The machine: builds all parts from the description, owns them, and keeps the run state. Everything here is
+ * the main thread's; what other threads find out (a reset, a power-off, a device's event) is posted to the
+ * main loop.
  *
  *   prelaunch ──cont──> running <──cont / stop──> paused
  *                          │ guest powers off: shutdown     guest panics: guest-panicked
  *                          │ KVM gives up: internal-error   image full: io-error
- *                          └─ each of them stops the vCPUs; cont or system_reset goes on where that makes sense
+ *                          └─ each of them stops the vCPUs; cont or system_reset goes on where that makes
+ * sense
  */
 #pragma once
 
@@ -45,7 +47,8 @@ typedef struct MachineHost {
 
 typedef struct Machine Machine;
 
-/* Checks everything and builds the machine; no guest instruction runs. desc is borrowed for the machine's life. */
+/* Checks everything and builds the machine; no guest instruction runs. desc is borrowed for the machine's
+ * life. */
 int machine_new(const MachineDesc *desc, const MachineHost *host, Machine **ret, Err *err);
 void machine_free(Machine *machine);
 /* Starts vCPU threads and iothreads, and the guest unless the description says "paused". */

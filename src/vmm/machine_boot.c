@@ -57,7 +57,8 @@ int machine_load_boot(Machine *m, Err *err)
     struct kvm_sregs sregs;
     int r;
 
-    if ((r = load_acpi(m, err)) < 0 || (r = linux_load(&m->kernel, m->memory, ACPI_ADDRESS, &entry, err)) < 0 ||
+    if ((r = load_acpi(m, err)) < 0 ||
+        (r = linux_load(&m->kernel, m->memory, ACPI_ADDRESS, &entry, err)) < 0 ||
         (r = vcpu_get_sregs(m->vcpus[0], &sregs, err)) < 0 ||
         (r = regs_boot(&entry, m->memory, &regs, &sregs, err)) < 0)
         return r;

@@ -31,7 +31,8 @@ typedef struct Reader {
 static void fail(Reader *r, const char *key, const char *what)
 {
     if (r->error == 0)
-        r->error = err_set(r->err, EINVAL, "machine description: %s%s%s %s", r->where, r->where[0] ? "." : "", key, what);
+        r->error = err_set(r->err, EINVAL, "machine description: %s%s%s %s", r->where, r->where[0] ? "." : "",
+                           key, what);
 }
 
 static json_t *get(Reader *r, const char *key)
@@ -73,7 +74,8 @@ static const char *get_string(Reader *r, const char *key, size_t max, const char
 
     if (v == NULL)
         return def;
-    if (!json_is_string(v) || json_string_length(v) > max || strlen(json_string_value(v)) != json_string_length(v)) {
+    if (!json_is_string(v) || json_string_length(v) > max ||
+        strlen(json_string_value(v)) != json_string_length(v)) {
         fail(r, key, "must be a string of reasonable length");
         return def;
     }
@@ -119,7 +121,8 @@ static void finish(Reader *r)
 
     if (r->object == NULL)
         return;
-    json_object_foreach (r->object, key, value) {
+    json_object_foreach(r->object, key, value)
+    {
         bool known = false;
 
         for (unsigned i = 0; i < r->seen_count && !known; i++)
@@ -130,7 +133,8 @@ static void finish(Reader *r)
     }
 }
 
-/* --- the parts ------------------------------------------------------------------------------------------------- */
+/* --- the parts
+ * ------------------------------------------------------------------------------------------------- */
 
 static int parse_memory(Reader *root, MachineDesc *d)
 {
@@ -216,7 +220,8 @@ static int parse_numa(Reader *root, MachineDesc *d)
         fail(root, "numa", "has too many cells");
     d->nodes = root->error ? 0 : (unsigned)json_array_size(cells);
     for (unsigned n = 0; n < d->nodes; n++) {
-        Reader r = {.object = json_array_get(cells, n), .where = "numa", .err = root->err, .error = root->error};
+        Reader r = {
+            .object = json_array_get(cells, n), .where = "numa", .err = root->err, .error = root->error};
         json_t *cpus, *distances;
         uint64_t size;
 

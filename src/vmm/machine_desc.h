@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The machine description: one JSON object that says everything about a VM, read from a descriptor before anything else
- * happens. Numbers are bytes unless the name says otherwise; "…-fd" are inherited descriptors. Unknown keys are errors.
+ * The machine description: one JSON object that says everything about a VM, read from a descriptor before
+ * anything else happens. Numbers are bytes unless the name says otherwise; "…-fd" are inherited descriptors.
+ * Unknown keys are errors.
  *
- *   name          string           memory   {size, reserve, shared, hugepages, hugepage-size, mergeable, thp, prealloc,
- *   uuid          string                     dump-guest-core}
- *   kvm-fd        number           cpus     {count, max, sockets, dies, cores, threads, model, features [..],
- *   stats-fd      number                     hide-hypervisor}
+ *   name          string           memory   {size, reserve, shared, hugepages, hugepage-size, mergeable, thp,
+ * prealloc, uuid          string                     dump-guest-core} kvm-fd        number           cpus
+ * {count, max, sockets, dies, cores, threads, model, features [..], stats-fd      number hide-hypervisor}
  *   paused        bool             numa     [{cpus [..], memory, distances [..]}]
  *   split-irqchip bool             boot     {kernel-fd, initrd-fd, cmdline}
  *   pvpanic       bool             rtc      {offset}               seconds ahead of UTC
@@ -15,8 +15,8 @@
  *                 "pause"          serials  ["chardev id" or null]  COM1 ..
  *   on-panic      "pause", "exit", blockdevs [{driver, node-name, …}]             (block/)
  *                 "reset", "run"   netdevs  [{type, id, …}]                       (net/)
- *   sandbox       {seccomp, uid,   ports    [{id, addr}]            PCIe root ports; addr "slot.function", hex
- *                  gid, chroot}    devices  [{driver, id, bus, addr, …}]          (virtio/)
+ *   sandbox       {seccomp, uid,   ports    [{id, addr}]            PCIe root ports; addr "slot.function",
+ * hex gid, chroot}    devices  [{driver, id, bus, addr, …}]          (virtio/)
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Devices and what they stand on: iothreads, chardevs, block nodes, net back ends, root ports; making them from the
- * description and hot plug. Main thread.
+ * Devices and what they stand on: iothreads, chardevs, block nodes, net back ends, root ports; making them
+ * from the description and hot plug. Main thread.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,7 +12,8 @@
 #include "vmm/log.h"
 #include "vmm/machine_internal.h"
 
-/* --- what devices see of the machine -------------------------------------------------------------------------- */
+/* --- what devices see of the machine
+ * -------------------------------------------------------------------------- */
 
 static Loop *find_iothread(DeviceHost *host, const char *id)
 {
@@ -140,7 +141,8 @@ void machine_init_device_host(Machine *m)
     };
 }
 
-/* --- back ends ------------------------------------------------------------------------------------------------ */
+/* --- back ends
+ * ------------------------------------------------------------------------------------------------ */
 
 static int take_fd(void *opaque, const char *name)
 {
@@ -204,7 +206,8 @@ int machine_blockdev_add(Machine *m, json_t *object, Err *err)
 
     if (r < 0)
         return r;
-    r = place ? block_new(props, m->loop, find_block, m, &block, err) : err_set(err, ENOSPC, "too many block nodes");
+    r = place ? block_new(props, m->loop, find_block, m, &block, err)
+              : err_set(err, ENOSPC, "too many block nodes");
     if (r >= 0)
         *place = block;
     props_free(props);
@@ -286,7 +289,8 @@ struct Block *machine_block_at(Machine *m, unsigned index)
     return NULL;
 }
 
-/* --- PCI addresses and ports ---------------------------------------------------------------------------------- */
+/* --- PCI addresses and ports
+ * ---------------------------------------------------------------------------------- */
 
 /* "1d", "0x1d" or "1d.7": slot and function, hexadecimal. -1: any. */
 static int parse_address(const char *text, int *ret, Err *err)
@@ -318,8 +322,8 @@ static int make_port(Machine *m, json_t *object, Err *err)
     if (m->port_count == ACPI_SLOTS_MAX)
         r = err_set(err, ENOSPC, "more than %d PCIe root ports", ACPI_SLOTS_MAX);
     id = props_id(props);
-    if (r == 0 && (r = props_string(props, "addr", NULL, &addr, err)) == 0 && (r = props_finish(props, err)) == 0 &&
-        (r = parse_address(addr, &devfn, err)) == 0)
+    if (r == 0 && (r = props_string(props, "addr", NULL, &addr, err)) == 0 &&
+        (r = props_finish(props, err)) == 0 && (r = parse_address(addr, &devfn, err)) == 0)
         r = pci_port_new(m->pci, id, devfn, (uint16_t)(m->port_count + 1), &p->port, err);
     if (r == 0) {
         snprintf(p->id, sizeof p->id, "%s", id);
@@ -330,7 +334,8 @@ static int make_port(Machine *m, json_t *object, Err *err)
     return r;
 }
 
-/* --- devices -------------------------------------------------------------------------------------------------- */
+/* --- devices
+ * -------------------------------------------------------------------------------------------------- */
 
 static MachineDevice *find_device(Machine *m, const char *id)
 {
@@ -379,7 +384,8 @@ static int find_port(const Machine *m, const char *id)
     return -1;
 }
 
-static int add_pci_device(Machine *m, const VirtioDeviceKind *kind, const char *bus, Props *props, bool hot, Err *err)
+static int add_pci_device(Machine *m, const VirtioDeviceKind *kind, const char *bus, Props *props, bool hot,
+                          Err *err)
 {
     int slot = find_port(m, bus), devfn, r;
     bool integrated = slot < 0, multifunction;
@@ -395,7 +401,8 @@ static int add_pci_device(Machine *m, const VirtioDeviceKind *kind, const char *
     if (m->device_count == MACHINE_LIST_MAX)
         return err_set(err, ENOSPC, "more than %d devices", MACHINE_LIST_MAX);
     pci_bus = slot >= 0 ? pci_port_bus(m->ports[slot].port) : pci_host_root(m->pci);
-    if ((r = props_string(props, "addr", NULL, &addr, err)) < 0 || (r = parse_address(addr, &devfn, err)) < 0 ||
+    if ((r = props_string(props, "addr", NULL, &addr, err)) < 0 ||
+        (r = parse_address(addr, &devfn, err)) < 0 ||
         (r = props_bool(props, "multifunction", false, &multifunction, err)) < 0 ||
         (r = kind->create(props, &m->device_host, &dev, err)) < 0)
         return r;
@@ -428,7 +435,8 @@ static int add_device(Machine *m, json_t *object, bool hot, Err *err)
 
     if (r < 0)
         return r;
-    if ((r = props_string(props, "driver", "", &driver, err)) < 0 || (r = props_string(props, "bus", NULL, &bus, err)) < 0)
+    if ((r = props_string(props, "driver", "", &driver, err)) < 0 ||
+        (r = props_string(props, "bus", NULL, &bus, err)) < 0)
         goto out;
     kind = device_table_find(driver);
     if (find_device(m, props_id(props)) != NULL) {
@@ -460,8 +468,10 @@ int machine_device_del(Machine *m, const char *id, Err *err)
         for (unsigned i = 0; i < m->device_count; i++) {
             const VirtioDeviceKind *kind = m->devices[i].kind;
 
-            if (kind->remove_child && kind->remove_child(virtio_pci_virtio(m->devices[i].transport), id, err) == 0) {
-                machine_emit(m, "DEVICE_DELETED", json_pack("{s:s, s:s+}", "device", id, "path", "/machine/peripheral/", id));
+            if (kind->remove_child &&
+                kind->remove_child(virtio_pci_virtio(m->devices[i].transport), id, err) == 0) {
+                machine_emit(m, "DEVICE_DELETED",
+                             json_pack("{s:s, s:s+}", "device", id, "path", "/machine/peripheral/", id));
                 return 0;
             }
         }
@@ -492,7 +502,8 @@ void machine_handle_ejected(Machine *m, unsigned slot)
         acpi_hw_set_slot(m->acpi_hw, slot, false, false);
         if (m->state == RUN_RUNNING)
             machine_resume_vcpus(m);
-        machine_emit(m, "DEVICE_DELETED", json_pack("{s:s, s:s+}", "device", id, "path", "/machine/peripheral/", id));
+        machine_emit(m, "DEVICE_DELETED",
+                     json_pack("{s:s, s:s+}", "device", id, "path", "/machine/peripheral/", id));
         return;
     }
 }
@@ -503,14 +514,16 @@ void machine_devices_set_running(Machine *m, bool running)
         virtio_pci_set_running(m->devices[i].transport, running);
 }
 
-/* --- from the description ------------------------------------------------------------------------------------- */
+/* --- from the description
+ * ------------------------------------------------------------------------------------- */
 
 static int make_iothreads(Machine *m, Err *err)
 {
     size_t i;
     json_t *item;
 
-    json_array_foreach (m->desc->iothreads, i, item) {
+    json_array_foreach(m->desc->iothreads, i, item)
+    {
         const char *id = json_string_value(item);
         char name[16];
         int r;
@@ -531,7 +544,8 @@ static int make_serials(Machine *m, Err *err)
     size_t i;
     json_t *item;
 
-    json_array_foreach (m->desc->serials, i, item) {
+    json_array_foreach(m->desc->serials, i, item)
+    {
         const char *id = json_string_value(item);
         Chardev *chardev = NULL;
         int r;
@@ -554,7 +568,8 @@ static int each(Machine *m, json_t *list, int (*add)(Machine *, json_t *, Err *)
     size_t i;
     json_t *item;
 
-    json_array_foreach (list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         int r = add(m, item, err);
 
         if (r < 0)

@@ -93,9 +93,9 @@ struct Machine {
 
     /* Shared with other threads. */
     pthread_mutex_t lock;
-    unsigned pending;                     /* PENDING_…; lock */
-    char error_text[200];                 /* lock */
-    QueuedEvent *events, **events_tail;   /* lock */
+    unsigned pending; /* PENDING_…; lock */
+    char error_text[200]; /* lock */
+    QueuedEvent *events, **events_tail; /* lock */
     uint64_t ejected[ACPI_SLOTS_MAX / 64]; /* lock */
     LoopPost post;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Guest RAM. Two host mappings (below 3 GiB, from 4 GiB up), each reserved as a whole, so that regions that touch in
- * guest-physical space touch in host memory too and a buffer may span them.
+ * Guest RAM. Two host mappings (below 3 GiB, from 4 GiB up), each reserved as a whole, so that regions that
+ * touch in guest-physical space touch in host memory too and a buffer may span them.
  */
 #include "vmm/memory.h"
 
@@ -70,8 +70,8 @@ static int populate(GuestMemory *memory, uint8_t *host, uint64_t size, int *ret_
         if (fd < 0)
             return err_set(err, errno, "cannot make shared guest memory: %s", strerror(errno));
         if (ftruncate(fd, (off_t)size) < 0 ||
-            mmap(host, size, PROT_READ | PROT_WRITE, (o->shared ? MAP_SHARED : MAP_PRIVATE) | MAP_FIXED, fd, 0) ==
-                MAP_FAILED) {
+            mmap(host, size, PROT_READ | PROT_WRITE, (o->shared ? MAP_SHARED : MAP_PRIVATE) | MAP_FIXED, fd,
+                 0) == MAP_FAILED) {
             int e = errno;
 
             close(fd);
@@ -81,7 +81,8 @@ static int populate(GuestMemory *memory, uint8_t *host, uint64_t size, int *ret_
         }
         *ret_fd = fd;
     } else if (mprotect(host, size, PROT_READ | PROT_WRITE) < 0) {
-        return err_set(err, errno, "cannot map %" PRIu64 " MiB of guest memory: %s", size >> 20, strerror(errno));
+        return err_set(err, errno, "cannot map %" PRIu64 " MiB of guest memory: %s", size >> 20,
+                       strerror(errno));
     }
 
     /* Hints: a kernel without one of them still runs the guest. */
@@ -93,8 +94,8 @@ static int populate(GuestMemory *memory, uint8_t *host, uint64_t size, int *ret_
         (void)madvise(host, size, MADV_HUGEPAGE);
     if (o->prealloc && madvise(host, size, MADV_POPULATE_WRITE) < 0) {
         if (errno != EINVAL)
-            return err_set(err, errno, "cannot allocate %" PRIu64 " MiB of guest memory beforehand: %s", size >> 20,
-                           strerror(errno));
+            return err_set(err, errno, "cannot allocate %" PRIu64 " MiB of guest memory beforehand: %s",
+                           size >> 20, strerror(errno));
         for (uint64_t at = 0; at < size; at += 4096)
             ((volatile uint8_t *)host)[at] = 0;
     }
@@ -148,7 +149,8 @@ int memory_new(const MemoryOptions *options, GuestMemory **ret, Err *err)
             host = NULL;
     }
     if (host == NULL)
-        r = err_set(err, ENOMEM, "cannot reserve %" PRIu64 " MiB of address space for the guest", options->size >> 20);
+        r = err_set(err, ENOMEM, "cannot reserve %" PRIu64 " MiB of address space for the guest",
+                    options->size >> 20);
     if (r == 0)
         r = add(memory, 0, low, host, err);
     if (r == 0 && high > 0)
@@ -247,7 +249,8 @@ int memory_add_region(GuestMemory *memory, uint64_t gpa, uint64_t size, Err *err
     uint64_t floor = MAX(memory_high_end(memory), last->gpa + last->size);
 
     if (gpa < floor || size == 0 || (gpa | size) % 4096 != 0 || !range_inside(gpa, size, memory->high_limit))
-        return err_set(err, EINVAL, "guest memory region at 0x%" PRIx64 " does not fit the reserved address space", gpa);
+        return err_set(err, EINVAL,
+                       "guest memory region at 0x%" PRIx64 " does not fit the reserved address space", gpa);
     return add(memory, gpa, size, memory->high_host + (gpa - MEMORY_HIGH_BASE), err);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Command line to machine description. Paths are opened here, before the sandbox; the rest of the program knows
- * descriptors only.
+ * Command line to machine description. Paths are opened here, before the sandbox; the rest of the program
+ * knows descriptors only.
  */
 #include "vmm/options.h"
 
@@ -53,7 +53,8 @@ static int add_disk(json_t *desc, const char *spec, Err *err)
     if (len >= sizeof path || (spec[len] != '\0' && !ro))
         return err_set(err, EINVAL, "--disk takes FILE or FILE,ro");
     for (size_t i = 0; i < json_array_size(devices); i++)
-        n += strcmp(json_string_value(json_object_get(json_array_get(devices, i), "driver")), "virtio-blk-pci") == 0;
+        n += strcmp(json_string_value(json_object_get(json_array_get(devices, i), "driver")),
+                    "virtio-blk-pci") == 0;
     memcpy(path, spec, len);
     path[len] = '\0';
     fd = open_file(path, ro ? O_RDONLY : O_RDWR, "disk", err);
@@ -63,12 +64,13 @@ static int add_disk(json_t *desc, const char *spec, Err *err)
     snprintf(name, sizeof name, "file%u", n);
     snprintf(node, sizeof node, "disk%u", n);
     snprintf(id, sizeof id, "virtio-disk%u", n);
-    json_array_append_new(nodes, json_pack("{s:s, s:s, s:i, s:b}", "driver", "file", "node-name", qcow2 ? name : node, "fd",
-                                           fd, "read-only", ro));
+    json_array_append_new(nodes, json_pack("{s:s, s:s, s:i, s:b}", "driver", "file", "node-name",
+                                           qcow2 ? name : node, "fd", fd, "read-only", ro));
     if (qcow2)
-        json_array_append_new(nodes, json_pack("{s:s, s:s, s:s, s:b}", "driver", "qcow2", "node-name", node, "file", name,
-                                               "read-only", ro));
-    json_array_append_new(devices, json_pack("{s:s, s:s, s:s}", "driver", "virtio-blk-pci", "id", id, "drive", node));
+        json_array_append_new(nodes, json_pack("{s:s, s:s, s:s, s:b}", "driver", "qcow2", "node-name", node,
+                                               "file", name, "read-only", ro));
+    json_array_append_new(devices,
+                          json_pack("{s:s, s:s, s:s}", "driver", "virtio-blk-pci", "id", id, "drive", node));
     return 0;
 }
 
@@ -91,7 +93,8 @@ static int add_net(json_t *desc, const char *spec, Err *err)
     snprintf(net_id, sizeof net_id, "net%u", n);
     snprintf(id, sizeof id, "virtio-net%u", n);
     json_array_append_new(nets, json_pack("{s:s, s:s, s:[i]}", "type", "tap", "id", net_id, "fds", fd));
-    json_array_append_new(devices, json_pack("{s:s, s:s, s:s}", "driver", "virtio-net-pci", "id", id, "netdev", net_id));
+    json_array_append_new(
+        devices, json_pack("{s:s, s:s, s:s}", "driver", "virtio-net-pci", "id", id, "netdev", net_id));
     return 0;
 }
 
@@ -108,15 +111,43 @@ static int number(const char *option, const char *text, long min, long max, long
 
 int options_parse(int argc, char **argv, Options *ret, Err *err)
 {
-    enum { KERNEL = 256, INITRD, CMDLINE, MEMORY, CPUS, DISK, NET, CONSOLE, NO_RNG, DESC_FD, QMP_FD, CHECK, NO_SANDBOX, HELP, VERSION_ };
-    static const struct option table[] = {
-        {"kernel", 1, 0, KERNEL},   {"initrd", 1, 0, INITRD},   {"cmdline", 1, 0, CMDLINE}, {"memory", 1, 0, MEMORY},
-        {"cpus", 1, 0, CPUS},       {"disk", 1, 0, DISK},       {"net", 1, 0, NET},         {"console", 1, 0, CONSOLE},
-        {"no-rng", 0, 0, NO_RNG},   {"desc-fd", 1, 0, DESC_FD}, {"qmp-fd", 1, 0, QMP_FD},   {"check", 0, 0, CHECK},
-        {"no-sandbox", 0, 0, NO_SANDBOX}, {"help", 0, 0, HELP}, {"version", 0, 0, VERSION_}, {0, 0, 0, 0},
+    enum {
+        KERNEL = 256,
+        INITRD,
+        CMDLINE,
+        MEMORY,
+        CPUS,
+        DISK,
+        NET,
+        CONSOLE,
+        NO_RNG,
+        DESC_FD,
+        QMP_FD,
+        CHECK,
+        NO_SANDBOX,
+        HELP,
+        VERSION_
     };
-    json_t *desc = json_pack("{s:s, s:{}, s:{}, s:{}, s:[], s:[], s:[], s:[], s:[]}", "name", "", "memory", "cpus", "boot",
-                             "chardevs", "serials", "blockdevs", "netdevs", "devices");
+    static const struct option table[] = {
+        {"kernel", 1, 0, KERNEL},
+        {"initrd", 1, 0, INITRD},
+        {"cmdline", 1, 0, CMDLINE},
+        {"memory", 1, 0, MEMORY},
+        {"cpus", 1, 0, CPUS},
+        {"disk", 1, 0, DISK},
+        {"net", 1, 0, NET},
+        {"console", 1, 0, CONSOLE},
+        {"no-rng", 0, 0, NO_RNG},
+        {"desc-fd", 1, 0, DESC_FD},
+        {"qmp-fd", 1, 0, QMP_FD},
+        {"check", 0, 0, CHECK},
+        {"no-sandbox", 0, 0, NO_SANDBOX},
+        {"help", 0, 0, HELP},
+        {"version", 0, 0, VERSION_},
+        {0, 0, 0, 0},
+    };
+    json_t *desc = json_pack("{s:s, s:{}, s:{}, s:{}, s:[], s:[], s:[], s:[], s:[]}", "name", "", "memory",
+                             "cpus", "boot", "chardevs", "serials", "blockdevs", "netdevs", "devices");
     json_t *boot = json_object_get(desc, "boot");
     bool rng = true, console = true, by_hand = false;
     long n = 0;
@@ -132,7 +163,9 @@ int options_parse(int argc, char **argv, Options *ret, Err *err)
             if (r >= 0)
                 json_object_set_new(boot, c == KERNEL ? "kernel-fd" : "initrd-fd", json_integer(r));
             break;
-        case CMDLINE: json_object_set_new(boot, "cmdline", json_string(optarg)); break;
+        case CMDLINE:
+            json_object_set_new(boot, "cmdline", json_string(optarg));
+            break;
         case MEMORY:
             r = number("memory", optarg, 1, 1 << 24, &n, err);
             json_object_set_new(json_object_get(desc, "memory"), "size", json_integer((json_int_t)n << 20));
@@ -141,14 +174,20 @@ int options_parse(int argc, char **argv, Options *ret, Err *err)
             r = number("cpus", optarg, 1, 240, &n, err);
             json_object_set_new(json_object_get(desc, "cpus"), "count", json_integer(n));
             break;
-        case DISK: r = add_disk(desc, optarg, err); break;
-        case NET: r = add_net(desc, optarg, err); break;
+        case DISK:
+            r = add_disk(desc, optarg, err);
+            break;
+        case NET:
+            r = add_net(desc, optarg, err);
+            break;
         case CONSOLE:
             console = strcmp(optarg, "stdio") == 0;
             if (!console && strcmp(optarg, "none") != 0)
                 r = err_set(err, EINVAL, "--console takes stdio or none");
             break;
-        case NO_RNG: rng = false; break;
+        case NO_RNG:
+            rng = false;
+            break;
         case DESC_FD:
             r = number("desc-fd", optarg, 0, 1 << 20, &n, err);
             ret->desc_fd = (int)n;
@@ -157,8 +196,12 @@ int options_parse(int argc, char **argv, Options *ret, Err *err)
             r = number("qmp-fd", optarg, 0, 1 << 20, &n, err);
             ret->qmp_fd = (int)n;
             break;
-        case CHECK: ret->check_only = true; break;
-        case NO_SANDBOX: ret->no_sandbox = true; break;
+        case CHECK:
+            ret->check_only = true;
+            break;
+        case NO_SANDBOX:
+            ret->no_sandbox = true;
+            break;
         case HELP:
         case 'h':
             fputs(help_text, stdout);
@@ -168,14 +211,17 @@ int options_parse(int argc, char **argv, Options *ret, Err *err)
             puts("kite-vmm " PACKAGE_VERSION);
             r = 1;
             goto out;
-        default: r = err_set(err, EINVAL, "see kite-vmm --help"); break;
+        default:
+            r = err_set(err, EINVAL, "see kite-vmm --help");
+            break;
         }
     }
     if (r >= 0 && optind < argc)
         r = err_set(err, EINVAL, "'%s' is not understood; see kite-vmm --help", argv[optind]);
     if (r >= 0 && by_hand == (ret->desc_fd >= 0))
-        r = err_set(err, EINVAL, by_hand ? "--desc-fd goes with no other description of a VM"
-                                         : "--kernel or --desc-fd is needed; see kite-vmm --help");
+        r = err_set(err, EINVAL,
+                    by_hand ? "--desc-fd goes with no other description of a VM"
+                            : "--kernel or --desc-fd is needed; see kite-vmm --help");
     if (r >= 0 && by_hand && json_object_get(boot, "kernel-fd") == NULL)
         r = err_set(err, EINVAL, "--kernel is needed; see kite-vmm --help");
 out:
@@ -184,11 +230,13 @@ out:
         return r == 1 ? 1 : r < 0 ? r : 0;
     }
     if (console) {
-        json_array_append_new(json_object_get(desc, "chardevs"), json_pack("{s:s, s:s}", "id", "console", "backend", "stdio"));
+        json_array_append_new(json_object_get(desc, "chardevs"),
+                              json_pack("{s:s, s:s}", "id", "console", "backend", "stdio"));
         json_array_append_new(json_object_get(desc, "serials"), json_string("console"));
     }
     if (rng)
-        json_array_append_new(json_object_get(desc, "devices"), json_pack("{s:s, s:s}", "driver", "virtio-rng-pci", "id", "rng0"));
+        json_array_append_new(json_object_get(desc, "devices"),
+                              json_pack("{s:s, s:s}", "driver", "virtio-rng-pci", "id", "rng0"));
     json_object_set_new(desc, "on-panic", json_string("exit"));
     ret->description = desc;
     return 0;

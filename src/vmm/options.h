@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The command line: either descriptors from the daemon, or a VM described by hand, which becomes the same description. */
+/* The command line: either descriptors from the daemon, or a VM described by hand, which becomes the same
+ * description. */
 #pragma once
 
 #include <jansson.h>
@@ -8,10 +9,10 @@
 #include "common/err.h"
 
 typedef struct Options {
-    int desc_fd, qmp_fd;  /* -1: not given */
+    int desc_fd, qmp_fd; /* -1: not given */
     bool no_sandbox;
-    bool check_only;      /* --check: build the machine, run nothing */
-    json_t *description;  /* by hand; owned, NULL with desc_fd */
+    bool check_only; /* --check: build the machine, run nothing */
+    json_t *description; /* by hand; owned, NULL with desc_fd */
 } Options;
 
 /* 0; 1: help or version was printed, exit with 0; -errno. */

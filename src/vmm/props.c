@@ -25,7 +25,8 @@ static int key_error(const Props *props, Err *err, const char *key, const char *
     return err_set(err, EINVAL, "%s: property '%s' %s", props->label, key, what);
 }
 
-int props_new(json_t *object, int (*take_fd)(void *opaque, const char *name), void *opaque, Props **ret, Err *err)
+int props_new(json_t *object, int (*take_fd)(void *opaque, const char *name), void *opaque, Props **ret,
+              Err *err)
 {
     Props *props;
     const char *kind = NULL;
@@ -34,7 +35,8 @@ int props_new(json_t *object, int (*take_fd)(void *opaque, const char *name), vo
     if (!json_is_object(object))
         return err_set(err, EINVAL, "an object of the machine description is not a JSON object");
     if (json_object_size(object) > KEYS_MAX)
-        return err_set(err, EINVAL, "an object of the machine description has more than %d properties", KEYS_MAX);
+        return err_set(err, EINVAL, "an object of the machine description has more than %d properties",
+                       KEYS_MAX);
     props = calloc(1, sizeof *props);
     if (props == NULL)
         return err_set(err, ENOMEM, "out of memory");
@@ -87,7 +89,8 @@ int props_string(Props *props, const char *key, const char *def, const char **re
     return 0;
 }
 
-int props_uint(Props *props, const char *key, uint64_t min, uint64_t max, uint64_t def, uint64_t *ret, Err *err)
+int props_uint(Props *props, const char *key, uint64_t min, uint64_t max, uint64_t def, uint64_t *ret,
+               Err *err)
 {
     json_t *value = take(props, key);
     uint64_t n;
@@ -147,7 +150,9 @@ int props_fd(Props *props, const char *key, int *ret, Err *err)
     if (value == NULL)
         return 0;
     if (json_is_integer(value)) {
-        fd = json_integer_value(value) >= 0 && json_integer_value(value) < 1 << 20 ? (int)json_integer_value(value) : -1;
+        fd = json_integer_value(value) >= 0 && json_integer_value(value) < 1 << 20
+                 ? (int)json_integer_value(value)
+                 : -1;
     } else if (text != NULL && text[0] >= '0' && text[0] <= '9') {
         char *end;
         long n = strtol(text, &end, 10);
@@ -178,7 +183,8 @@ int props_finish(Props *props, Err *err)
     const char *key;
     json_t *value;
 
-    json_object_foreach (props->object, key, value) {
+    json_object_foreach(props->object, key, value)
+    {
         bool known = !strcmp(key, "id") || !strcmp(key, "driver") || !strcmp(key, "qom-type");
 
         for (unsigned i = 0; i < props->used_count && !known; i++)

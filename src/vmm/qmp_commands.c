@@ -16,7 +16,8 @@ static const char *string_arg(json_t *args, const char *key)
     return json_string_value(json_object_get(args, key));
 }
 
-/* --- session and machine --------------------------------------------------------------------------------------- */
+/* --- session and machine
+ * --------------------------------------------------------------------------------------- */
 
 static int do_capabilities(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
 {
@@ -42,8 +43,8 @@ static int query_status(QmpServer *s, Machine *m, json_t *args, json_t **ret, Er
 {
     RunState state = machine_run_state(m);
 
-    *ret = json_pack("{s:s, s:b, s:b}", "status", machine_run_state_name(state), "running", state == RUN_RUNNING,
-                     "singlestep", 0);
+    *ret = json_pack("{s:s, s:b, s:b}", "status", machine_run_state_name(state), "running",
+                     state == RUN_RUNNING, "singlestep", 0);
     return 0;
 }
 
@@ -115,17 +116,19 @@ static int query_cpus(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err 
 
         snprintf(path, sizeof path, "/machine/unattached/device[%u]", i);
         json_array_append_new(
-            *ret, json_pack("{s:i, s:s, s:i, s:s, s:{s:i, s:i, s:i, s:i}}", "cpu-index", (int)i, "qom-path", path,
-                            "thread-id", vcpu_thread_id(vcpu), "target", "x86_64", "props", "socket-id",
-                            (int)(i / (t->threads * t->cores * t->dies)), "die-id", (int)(i / (t->threads * t->cores) % t->dies),
-                            "core-id", (int)(i / t->threads % t->cores), "thread-id", (int)(i % t->threads)));
+            *ret, json_pack("{s:i, s:s, s:i, s:s, s:{s:i, s:i, s:i, s:i}}", "cpu-index", (int)i, "qom-path",
+                            path, "thread-id", vcpu_thread_id(vcpu), "target", "x86_64", "props", "socket-id",
+                            (int)(i / (t->threads * t->cores * t->dies)), "die-id",
+                            (int)(i / (t->threads * t->cores) % t->dies), "core-id",
+                            (int)(i / t->threads % t->cores), "thread-id", (int)(i % t->threads)));
     }
     return 0;
 }
 
 static int query_memory_size(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
 {
-    *ret = json_pack("{s:I, s:I}", "base-memory", (json_int_t)machine_memory_size(m), "plugged-memory", (json_int_t)0);
+    *ret = json_pack("{s:I, s:I}", "base-memory", (json_int_t)machine_memory_size(m), "plugged-memory",
+                     (json_int_t)0);
     return 0;
 }
 
@@ -140,7 +143,8 @@ static int query_iothreads(QmpServer *s, Machine *m, json_t *args, json_t **ret,
     return 0;
 }
 
-/* --- descriptors ---------------------------------------------------------------------------------------------- */
+/* --- descriptors
+ * ---------------------------------------------------------------------------------------------- */
 
 static int do_getfd(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
 {
@@ -169,7 +173,8 @@ static int do_remove_fd(QmpServer *s, Machine *m, json_t *args, json_t **ret, Er
     return qmp_server_remove_fd(s, json_integer_value(json_object_get(args, "fdset-id")), err);
 }
 
-/* --- devices -------------------------------------------------------------------------------------------------- */
+/* --- devices
+ * -------------------------------------------------------------------------------------------------- */
 
 static int do_device_add(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
 {
@@ -187,8 +192,8 @@ static int query_chardev(QmpServer *s, Machine *m, json_t *args, json_t **ret, E
 
     *ret = json_array();
     for (unsigned i = 0; (c = machine_chardev_at(m, i)) != NULL; i++)
-        json_array_append_new(*ret, json_pack("{s:s, s:s, s:b}", "label", chardev_id(c), "filename", chardev_describe(c),
-                                              "frontend-open", chardev_in_use(c)));
+        json_array_append_new(*ret, json_pack("{s:s, s:s, s:b}", "label", chardev_id(c), "filename",
+                                              chardev_describe(c), "frontend-open", chardev_in_use(c)));
     return 0;
 }
 
@@ -268,17 +273,24 @@ const QmpCommand *qmp_command_at(unsigned index)
     return index < ARRAY_LEN(qmp_commands) ? &qmp_commands[index] : NULL;
 }
 
-/* --- argument check -------------------------------------------------------------------------------------------- */
+/* --- argument check
+ * -------------------------------------------------------------------------------------------- */
 
 static bool kind_fits(char kind, const json_t *value)
 {
     switch (kind) {
-    case 's': return json_is_string(value);
-    case 'i': return json_is_integer(value);
-    case 'b': return json_is_boolean(value);
-    case 'o': return json_is_object(value);
-    case 'a': return json_is_array(value);
-    default: return true;
+    case 's':
+        return json_is_string(value);
+    case 'i':
+        return json_is_integer(value);
+    case 'b':
+        return json_is_boolean(value);
+    case 'o':
+        return json_is_object(value);
+    case 'a':
+        return json_is_array(value);
+    default:
+        return true;
     }
 }
 
@@ -308,14 +320,16 @@ int qmp_command_check(const QmpCommand *command, json_t *args, Err *err)
                 return err_set(err, EINVAL, "Parameter '%s' is missing", name);
             for (size_t i = 0; value != NULL && i < ARRAY_LEN(kinds); i++) {
                 if (kinds[i].kind == at[name_len + 1] && !kind_fits(kinds[i].kind, value))
-                    return err_set(err, EINVAL, "Invalid parameter type for '%s', expected: %s", name, kinds[i].name);
+                    return err_set(err, EINVAL, "Invalid parameter type for '%s', expected: %s", name,
+                                   kinds[i].name);
             }
         }
         at += len + (at[len] == ' ');
     }
     if (open || args == NULL)
         return 0;
-    json_object_foreach (args, key, value) {
+    json_object_foreach(args, key, value)
+    {
         size_t len = strlen(key);
         bool known = false;
 

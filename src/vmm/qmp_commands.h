@@ -12,10 +12,12 @@ typedef struct QmpServer QmpServer;
 
 typedef struct QmpCommand {
     const char *name;
-    /* Arguments: "name:kind" separated by spaces, kinds s (string) i (integer) b (bool) o (object) a (array) * (any);
+    /* Arguments: "name:kind" separated by spaces, kinds s (string) i (integer) b (bool) o (object) a (array)
+     * * (any);
      * '?' behind the kind: optional. "..." allows any others. Checked before the handler runs. */
     const char *arguments;
-    /* *ret: the reply, an empty object when left NULL. Errors: ENODEV is QMP's class DeviceNotFound, the rest GenericError. */
+    /* *ret: the reply, an empty object when left NULL. Errors: ENODEV is QMP's class DeviceNotFound, the rest
+     * GenericError. */
     int (*run)(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
 } QmpCommand;
 

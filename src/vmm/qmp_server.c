@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * QMP sessions. Input is cut into JSON objects by counting braces outside of strings; each is parsed on its own, so that
- * rubbish costs an error reply and not the session. Output that the peer does not take is queued up to a limit; a peer
- * that stays behind loses its connection, never the VM's time.
+ * QMP sessions. Input is cut into JSON objects by counting braces outside of strings; each is parsed on its
+ * own, so that rubbish costs an error reply and not the session. Output that the peer does not take is queued
+ * up to a limit; a peer that stays behind loses its connection, never the VM's time.
  *
  * #syscalls accept4 recvmsg sendto sendmsg close fcntl dup
  */
@@ -49,7 +49,8 @@ struct QmpServer {
     int64_t next_fdset;
 };
 
-/* --- output --------------------------------------------------------------------------------------------------- */
+/* --- output
+ * --------------------------------------------------------------------------------------------------- */
 
 static void disconnect(QmpServer *s);
 
@@ -127,7 +128,8 @@ void qmp_server_event(QmpServer *s, const char *name, json_t *data)
     send_json(s, event);
 }
 
-/* --- descriptors ---------------------------------------------------------------------------------------------- */
+/* --- descriptors
+ * ---------------------------------------------------------------------------------------------- */
 
 static PassedFd *find_fd(QmpServer *s, const char *name)
 {
@@ -233,7 +235,8 @@ int qmp_server_take_fd(QmpServer *s, const char *name)
     return fd;
 }
 
-/* --- commands ------------------------------------------------------------------------------------------------- */
+/* --- commands
+ * ------------------------------------------------------------------------------------------------- */
 
 static void execute(QmpServer *s, json_t *request, json_t *id)
 {
@@ -281,7 +284,8 @@ static void handle_object(QmpServer *s, const char *text, size_t len)
     if (!json_is_object(request)) {
         char desc[240];
 
-        snprintf(desc, sizeof desc, "Invalid JSON syntax%s%s", request ? "" : ": ", request ? "" : where.text);
+        snprintf(desc, sizeof desc, "Invalid JSON syntax%s%s", request ? "" : ": ",
+                 request ? "" : where.text);
         send_error(s, NULL, "GenericError", desc);
     } else {
         execute(s, request, json_object_get(request, "id"));
@@ -321,7 +325,8 @@ static void parse_input(QmpServer *s)
             if (blank < len) {
                 char *copy = malloc(len);
 
-                /* The handler may close the connection: nothing of the buffer is used after it but its length. */
+                /* The handler may close the connection: nothing of the buffer is used after it but its
+                 * length. */
                 if (copy != NULL) {
                     memcpy(copy, s->in, len);
                     s->in_len -= len;
@@ -347,7 +352,8 @@ static void read_ready(void *opaque, uint32_t events)
         struct cmsghdr align;
     } control;
     struct iovec iov;
-    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    struct msghdr message = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     ssize_t n;
 
     if (events & EPOLLOUT)
@@ -393,7 +399,8 @@ static void read_ready(void *opaque, uint32_t events)
     parse_input(s);
 }
 
-/* --- connections ---------------------------------------------------------------------------------------------- */
+/* --- connections
+ * ---------------------------------------------------------------------------------------------- */
 
 static void connected(QmpServer *s, int fd)
 {
@@ -404,8 +411,8 @@ static void connected(QmpServer *s, int fd)
     s->depth = 0;
     s->in_string = s->escaped = false;
     (void)loop_watch(machine_loop(s->machine), &s->watch, fd, EPOLLIN, read_ready, s);
-    send_json(s, json_pack("{s:{s:{s:{s:i, s:i, s:i}, s:s}, s:[]}}", "QMP", "version", "qemu", "major", 7, "minor", 2, "micro",
-                           0, "package", "kite-vmm " PACKAGE_VERSION, "capabilities"));
+    send_json(s, json_pack("{s:{s:{s:{s:i, s:i, s:i}, s:s}, s:[]}}", "QMP", "version", "qemu", "major", 7,
+                           "minor", 2, "micro", 0, "package", "kite-vmm " PACKAGE_VERSION, "capabilities"));
 }
 
 static void disconnect(QmpServer *s)

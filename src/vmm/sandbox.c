@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Isolation. What is not allowed here (a namespace inside a container, capabilities that the user never had) is left out
- * with a line in the log; what was asked for by number (uid, gid) must work.
+ * Isolation. What is not allowed here (a namespace inside a container, capabilities that the user never had)
+ * is left out with a line in the log; what was asked for by number (uid, gid) must work.
  *
- * Filters: seccomp_filters.h is generated from the #syscalls comments of the sources (tools/gen/seccompgen.py). The
- * last resort of a filter is SECCOMP_RET_TRAP: the handler logs the call's number and name, then ends the process.
+ * Filters: seccomp_filters.h is generated from the #syscalls comments of the sources
+ * (tools/gen/seccompgen.py). The last resort of a filter is SECCOMP_RET_TRAP: the handler logs the call's
+ * number and name, then ends the process.
  *
  * #syscalls:* rt_sigreturn exit exit_group write futex close munmap mmap mprotect madvise brk sched_yield
- * #syscalls:* clock_gettime clock_nanosleep gettid getpid tgkill rt_sigprocmask rt_sigaction restart_syscall set_robust_list
- * #syscalls:* rseq getrandom
+ * #syscalls:* clock_gettime clock_nanosleep gettid getpid tgkill rt_sigprocmask rt_sigaction restart_syscall
+ * set_robust_list #syscalls:* rseq getrandom
  */
 #include "vmm/sandbox.h"
 
@@ -36,7 +37,8 @@
 #include "vmm/log.h"
 #include "vmm/seccomp_filters.h"
 
-/* --- stage 1: the process ------------------------------------------------------------------------------------- */
+/* --- stage 1: the process
+ * ------------------------------------------------------------------------------------- */
 
 /* An empty read-only root that nothing else sees. */
 static int enter_empty_root(void)
@@ -44,9 +46,11 @@ static int enter_empty_root(void)
     if (unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS) < 0)
         return -errno;
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-        mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,nr_inodes=2,mode=0555") < 0)
+        mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,nr_inodes=2,mode=0555") <
+            0)
         return -errno;
-    if (chdir("/tmp") < 0 || mount(NULL, ".", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+    if (chdir("/tmp") < 0 ||
+        mount(NULL, ".", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
         return -errno;
     if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
         return -errno;
@@ -84,7 +88,8 @@ static void set_limits(void)
     }
 }
 
-/* --- stage 2: system calls of a thread ------------------------------------------------------------------------- */
+/* --- stage 2: system calls of a thread
+ * ------------------------------------------------------------------------- */
 
 static const char *call_name(int number)
 {
@@ -138,7 +143,8 @@ void sandbox_enter_thread(const char *thread_class)
         if (strcmp(f->thread_class, thread_class) != 0)
             continue;
         if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0) {
-            log_error("cannot install the system call filter for %s threads: %s", thread_class, strerror(errno));
+            log_error("cannot install the system call filter for %s threads: %s", thread_class,
+                      strerror(errno));
             _exit(1);
         }
         return;

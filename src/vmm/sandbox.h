@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Isolation in stages. sandbox_enter() once on the main thread, when everything is open: own user, empty root, no
- * capabilities, no new privileges, limits. sandbox_enter_thread() then on each thread: the system calls of its class,
- * made from the #syscalls comments by tools/gen/seccompgen.py; a violation is logged with the call's name and ends the
- * process.
+ * Isolation in stages. sandbox_enter() once on the main thread, when everything is open: own user, empty
+ * root, no capabilities, no new privileges, limits. sandbox_enter_thread() then on each thread: the system
+ * calls of its class, made from the #syscalls comments by tools/gen/seccompgen.py; a violation is logged with
+ * the call's name and ends the process.
  */
 #pragma once
 
@@ -14,9 +14,9 @@
 
 typedef struct SandboxOptions {
     bool seccomp;
-    bool chroot;          /* where allowed: empty root in a mount namespace of its own */
+    bool chroot; /* where allowed: empty root in a mount namespace of its own */
     bool drop_privileges; /* capabilities, no_new_privs, limits */
-    int64_t uid, gid;     /* -1: keep */
+    int64_t uid, gid; /* -1: keep */
 } SandboxOptions;
 
 int sandbox_enter(const SandboxOptions *options, Err *err);

@@ -119,7 +119,8 @@ static void *record(Stats *stats, const char *id, uint32_t offset, uint32_t *cou
 
 StatsBlock *stats_block(Stats *stats, const char *id)
 {
-    StatsBlock *r = record(stats, id, stats->page->block_offset, &stats->page->block_count, STATS_BLOCKS, sizeof *r);
+    StatsBlock *r =
+        record(stats, id, stats->page->block_offset, &stats->page->block_count, STATS_BLOCKS, sizeof *r);
 
     return r ? r : &stats->dummy_block;
 }

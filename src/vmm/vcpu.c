@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vCPU threads. Kicking: immediate_exit is set, then a signal gets the thread out of KVM_RUN; whichever comes first,
- * KVM_RUN returns -EINTR with the last exit completed, and only then requests are looked at. So a paused vCPU never has
- * half an instruction open.
+ * vCPU threads. Kicking: immediate_exit is set, then a signal gets the thread out of KVM_RUN; whichever comes
+ * first, KVM_RUN returns -EINTR with the last exit completed, and only then requests are looked at. So a
+ * paused vCPU never has half an instruction open.
  *
  * #syscalls:vcpu ioctl futex write tgkill rt_sigreturn gettid prctl
  */
@@ -41,7 +41,7 @@ struct Vcpu {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool pause_wanted, stop_wanted; /* lock; pause_wanted also read as a hint */
-    bool paused;                    /* atomic, written under lock */
+    bool paused; /* atomic, written under lock */
 
     /* As KVM made it: what a reset goes back to. */
     struct kvm_regs reset_regs;
@@ -66,7 +66,8 @@ int vcpu_install_signal(Err *err)
     return 0;
 }
 
-/* --- making --------------------------------------------------------------------------------------------------- */
+/* --- making
+ * --------------------------------------------------------------------------------------------------- */
 
 static int call(Vcpu *vcpu, unsigned long request, const char *name, void *arg, Err *err)
 {
@@ -92,7 +93,8 @@ static void set_reset_msrs(Vcpu *vcpu)
     }
 }
 
-/* LINT0 of the boot CPU takes the PIC's interrupts, LINT1 is the NMI, as firmware leaves it (MP spec 1.4, 3.6.1). */
+/* LINT0 of the boot CPU takes the PIC's interrupts, LINT1 is the NMI, as firmware leaves it (MP
+ * spec 1.4, 3.6.1). */
 static void set_lint(struct kvm_lapic_state *lapic)
 {
     uint32_t extint = 7u << 8, nmi = 4u << 8;
@@ -101,8 +103,8 @@ static void set_lint(struct kvm_lapic_state *lapic)
     memcpy(lapic->regs + 0x360, &nmi, 4);
 }
 
-int vcpu_new(const VcpuHost *host, unsigned index, uint32_t apic_id, struct kvm_cpuid2 *cpuid, StatsVcpu *stats,
-             Vcpu **ret, Err *err)
+int vcpu_new(const VcpuHost *host, unsigned index, uint32_t apic_id, struct kvm_cpuid2 *cpuid,
+             StatsVcpu *stats, Vcpu **ret, Err *err)
 {
     Vcpu *vcpu = calloc(1, sizeof *vcpu);
     int r;
@@ -168,7 +170,8 @@ void vcpu_free(Vcpu *vcpu)
     free(vcpu);
 }
 
-/* --- registers (paused) --------------------------------------------------------------------------------------- */
+/* --- registers (paused)
+ * --------------------------------------------------------------------------------------- */
 
 int vcpu_get_sregs(Vcpu *vcpu, struct kvm_sregs *ret, Err *err)
 {
@@ -203,7 +206,8 @@ int vcpu_nmi(Vcpu *vcpu)
     return ioctl(vcpu->fd, KVM_NMI, 0) < 0 ? -errno : 0;
 }
 
-/* --- pausing -------------------------------------------------------------------------------------------------- */
+/* --- pausing
+ * -------------------------------------------------------------------------------------------------- */
 
 void vcpu_request_pause(Vcpu *vcpu)
 {
@@ -251,7 +255,8 @@ static bool serve_requests(Vcpu *vcpu)
     return go_on;
 }
 
-/* --- running -------------------------------------------------------------------------------------------------- */
+/* --- running
+ * -------------------------------------------------------------------------------------------------- */
 
 static void count(uint64_t *counter)
 {
@@ -319,12 +324,21 @@ static void handle_exit(Vcpu *vcpu)
     const struct kvm_run *run = vcpu->run;
 
     switch (run->exit_reason) {
-    case KVM_EXIT_IO: handle_io(vcpu); break;
-    case KVM_EXIT_MMIO: handle_mmio(vcpu); break;
-    case KVM_EXIT_HLT: count(&vcpu->stats->halt_exits); break;
+    case KVM_EXIT_IO:
+        handle_io(vcpu);
+        break;
+    case KVM_EXIT_MMIO:
+        handle_mmio(vcpu);
+        break;
+    case KVM_EXIT_HLT:
+        count(&vcpu->stats->halt_exits);
+        break;
     case KVM_EXIT_INTR:
-    case KVM_EXIT_IRQ_WINDOW_OPEN: break;
-    case KVM_EXIT_SHUTDOWN: raise_event(vcpu, VCPU_EVENT_RESET, "triple fault"); break;
+    case KVM_EXIT_IRQ_WINDOW_OPEN:
+        break;
+    case KVM_EXIT_SHUTDOWN:
+        raise_event(vcpu, VCPU_EVENT_RESET, "triple fault");
+        break;
     case KVM_EXIT_SYSTEM_EVENT:
         if (run->system_event.type == KVM_SYSTEM_EVENT_SHUTDOWN)
             raise_event(vcpu, VCPU_EVENT_SHUTDOWN, NULL);
@@ -333,7 +347,9 @@ static void handle_exit(Vcpu *vcpu)
         else
             raise_event(vcpu, VCPU_EVENT_RESET, NULL);
         break;
-    default: handle_trouble(vcpu, 0); break;
+    default:
+        handle_trouble(vcpu, 0);
+        break;
     }
 }
 

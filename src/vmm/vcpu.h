@@ -2,10 +2,11 @@
 /*
  * vCPU threads: the KVM_RUN loop, exits, pausing.
  *
- *   paused ──vcpu_resume──> running ──vcpu_pause (kick, finish the exit in hand)──> paused ──vcpu_stop──> gone
+ *   paused ──vcpu_resume──> running ──vcpu_pause (kick, finish the exit in hand)──> paused ──vcpu_stop──>
+ * gone
  *
- * A vCPU starts paused. Only a paused vCPU's registers may be touched, by the main thread. vcpus are paused and
- * resumed all together by the machine.
+ * A vCPU starts paused. Only a paused vCPU's registers may be touched, by the main thread. vcpus are paused
+ * and resumed all together by the machine.
  */
 #pragma once
 
@@ -20,10 +21,10 @@
 #include "vmm/stats_page.h"
 
 typedef enum VcpuEvent {
-    VCPU_EVENT_RESET,      /* triple fault, or a reset that KVM reports */
-    VCPU_EVENT_SHUTDOWN,   /* KVM_SYSTEM_EVENT_SHUTDOWN */
-    VCPU_EVENT_CRASH,      /* KVM_SYSTEM_EVENT_CRASH */
-    VCPU_EVENT_ERROR,      /* KVM cannot go on with this vCPU: run state "internal-error" */
+    VCPU_EVENT_RESET, /* triple fault, or a reset that KVM reports */
+    VCPU_EVENT_SHUTDOWN, /* KVM_SYSTEM_EVENT_SHUTDOWN */
+    VCPU_EVENT_CRASH, /* KVM_SYSTEM_EVENT_CRASH */
+    VCPU_EVENT_ERROR, /* KVM cannot go on with this vCPU: run state "internal-error" */
 } VcpuEvent;
 
 typedef struct VcpuHost {
@@ -40,10 +41,10 @@ typedef struct VcpuHost {
 typedef struct Vcpu Vcpu;
 
 /* Makes vCPU number index with this APIC id and these CPUID leaves. Main thread. stats may be NULL. */
-int vcpu_new(const VcpuHost *host, unsigned index, uint32_t apic_id, struct kvm_cpuid2 *cpuid, StatsVcpu *stats,
-             Vcpu **ret, Err *err);
+int vcpu_new(const VcpuHost *host, unsigned index, uint32_t apic_id, struct kvm_cpuid2 *cpuid,
+             StatsVcpu *stats, Vcpu **ret, Err *err);
 int vcpu_start(Vcpu *vcpu, Err *err); /* its thread, paused */
-void vcpu_free(Vcpu *vcpu);           /* stops and joins the thread */
+void vcpu_free(Vcpu *vcpu); /* stops and joins the thread */
 
 /* Sets registers for the kernel's entry; only the boot CPU needs it. Paused or not started. */
 int vcpu_set_boot(Vcpu *vcpu, const struct kvm_regs *regs, const struct kvm_sregs *sregs, Err *err);
@@ -53,7 +54,8 @@ int vcpu_reset(Vcpu *vcpu, Err *err);
 /* KVM_NMI */
 int vcpu_nmi(Vcpu *vcpu);
 
-/* Asks to pause and returns; vcpu_is_paused() says when it did, and the main loop is woken then. Any thread. */
+/* Asks to pause and returns; vcpu_is_paused() says when it did, and the main loop is woken then. Any thread.
+ */
 void vcpu_request_pause(Vcpu *vcpu);
 bool vcpu_is_paused(const Vcpu *vcpu);
 void vcpu_resume(Vcpu *vcpu);

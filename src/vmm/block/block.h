@@ -70,7 +70,7 @@ typedef struct BlockOps {
     int (*resize)(Block *block, uint64_t size, Err *err);
     /* Moves to another loop; nothing is in flight. */
     int (*attach_loop)(Block *block, Loop *loop, Err *err);
-    void (*close)(Block *block); /* nothing is in flight; frees everything but *block's base */
+    void (*close)(Block *block); /* nothing is in flight; frees everything but *block itself */
 } BlockOps;
 
 /* Base of every node; the driver's struct begins with it. */
@@ -81,7 +81,7 @@ struct Block {
     Loop *loop;
     unsigned in_flight; /* kept by block_submit() */
     bool claimed; /* a device or a layer above uses it */
-    bool below;   /* it is a layer's, which closes it */
+    bool below; /* it is a layer's, which closes it */
     /* Told on the node's loop after info changed (live resize). */
     void (*changed)(void *opaque);
     void *changed_opaque;
@@ -90,6 +90,8 @@ struct Block {
 /* All: the node's loop. block_submit() checks range and alignment (-EINVAL) before the driver sees the
  * request. */
 void block_submit(Block *block, BlockRequest *request);
+/* For drivers: a request is done. */
+void block_complete(Block *block, BlockRequest *request, int result);
 void block_flush_queue(Block *block);
 int block_resize(Block *block, uint64_t size, Err *err);
 /* Runs the loop's events of this node until nothing is in flight (deactivate, close). */
@@ -99,8 +101,9 @@ int block_attach_loop(Block *block, Loop *loop, Err *err);
 void block_close(Block *block);
 
 /*
- * Opens a node from its properties (driver, node-name, fd, file, …). find: a node made before, by node name, which the new
- * one takes over (its layer below); NULL when there is none or it is taken. Main thread. Drivers: block_table.c.
+ * Opens a node from its properties (driver, node-name, fd, file, …). find: a node made before, by node name,
+ * which the new one takes over (its layer below); NULL when there is none or it is taken. Main thread.
+ * Drivers: block_table.c.
  */
-int block_new(Props *props, Loop *loop, Block *(*find)(void *opaque, const char *node_name), void *opaque, Block **ret,
-              Err *err);
+int block_new(Props *props, Loop *loop, Block *(*find)(void *opaque, const char *node_name), void *opaque,
+              Block **ret, Err *err);

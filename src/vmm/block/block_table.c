@@ -7,8 +7,8 @@
 
 #include "common/checked.h"
 
-typedef int (*BlockCreate)(Props *props, Loop *loop, Block *(*find)(void *opaque, const char *node_name), void *opaque,
-                           Block **ret, Err *err);
+typedef int (*BlockCreate)(Props *props, Loop *loop, Block *(*find)(void *opaque, const char *node_name),
+                           void *opaque, Block **ret, Err *err);
 
 static const struct {
     const char *driver;
@@ -17,8 +17,8 @@ static const struct {
     {NULL, NULL},
 };
 
-int block_new(Props *props, Loop *loop, Block *(*find)(void *opaque, const char *node_name), void *opaque, Block **ret,
-              Err *err)
+int block_new(Props *props, Loop *loop, Block *(*find)(void *opaque, const char *node_name), void *opaque,
+              Block **ret, Err *err)
 {
     const char *driver;
     int r = props_string(props, "driver", "", &driver, err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * ACPI tables. Layout in guest memory: RSDP, then each table on a 64-byte boundary, the XSDT last, because it points at
- * all others. See isa/acpi_hw.h for the registers that the DSDT's methods use.
+ * ACPI tables. Layout in guest memory: RSDP, then each table on a 64-byte boundary, the XSDT last, because it
+ * points at all others. See isa/acpi_hw.h for the registers that the DSDT's methods use.
  */
 #include "vmm/boot/acpi.h"
 
@@ -83,7 +83,8 @@ static void list_table(Build *b, uint64_t address)
     b->tables[b->table_count++] = address;
 }
 
-/* --- DSDT ----------------------------------------------------------------------------------------------------- */
+/* --- DSDT
+ * ----------------------------------------------------------------------------------------------------- */
 
 static void name_hid(Aml *a, const char *name, const char *id)
 {
@@ -110,7 +111,8 @@ static void dsdt_registers(Aml *a)
     static const struct {
         const char *name;
         unsigned bits;
-    } fields[] = {{"EVNT", 32}, {NULL, 96}, {"PSEL", 32}, {"PSTA", 32}, {NULL, 64}, {"CSEL", 32}, {"CSTA", 32}};
+    } fields[] = {{"EVNT", 32}, {NULL, 96},   {"PSEL", 32}, {"PSTA", 32},
+                  {NULL, 64},   {"CSEL", 32}, {"CSTA", 32}};
     Aml list = {0};
 
     aml_name_string(&list, "KHP");
@@ -413,7 +415,8 @@ static uint64_t build_dsdt(Build *b)
     return end_table(b);
 }
 
-/* --- the fixed tables ----------------------------------------------------------------------------------------- */
+/* --- the fixed tables
+ * ----------------------------------------------------------------------------------------- */
 
 /* 5.2.3.2: generic address, an 8-bit port */
 static void port_address(Build *b, uint16_t port)
@@ -428,21 +431,29 @@ static void port_address(Build *b, uint16_t port)
 /* 5.2.9: hardware-reduced, so all of the old fixed hardware is zero. */
 static void build_fadt(Build *b, uint64_t dsdt)
 {
-    enum { WBINVD = 1 << 0, NO_FIXED_POWER_BUTTON = 1 << 4, NO_FIXED_SLEEP_BUTTON = 1 << 5, RESET_REGISTER = 1 << 10, HEADLESS = 1 << 12, HW_REDUCED = 1 << 20 };
+    enum {
+        WBINVD = 1 << 0,
+        NO_FIXED_POWER_BUTTON = 1 << 4,
+        NO_FIXED_SLEEP_BUTTON = 1 << 5,
+        RESET_REGISTER = 1 << 10,
+        HEADLESS = 1 << 12,
+        HW_REDUCED = 1 << 20
+    };
     size_t start;
 
     begin_table(b, "FACP", 6);
     start = b->start;
     while (b->out.len < start + 109 && !b->out.failed)
         put(b, 0, 1);
-    put(b, 4, 2);  /* boot architecture flags: no VGA to probe */
+    put(b, 4, 2); /* boot architecture flags: no VGA to probe */
     put(b, 0, 1);
-    put(b, WBINVD | NO_FIXED_POWER_BUTTON | NO_FIXED_SLEEP_BUTTON | RESET_REGISTER | HEADLESS | HW_REDUCED, 4);
+    put(b, WBINVD | NO_FIXED_POWER_BUTTON | NO_FIXED_SLEEP_BUTTON | RESET_REGISTER | HEADLESS | HW_REDUCED,
+        4);
     port_address(b, ACPI_PORT + 6);
-    put(b, 1, 1);  /* value that resets */
+    put(b, 1, 1); /* value that resets */
     put(b, 0, 2);
-    put(b, 4, 1);  /* minor version: 6.4 */
-    put(b, 0, 8);  /* FACS: none */
+    put(b, 4, 1); /* minor version: 6.4 */
+    put(b, 0, 8); /* FACS: none */
     put(b, dsdt, 8);
     while (b->out.len < start + 244 && !b->out.failed)
         put(b, 0, 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * ACPI tables of the machine (ACPI 6.4; PCI Firmware 3.3 for MCFG and _OSC): hardware-reduced, with a Generic Event Device
- * for power button and hot plug. Pure: what is described goes in, bytes come out.
+ * ACPI tables of the machine (ACPI 6.4; PCI Firmware 3.3 for MCFG and _OSC): hardware-reduced, with a Generic
+ * Event Device for power button and hot plug. Pure: what is described goes in, bytes come out.
  */
 #pragma once
 
@@ -14,14 +14,14 @@
 #define ACPI_NODES_MAX 16
 
 typedef struct AcpiNode {
-    uint64_t memory[4][2];   /* base, size; size 0 ends the list */
+    uint64_t memory[4][2]; /* base, size; size 0 ends the list */
 } AcpiNode;
 
 typedef struct AcpiConfig {
-    unsigned cpus, cpus_max;           /* present at boot; ever */
-    const uint32_t *apic_ids;          /* cpus_max */
-    const uint8_t *cpu_nodes;          /* cpus_max; NULL without NUMA */
-    unsigned nodes;                    /* 0: no SRAT */
+    unsigned cpus, cpus_max; /* present at boot; ever */
+    const uint32_t *apic_ids; /* cpus_max */
+    const uint8_t *cpu_nodes; /* cpus_max; NULL without NUMA */
+    unsigned nodes; /* 0: no SRAT */
     AcpiNode node[ACPI_NODES_MAX];
     uint8_t distance[ACPI_NODES_MAX][ACPI_NODES_MAX]; /* 0: 10 on the diagonal, 20 elsewhere */
     uint64_t ecam_base;
@@ -29,9 +29,9 @@ typedef struct AcpiConfig {
     uint64_t mmio32_base, mmio32_size, mmio64_base, mmio64_size;
     uint16_t io_base;
     uint32_t io_size;
-    unsigned slots;                    /* hot-plug slots; slot i is device 0 below the port slot_devfn[i] */
+    unsigned slots; /* hot-plug slots; slot i is device 0 below the port slot_devfn[i] */
     const uint8_t *slot_devfn;
-    unsigned serial_mask;              /* bit i: COM(i+1) is there */
+    unsigned serial_mask; /* bit i: COM(i+1) is there */
     bool pvpanic, rtc;
 } AcpiConfig;
 

@@ -1,11 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* AML encoding. Package lengths always take three bytes (20.2.4), so that they can be filled in at the end. */
+/* AML encoding. Package lengths always take three bytes (20.2.4), so that they can be filled in at the end.
+ */
 #include "vmm/boot/aml.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { OP_NAME = 0x08, OP_SCOPE = 0x10, OP_BUFFER = 0x11, OP_PACKAGE = 0x12, OP_METHOD = 0x14, OP_EXT = 0x5b, OP_LOCAL0 = 0x60, OP_ARG0 = 0x68, OP_NOTIFY = 0x86, OP_IF = 0xa0, OP_ELSE = 0xa1 };
+enum {
+    OP_NAME = 0x08,
+    OP_SCOPE = 0x10,
+    OP_BUFFER = 0x11,
+    OP_PACKAGE = 0x12,
+    OP_METHOD = 0x14,
+    OP_EXT = 0x5b,
+    OP_LOCAL0 = 0x60,
+    OP_ARG0 = 0x68,
+    OP_NOTIFY = 0x86,
+    OP_IF = 0xa0,
+    OP_ELSE = 0xa1
+};
 enum { EXT_DEVICE = 0x82 };
 
 void aml_free(Aml *aml)
@@ -38,7 +51,8 @@ void aml_byte(Aml *aml, uint8_t v)
     aml_bytes(aml, &v, 1);
 }
 
-/* --- names and values (20.2.2, 20.2.3) ------------------------------------------------------------------------ */
+/* --- names and values (20.2.2, 20.2.3)
+ * ------------------------------------------------------------------------ */
 
 void aml_name_string(Aml *aml, const char *path)
 {
@@ -98,14 +112,16 @@ void aml_string(Aml *aml, const char *s)
 void aml_eisa_id(Aml *aml, const char *id)
 {
     uint32_t number = (uint32_t)strtoul(id + 3, NULL, 16);
-    uint32_t v = (uint32_t)(id[0] - 0x40) << 26 | (uint32_t)(id[1] - 0x40) << 21 | (uint32_t)(id[2] - 0x40) << 16 | number;
+    uint32_t v = (uint32_t)(id[0] - 0x40) << 26 | (uint32_t)(id[1] - 0x40) << 21 |
+                 (uint32_t)(id[2] - 0x40) << 16 | number;
 
     v = __builtin_bswap32(v);
     aml_byte(aml, 0x0c);
     aml_bytes(aml, &v, 4);
 }
 
-/* --- objects with a length ------------------------------------------------------------------------------------ */
+/* --- objects with a length
+ * ------------------------------------------------------------------------------------ */
 
 static void open_object(Aml *aml)
 {
@@ -213,7 +229,8 @@ void aml_end_resources(Aml *aml)
     aml_end(aml);
 }
 
-/* --- terms ---------------------------------------------------------------------------------------------------- */
+/* --- terms
+ * ---------------------------------------------------------------------------------------------------- */
 
 void aml_op(Aml *aml, uint8_t op)
 {
@@ -260,11 +277,13 @@ void aml_begin_if_local_bit(Aml *aml, unsigned local, uint64_t mask)
     aml_byte(aml, 0); /* result is not kept */
 }
 
-/* --- resources (6.4.2, 6.4.3) --------------------------------------------------------------------------------- */
+/* --- resources (6.4.2, 6.4.3)
+ * --------------------------------------------------------------------------------- */
 
 void aml_io(Aml *aml, uint16_t base, uint8_t len)
 {
-    uint8_t d[8] = {0x47, 1, (uint8_t)base, (uint8_t)(base >> 8), (uint8_t)base, (uint8_t)(base >> 8), 1, len};
+    uint8_t d[8] = {0x47, 1,  (uint8_t)base, (uint8_t)(base >> 8), (uint8_t)base, (uint8_t)(base >> 8),
+                    1,    len};
 
     aml_bytes(aml, d, sizeof d);
 }
@@ -287,7 +306,8 @@ void aml_memory32(Aml *aml, uint32_t base, uint32_t len)
 }
 
 /* Address space descriptors: fixed minimum and maximum, no translation. width: bytes of each number. */
-static void window(Aml *aml, uint8_t tag, unsigned width, uint8_t kind, uint8_t type_flags, uint64_t first, uint64_t last)
+static void window(Aml *aml, uint8_t tag, unsigned width, uint8_t kind, uint8_t type_flags, uint64_t first,
+                   uint64_t last)
 {
     uint16_t body = (uint16_t)(3 + 5 * width);
     uint64_t zero = 0, len = last - first + 1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Writing AML (ACPI 6.4, chapter 20). A growing buffer; objects with a length are opened with aml_begin…() and closed
- * with aml_end(). Names are given as in ASL: four characters a segment, '\' and '.' where needed.
+ * Writing AML (ACPI 6.4, chapter 20). A growing buffer; objects with a length are opened with aml_begin…()
+ * and closed with aml_end(). Names are given as in ASL: four characters a segment, '\' and '.' where needed.
  */
 #pragma once
 
@@ -12,8 +12,8 @@
 typedef struct Aml {
     uint8_t *data;
     size_t len, size;
-    bool failed;        /* out of memory: the rest is dropped */
-    size_t open[16];    /* where the lengths of open objects are */
+    bool failed; /* out of memory: the rest is dropped */
+    size_t open[16]; /* where the lengths of open objects are */
     unsigned depth;
 } Aml;
 

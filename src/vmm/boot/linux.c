@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Linux kernels. bzImage: "The Linux/x86 Boot Protocol" (Documentation/arch/x86/boot.rst), setup header 2.12 and later,
- * 64-bit entry at 0x200. ELF: PVH entry note XEN_ELFNOTE_PHYS32_ENTRY and struct hvm_start_info (Xen, public/elfnote.h
- * and arch-x86/hvm/start_info.h). Zero page: Documentation/arch/x86/zero-page.rst.
+ * Linux kernels. bzImage: "The Linux/x86 Boot Protocol" (Documentation/arch/x86/boot.rst), setup header 2.12
+ * and later, 64-bit entry at 0x200. ELF: PVH entry note XEN_ELFNOTE_PHYS32_ENTRY and struct hvm_start_info
+ * (Xen, public/elfnote.h and arch-x86/hvm/start_info.h). Zero page: Documentation/arch/x86/zero-page.rst.
  *
  * #syscalls pread64 fstat lseek
  */
@@ -56,24 +56,27 @@ static void put(uint8_t *base, unsigned offset, uint64_t value, unsigned len)
     memcpy(base + offset, &value, len);
 }
 
-/* --- bzImage -------------------------------------------------------------------------------------------------- */
+/* --- bzImage
+ * -------------------------------------------------------------------------------------------------- */
 
 static int open_bzimage(LinuxKernel *k, const uint8_t *head, uint64_t size, uint64_t low_ram, Err *err)
 {
     unsigned version = (unsigned)field(head, 0x206, 2), setup_sects = head[0x1f1] ? head[0x1f1] : 4;
     unsigned header_end = 0x202u + head[0x201];
-    uint64_t setup = (setup_sects + 1) * 512ull, body = field(head, 0x1f4, 4) * 16ull, init_size, address, align;
+    uint64_t setup = (setup_sects + 1) * 512ull, body = field(head, 0x1f4, 4) * 16ull, init_size, address,
+             align;
 
     if (version < 0x20c || !(field(head, 0x236, 2) & 1))
-        return err_set(err, ENOEXEC,
-                       "the kernel cannot be entered in 64-bit mode (boot protocol %u.%02u); a 64-bit kernel of 3.8 or "
-                       "later is needed",
-                       version >> 8, version & 0xff);
+        return err_set(
+            err, ENOEXEC,
+            "the kernel cannot be entered in 64-bit mode (boot protocol %u.%02u); a 64-bit kernel of 3.8 or "
+            "later is needed",
+            version >> 8, version & 0xff);
     if (body == 0 || setup >= size || body > size - setup) {
         /* What follows the setup part must be there; padding of the last paragraph need not. */
         if (body == 0 || setup >= size || body - MIN(body, 15) > size - setup)
-            return err_set(err, ENOEXEC, "the kernel is truncated: %" PRIu64 " bytes instead of %" PRIu64, size,
-                           setup + body);
+            return err_set(err, ENOEXEC, "the kernel is truncated: %" PRIu64 " bytes instead of %" PRIu64,
+                           size, setup + body);
         body = size - setup;
     }
     init_size = field(head, 0x260, 4);
@@ -82,16 +85,20 @@ static int open_bzimage(LinuxKernel *k, const uint8_t *head, uint64_t size, uint
     if (init_size < body)
         init_size = body;
     if (address < HIGH_MEMORY || address >= 1ull << 40 || address % 4096 != 0)
-        return err_set(err, ENOEXEC, "the kernel wants to be loaded at 0x%" PRIx64 ", which cannot be", address);
+        return err_set(err, ENOEXEC, "the kernel wants to be loaded at 0x%" PRIx64 ", which cannot be",
+                       address);
     if (address + init_size > low_ram && head[0x234] != 0 && align != 0 && align <= 1u << 30 &&
         (align & (align - 1)) == 0)
         address = ALIGN_UP(HIGH_MEMORY, align); /* relocatable: as low as it goes */
     if (address + init_size > low_ram)
-        return err_set(err, E2BIG, "the kernel needs %" PRIu64 " MiB of memory, the guest has %" PRIu64 " MiB below 3 GiB",
+        return err_set(err, E2BIG,
+                       "the kernel needs %" PRIu64 " MiB of memory, the guest has %" PRIu64
+                       " MiB below 3 GiB",
                        (address + init_size + 0xfffff) >> 20, low_ram >> 20);
     k->mode = BOOT_LINUX64;
     k->entry = address + 0x200;
-    k->segments[0] = (LinuxSegment){.file_offset = setup, .file_size = body, .address = address, .memory_size = body};
+    k->segments[0] =
+        (LinuxSegment){.file_offset = setup, .file_size = body, .address = address, .memory_size = body};
     k->segment_count = 1;
     k->low = address;
     k->high = address + init_size;
@@ -99,12 +106,13 @@ static int open_bzimage(LinuxKernel *k, const uint8_t *head, uint64_t size, uint
     memcpy(k->header, head + SETUP_START, k->header_len);
     k->initrd_max = field(head, 0x22c, 4);
     if (strlen(k->cmdline) > field(head, 0x238, 4))
-        return err_set(err, E2BIG, "the kernel takes a command line of %" PRIu64 " bytes, it has %zu", field(head, 0x238, 4),
-                       strlen(k->cmdline));
+        return err_set(err, E2BIG, "the kernel takes a command line of %" PRIu64 " bytes, it has %zu",
+                       field(head, 0x238, 4), strlen(k->cmdline));
     return 0;
 }
 
-/* --- ELF ------------------------------------------------------------------------------------------------------ */
+/* --- ELF
+ * ------------------------------------------------------------------------------------------------------ */
 
 static int find_pvh_note(LinuxKernel *k, const uint8_t *notes, uint64_t len, unsigned align)
 {
@@ -113,7 +121,8 @@ static int find_pvh_note(LinuxKernel *k, const uint8_t *notes, uint64_t len, uns
     if (align != 4 && align != 8)
         align = 4;
     while (len - at >= 12) {
-        uint64_t name_size = field(notes + at, 0, 4), desc_size = field(notes + at, 4, 4), type = field(notes + at, 8, 4);
+        uint64_t name_size = field(notes + at, 0, 4), desc_size = field(notes + at, 4, 4),
+                 type = field(notes + at, 8, 4);
         uint64_t name_at = at + 12, desc_at, end;
 
         if (name_size > len || desc_size > len)
@@ -142,11 +151,15 @@ static int add_segment(LinuxKernel *k, const Elf64_Phdr *ph, uint64_t size, uint
     if (k->segment_count == LINUX_SEGMENTS_MAX)
         return err_set(err, ENOEXEC, "the kernel has more than %d segments", LINUX_SEGMENTS_MAX);
     if (ph->p_filesz > ph->p_memsz || !range_inside(ph->p_offset, ph->p_filesz, size))
-        return err_set(err, ENOEXEC, "the kernel is truncated: a segment lies beyond its %" PRIu64 " bytes", size);
+        return err_set(err, ENOEXEC, "the kernel is truncated: a segment lies beyond its %" PRIu64 " bytes",
+                       size);
     if (ph->p_paddr < HIGH_MEMORY)
-        return err_set(err, ENOEXEC, "the kernel wants to be loaded at 0x%" PRIx64 ", below 1 MiB", ph->p_paddr);
+        return err_set(err, ENOEXEC, "the kernel wants to be loaded at 0x%" PRIx64 ", below 1 MiB",
+                       ph->p_paddr);
     if (!range_inside(ph->p_paddr, ph->p_memsz, low_ram))
-        return err_set(err, E2BIG, "the kernel needs memory up to 0x%" PRIx64 ", the guest has %" PRIu64 " MiB below 3 GiB",
+        return err_set(err, E2BIG,
+                       "the kernel needs memory up to 0x%" PRIx64 ", the guest has %" PRIu64
+                       " MiB below 3 GiB",
                        ph->p_paddr + ph->p_memsz, low_ram >> 20);
     k->segments[k->segment_count++] = (LinuxSegment){.file_offset = ph->p_offset,
                                                      .file_size = ph->p_filesz,
@@ -171,13 +184,17 @@ static int open_elf(LinuxKernel *k, const uint8_t *head, uint64_t size, uint64_t
         Elf32_Ehdr narrow;
 
         memcpy(&narrow, head, sizeof narrow);
-        eh = (Elf64_Ehdr){.e_type = narrow.e_type, .e_machine = narrow.e_machine, .e_phoff = narrow.e_phoff,
-                          .e_phnum = narrow.e_phnum, .e_phentsize = narrow.e_phentsize};
+        eh = (Elf64_Ehdr){.e_type = narrow.e_type,
+                          .e_machine = narrow.e_machine,
+                          .e_phoff = narrow.e_phoff,
+                          .e_phnum = narrow.e_phnum,
+                          .e_phentsize = narrow.e_phentsize};
     }
     if (eh.e_machine != EM_X86_64 && eh.e_machine != EM_386)
-        return err_set(err, ENOEXEC, "the kernel is an ELF file for another machine (%u), not x86-64", eh.e_machine);
-    if (eh.e_phentsize != (wide ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr)) || eh.e_phnum == 0 || eh.e_phnum > 64 ||
-        !range_inside(eh.e_phoff, (uint64_t)eh.e_phnum * eh.e_phentsize, size))
+        return err_set(err, ENOEXEC, "the kernel is an ELF file for another machine (%u), not x86-64",
+                       eh.e_machine);
+    if (eh.e_phentsize != (wide ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr)) || eh.e_phnum == 0 ||
+        eh.e_phnum > 64 || !range_inside(eh.e_phoff, (uint64_t)eh.e_phnum * eh.e_phentsize, size))
         return err_set(err, ENOEXEC, "the kernel is truncated or has no program headers");
     k->low = UINT64_MAX;
     for (unsigned i = 0; i < eh.e_phnum; i++) {
@@ -189,8 +206,12 @@ static int open_elf(LinuxKernel *k, const uint8_t *head, uint64_t size, uint64_t
             Elf32_Phdr p;
 
             r = read_at(k->kernel_fd, eh.e_phoff + i * sizeof p, &p, sizeof p);
-            ph = (Elf64_Phdr){.p_type = p.p_type, .p_offset = p.p_offset, .p_paddr = p.p_paddr, .p_filesz = p.p_filesz,
-                              .p_memsz = p.p_memsz, .p_align = p.p_align};
+            ph = (Elf64_Phdr){.p_type = p.p_type,
+                              .p_offset = p.p_offset,
+                              .p_paddr = p.p_paddr,
+                              .p_filesz = p.p_filesz,
+                              .p_memsz = p.p_memsz,
+                              .p_align = p.p_align};
         }
         if (r < 0)
             return err_set(err, -r, "cannot read the kernel: %s", strerror(-r));
@@ -210,7 +231,8 @@ static int open_elf(LinuxKernel *k, const uint8_t *head, uint64_t size, uint64_t
         }
     }
     if (!found)
-        return err_set(err, ENOEXEC, "the kernel is an ELF file without a PVH entry (CONFIG_PVH); use its bzImage");
+        return err_set(err, ENOEXEC,
+                       "the kernel is an ELF file without a PVH entry (CONFIG_PVH); use its bzImage");
     if (k->segment_count == 0 || k->entry < k->low || k->entry >= k->high)
         return err_set(err, ENOEXEC, "the kernel's PVH entry 0x%" PRIx64 " lies outside of it", k->entry);
     k->mode = BOOT_PVH;
@@ -218,7 +240,8 @@ static int open_elf(LinuxKernel *k, const uint8_t *head, uint64_t size, uint64_t
     return 0;
 }
 
-/* --- opening -------------------------------------------------------------------------------------------------- */
+/* --- opening
+ * -------------------------------------------------------------------------------------------------- */
 
 static int file_size(int fd, uint64_t *ret)
 {
@@ -250,7 +273,8 @@ static uint64_t initrd_address(const LinuxKernel *k, uint64_t low_ram)
     return at >= ALIGN_UP(k->high, 4096ull) ? at : 0;
 }
 
-int linux_open(int kernel_fd, int initrd_fd, const char *cmdline, uint64_t memory_bytes, LinuxKernel *ret, Err *err)
+int linux_open(int kernel_fd, int initrd_fd, const char *cmdline, uint64_t memory_bytes, LinuxKernel *ret,
+               Err *err)
 {
     uint64_t size, low_ram = MIN(memory_bytes, MEMORY_LOW_MAX);
     uint8_t head[0x290] = {0};
@@ -284,7 +308,9 @@ int linux_open(int kernel_fd, int initrd_fd, const char *cmdline, uint64_t memor
         if (r < 0)
             r = err_set(err, -r, "cannot read the initrd: %s", strerror(-r));
         else if (ret->initrd_size != 0 && initrd_address(ret, low_ram) == 0)
-            r = err_set(err, E2BIG, "the initrd of %" PRIu64 " MiB does not fit into the guest's %" PRIu64 " MiB of memory",
+            r = err_set(err, E2BIG,
+                        "the initrd of %" PRIu64 " MiB does not fit into the guest's %" PRIu64
+                        " MiB of memory",
                         ret->initrd_size >> 20, memory_bytes >> 20);
     }
     if (r < 0)
@@ -298,7 +324,8 @@ void linux_close(LinuxKernel *kernel)
     kernel->cmdline = NULL;
 }
 
-/* --- loading -------------------------------------------------------------------------------------------------- */
+/* --- loading
+ * -------------------------------------------------------------------------------------------------- */
 
 unsigned linux_memory_map(const GuestMemory *memory, E820Entry *ret, unsigned max)
 {
@@ -320,7 +347,8 @@ unsigned linux_memory_map(const GuestMemory *memory, E820Entry *ret, unsigned ma
     return n;
 }
 
-static int load_boot_params(const LinuxKernel *k, GuestMemory *memory, uint64_t rsdp, uint64_t initrd, Err *err)
+static int load_boot_params(const LinuxKernel *k, GuestMemory *memory, uint64_t rsdp, uint64_t initrd,
+                            Err *err)
 {
     uint8_t *zero = memory_at(memory, BOOT_PARAMS_ADDRESS, 4096);
     E820Entry map[E820_MAX];
@@ -330,16 +358,16 @@ static int load_boot_params(const LinuxKernel *k, GuestMemory *memory, uint64_t 
         return err_set(err, ENOMEM, "guest memory is too small to boot a kernel");
     memset(zero, 0, 4096);
     memcpy(zero + SETUP_START, k->header, k->header_len);
-    put(zero, 0x1fa, 0xffff, 2);                      /* vid_mode: normal */
-    zero[0x210] = 0xff;                               /* type_of_loader: none of the registered ones */
-    zero[0x211] |= 1;                                 /* loadflags: LOADED_HIGH */
-    put(zero, 0x218, (uint32_t)initrd, 4);            /* ramdisk_image, _size and their upper halves */
+    put(zero, 0x1fa, 0xffff, 2); /* vid_mode: normal */
+    zero[0x210] = 0xff; /* type_of_loader: none of the registered ones */
+    zero[0x211] |= 1; /* loadflags: LOADED_HIGH */
+    put(zero, 0x218, (uint32_t)initrd, 4); /* ramdisk_image, _size and their upper halves */
     put(zero, 0x21c, (uint32_t)k->initrd_size, 4);
     put(zero, 0x0c0, initrd >> 32, 4);
     put(zero, 0x0c4, k->initrd_size >> 32, 4);
-    put(zero, 0x228, CMDLINE_ADDRESS, 4);             /* cmd_line_ptr */
-    put(zero, 0x070, rsdp, 8);                        /* acpi_rsdp_addr */
-    zero[0x1e8] = (uint8_t)n;                         /* e820_entries, e820_table */
+    put(zero, 0x228, CMDLINE_ADDRESS, 4); /* cmd_line_ptr */
+    put(zero, 0x070, rsdp, 8); /* acpi_rsdp_addr */
+    zero[0x1e8] = (uint8_t)n; /* e820_entries, e820_table */
     for (unsigned i = 0; i < n; i++) {
         put(zero, 0x2d0 + 20 * i, map[i].address, 8);
         put(zero, 0x2d8 + 20 * i, map[i].size, 8);
@@ -348,7 +376,8 @@ static int load_boot_params(const LinuxKernel *k, GuestMemory *memory, uint64_t 
     return 0;
 }
 
-static int load_start_info(const LinuxKernel *k, GuestMemory *memory, uint64_t rsdp, uint64_t initrd, Err *err)
+static int load_start_info(const LinuxKernel *k, GuestMemory *memory, uint64_t rsdp, uint64_t initrd,
+                           Err *err)
 {
     uint8_t *info = memory_at(memory, PVH_INFO_ADDRESS, 4096);
     E820Entry map[E820_MAX];
@@ -358,17 +387,17 @@ static int load_start_info(const LinuxKernel *k, GuestMemory *memory, uint64_t r
     if (info == NULL)
         return err_set(err, ENOMEM, "guest memory is too small to boot a kernel");
     memset(info, 0, 4096);
-    put(info, 0, 0x336ec578, 4);                      /* magic, version */
+    put(info, 0, 0x336ec578, 4); /* magic, version */
     put(info, 4, 1, 4);
     if (initrd != 0) {
-        put(info, 12, 1, 4);                          /* nr_modules, modlist_paddr */
+        put(info, 12, 1, 4); /* nr_modules, modlist_paddr */
         put(info, 16, PVH_INFO_ADDRESS + modules, 8);
         put(info, modules, initrd, 8);
         put(info, modules + 8, k->initrd_size, 8);
     }
     put(info, 24, CMDLINE_ADDRESS, 8);
     put(info, 32, rsdp, 8);
-    put(info, 40, PVH_INFO_ADDRESS + entries, 8);     /* memmap_paddr, memmap_entries */
+    put(info, 40, PVH_INFO_ADDRESS + entries, 8); /* memmap_paddr, memmap_entries */
     put(info, 48, n, 4);
     for (unsigned i = 0; i < n; i++) {
         put(info, entries + 24 * i, map[i].address, 8);
@@ -391,14 +420,17 @@ int linux_load(const LinuxKernel *k, GuestMemory *memory, uint64_t rsdp, BootEnt
             return err_set(err, E2BIG, "the kernel does not fit into the guest's memory");
         r = s->file_size ? read_at(k->kernel_fd, s->file_offset, at, s->file_size) : 0;
         if (r < 0)
-            return err_set(err, -r, "cannot read the kernel: %s", r == -ENODATA ? "it became shorter" : strerror(-r));
+            return err_set(err, -r, "cannot read the kernel: %s",
+                           r == -ENODATA ? "it became shorter" : strerror(-r));
         memset(at + s->file_size, 0, s->memory_size - s->file_size);
     }
     if (k->initrd_fd >= 0 && k->initrd_size > 0) {
         initrd = initrd_address(k, MIN(memory_size(memory), MEMORY_LOW_MAX));
-        r = initrd != 0 ? read_at(k->initrd_fd, 0, memory_at(memory, initrd, k->initrd_size), k->initrd_size) : -E2BIG;
+        r = initrd != 0 ? read_at(k->initrd_fd, 0, memory_at(memory, initrd, k->initrd_size), k->initrd_size)
+                        : -E2BIG;
         if (r < 0)
-            return err_set(err, -r, "cannot read the initrd: %s", r == -ENODATA ? "it became shorter" : strerror(-r));
+            return err_set(err, -r, "cannot read the initrd: %s",
+                           r == -ENODATA ? "it became shorter" : strerror(-r));
     }
     if (memory_write(memory, CMDLINE_ADDRESS, k->cmdline, strlen(k->cmdline) + 1) < 0)
         return err_set(err, ENOMEM, "guest memory is too small to boot a kernel");

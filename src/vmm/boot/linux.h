@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Direct kernel boot: bzImage by the 64-bit Linux boot protocol, ELF by PVH. A kernel is examined completely
- * (linux_open()) before there is a VM, and loaded again at each reset (linux_load()), always from descriptors.
+ * (linux_open()) before there is a VM, and loaded again at each reset (linux_load()), always from
+ * descriptors.
  */
 #pragma once
 
@@ -23,22 +24,23 @@ typedef struct LinuxKernel {
     BootMode mode;
     int kernel_fd, initrd_fd; /* borrowed; initrd_fd -1: none */
     uint64_t initrd_size;
-    char *cmdline;            /* owned */
+    char *cmdline; /* owned */
     uint64_t entry;
     LinuxSegment segments[LINUX_SEGMENTS_MAX];
     unsigned segment_count;
-    uint64_t low, high;       /* guest memory the kernel needs at boot: [low, high) */
+    uint64_t low, high; /* guest memory the kernel needs at boot: [low, high) */
     /* bzImage only */
     uint8_t header[0x290 - 0x1f1];
     unsigned header_len;
-    uint64_t initrd_max;      /* highest address of an initrd's last byte */
+    uint64_t initrd_max; /* highest address of an initrd's last byte */
 } LinuxKernel;
 
 /*
- * Examines kernel and initrd for a guest with memory_bytes of RAM. Every wrong kernel is -ENOEXEC, -E2BIG or -EINVAL with
- * a text that says what is wrong.
+ * Examines kernel and initrd for a guest with memory_bytes of RAM. Every wrong kernel is -ENOEXEC, -E2BIG or
+ * -EINVAL with a text that says what is wrong.
  */
-int linux_open(int kernel_fd, int initrd_fd, const char *cmdline, uint64_t memory_bytes, LinuxKernel *ret, Err *err);
+int linux_open(int kernel_fd, int initrd_fd, const char *cmdline, uint64_t memory_bytes, LinuxKernel *ret,
+               Err *err);
 void linux_close(LinuxKernel *kernel);
 
 typedef struct E820Entry {

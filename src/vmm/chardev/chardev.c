@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Character back ends. Output is written straight away from the calling thread; what the peer does not take waits in
- * a small buffer that the loop empties. The lock guards the buffer and the connection; callbacks run without it.
+ * Character back ends. Output is written straight away from the calling thread; what the peer does not take
+ * waits in a small buffer that the loop empties. The lock guards the buffer and the connection; callbacks run
+ * without it.
  *
- * A pty without a reader answers EPOLLHUP for ever: then the master is asked again twice a second, and output is
- * dropped meanwhile, as nobody is there to read it.
+ * A pty without a reader answers EPOLLHUP for ever: then the master is asked again twice a second, and output
+ * is dropped meanwhile, as nobody is there to read it.
  *
  * #syscalls read readv write writev epoll_ctl poll accept4 close fcntl ioctl
  */
@@ -39,7 +40,7 @@ struct Chardev {
     void *opaque;
     int listen_fd, in_fd, out_fd, log_fd;
     bool connected; /* lock */
-    bool escape;    /* stdio: Ctrl-A was typed */
+    bool escape; /* stdio: Ctrl-A was typed */
     LoopWatch in_watch, out_watch, listen_watch;
     LoopTimer retry;
     LoopPost out_post, in_post;
@@ -84,7 +85,8 @@ static void set_nonblocking(int fd)
         (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 }
 
-/* --- connection: loop ----------------------------------------------------------------------------------------- */
+/* --- connection: loop
+ * ----------------------------------------------------------------------------------------- */
 
 static void read_ready(void *opaque, uint32_t events);
 static void watch_input(Chardev *c);
@@ -158,7 +160,8 @@ static void accept_ready(void *opaque, uint32_t events)
     watch_input(c);
 }
 
-/* --- input: loop ---------------------------------------------------------------------------------------------- */
+/* --- input: loop
+ * ---------------------------------------------------------------------------------------------- */
 
 static void watch_input(Chardev *c)
 {
@@ -204,7 +207,8 @@ static void read_ready(void *opaque, uint32_t events)
         ssize_t n = read(c->in_fd, data, MIN(room, sizeof data));
 
         if (n > 0) {
-            size_t len = c->kind == KIND_STDIO && terminal_changed ? filter_escape(c, data, (size_t)n) : (size_t)n;
+            size_t len =
+                c->kind == KIND_STDIO && terminal_changed ? filter_escape(c, data, (size_t)n) : (size_t)n;
 
             if (len > 0)
                 c->user->receive(c->opaque, data, len);
@@ -240,7 +244,8 @@ void chardev_accept_input(Chardev *c)
     loop_post(c->loop, &c->in_post);
 }
 
-/* --- output: any thread --------------------------------------------------------------------------------------- */
+/* --- output: any thread
+ * --------------------------------------------------------------------------------------- */
 
 static void flush_ready(void *opaque, uint32_t events)
 {
@@ -326,7 +331,8 @@ size_t chardev_write(Chardev *c, const void *data, size_t len)
     return done;
 }
 
-/* --- life ----------------------------------------------------------------------------------------------------- */
+/* --- life
+ * ----------------------------------------------------------------------------------------------------- */
 
 int chardev_new(Props *props, Loop *loop, Chardev **ret, Err *err)
 {
@@ -337,9 +343,9 @@ int chardev_new(Props *props, Loop *loop, Chardev **ret, Err *err)
     int r, fd = -1, log_fd = -1;
     int kind = -1;
 
-    if ((r = props_string(props, "backend", "null", &backend, err)) < 0 || (r = props_fd(props, "fd", &fd, err)) < 0 ||
-        (r = props_fd(props, "logfd", &log_fd, err)) < 0 || (r = props_bool(props, "server", false, &server, err)) < 0 ||
-        (r = props_finish(props, err)) < 0)
+    if ((r = props_string(props, "backend", "null", &backend, err)) < 0 ||
+        (r = props_fd(props, "fd", &fd, err)) < 0 || (r = props_fd(props, "logfd", &log_fd, err)) < 0 ||
+        (r = props_bool(props, "server", false, &server, err)) < 0 || (r = props_finish(props, err)) < 0)
         return r;
     for (int i = 0; i < (int)ARRAY_LEN(kinds); i++) {
         if (strcmp(kinds[i], backend) == 0)
@@ -388,7 +394,8 @@ int chardev_new(Props *props, Loop *loop, Chardev **ret, Err *err)
             c->connected = true;
         }
         break;
-    default: break;
+    default:
+        break;
     }
     int pty = -1;
 

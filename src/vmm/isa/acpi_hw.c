@@ -36,9 +36,14 @@ static uint64_t hw_read(void *opaque, uint64_t offset, unsigned len)
         value = hw->events;
         hw->events = 0;
         break;
-    case 0x14: value = hw->slot < ACPI_SLOTS_MAX ? hw->slots[hw->slot] : 0; break;
-    case 0x24: value = hw->cpu < ACPI_CPUS_MAX ? hw->cpus[hw->cpu] : 0; break;
-    default: break;
+    case 0x14:
+        value = hw->slot < ACPI_SLOTS_MAX ? hw->slots[hw->slot] : 0;
+        break;
+    case 0x24:
+        value = hw->cpu < ACPI_CPUS_MAX ? hw->cpus[hw->cpu] : 0;
+        break;
+    default:
+        break;
     }
     pthread_mutex_unlock(&hw->lock);
     return value;
@@ -53,25 +58,34 @@ static void hw_write(void *opaque, uint64_t offset, uint64_t value, unsigned len
     (void)len;
     pthread_mutex_lock(&hw->lock);
     switch (offset) {
-    case 0x04: power_off = (value & SLEEP_ENABLE) && (value >> 2 & 7) == ACPI_SLEEP_S5; break;
-    case 0x06: reset = value == 1; break;
-    case 0x10: hw->slot = (uint32_t)value; break;
+    case 0x04:
+        power_off = (value & SLEEP_ENABLE) && (value >> 2 & 7) == ACPI_SLEEP_S5;
+        break;
+    case 0x06:
+        reset = value == 1;
+        break;
+    case 0x10:
+        hw->slot = (uint32_t)value;
+        break;
     case 0x14:
         if (hw->slot < ACPI_SLOTS_MAX) {
-            hw->slots[hw->slot] &= (uint8_t)~(value & (INSERTED | REMOVAL));
+            hw->slots[hw->slot] &= (uint8_t) ~(value & (INSERTED | REMOVAL));
             if (value & EJECT)
                 slot = (int)hw->slot;
         }
         break;
-    case 0x20: hw->cpu = (uint32_t)value; break;
+    case 0x20:
+        hw->cpu = (uint32_t)value;
+        break;
     case 0x24:
         if (hw->cpu < ACPI_CPUS_MAX) {
-            hw->cpus[hw->cpu] &= (uint8_t)~(value & (INSERTED | REMOVAL));
+            hw->cpus[hw->cpu] &= (uint8_t) ~(value & (INSERTED | REMOVAL));
             if (value & EJECT)
                 cpu = (int)hw->cpu;
         }
         break;
-    default: break;
+    default:
+        break;
     }
     pthread_mutex_unlock(&hw->lock);
     if (power_off)

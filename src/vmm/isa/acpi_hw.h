@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The registers behind our ACPI tables (boot/acpi.c): sleep and reset (ACPI 6.4, 4.8.3.7, 4.8.3.6), the events of the
- * Generic Event Device (5.6.9), and hot plug of PCI slots and CPUs.
+ * The registers behind our ACPI tables (boot/acpi.c): sleep and reset (ACPI 6.4, 4.8.3.7, 4.8.3.6), the
+ * events of the Generic Event Device (5.6.9), and hot plug of PCI slots and CPUs.
  *
  *   port 0x600  u32 r   events since the last read: bit 0 power button, 1 PCI slots, 2 CPUs
  *        0x604  u8  rw  sleep control     0x605 u8 sleep status     0x606 u8 w  1: reset

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Keyboard controller as far as software resets the machine with it; debug port; pvpanic (QEMU, docs/specs/pvpanic). */
+/* Keyboard controller as far as software resets the machine with it; debug port; pvpanic (QEMU,
+ * docs/specs/pvpanic). */
 #include "vmm/isa/legacy.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The small legacy devices of a PC: real-time clock, keyboard controller (reset only), debug port, pvpanic. */
+/* The small legacy devices of a PC: real-time clock, keyboard controller (reset only), debug port, pvpanic.
+ */
 #pragma once
 
 #include <stdint.h>
@@ -7,16 +8,17 @@
 #include "common/err.h"
 #include "vmm/bus.h"
 
-/* CMOS clock and memory, ports 0x70 and 0x71 (Motorola MC146818A). offset_s: seconds that the guest's clock is ahead
- * of UTC (local time, an adjusted clock). Any thread. */
+/* CMOS clock and memory, ports 0x70 and 0x71 (Motorola MC146818A). offset_s: seconds that the guest's clock
+ * is ahead of UTC (local time, an adjusted clock). Any thread. */
 typedef struct Rtc Rtc;
 int rtc_new(Bus *bus, int64_t offset_s, Rtc **ret, Err *err);
 void rtc_free(Rtc *rtc);
 int64_t rtc_offset(const Rtc *rtc); /* after the guest set the clock: how far it is from UTC now */
 
 typedef struct LegacyHost {
-    void (*reset)(void *opaque);                          /* port 0x64, command 0xfe; vCPU thread */
-    void (*panicked)(void *opaque, unsigned pvpanic_event); /* bit 0 panic, bit 1 crash kernel is loaded, bit 2 shutdown */
+    void (*reset)(void *opaque); /* port 0x64, command 0xfe; vCPU thread */
+    void (*panicked)(void *opaque,
+                     unsigned pvpanic_event); /* bit 0 panic, bit 1 crash kernel is loaded, bit 2 shutdown */
     void *opaque;
 } LegacyHost;
 

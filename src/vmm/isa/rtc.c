@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * MC146818A clock: date and time in BCD or binary as register B says, no alarm and no periodic interrupt (Linux takes
- * kvmclock and the local APIC timer; the ACPI tables announce the clock without an interrupt).
+ * MC146818A clock: date and time in BCD or binary as register B says, no alarm and no periodic interrupt
+ * (Linux takes kvmclock and the local APIC timer; the ACPI tables announce the clock without an interrupt).
  */
 #include <errno.h>
 #include <pthread.h>
@@ -55,17 +55,28 @@ static uint8_t read_register(Rtc *rtc, uint8_t index)
     else
         gmtime_r(&t, &tm);
     switch (index) {
-    case 0: return encode(rtc, tm.tm_sec);
-    case 2: return encode(rtc, tm.tm_min);
-    case 4: return hours(rtc, tm.tm_hour);
-    case 6: return encode(rtc, tm.tm_wday + 1);
-    case 7: return encode(rtc, tm.tm_mday);
-    case 8: return encode(rtc, tm.tm_mon + 1);
-    case 9: return encode(rtc, tm.tm_year % 100);
-    case REG_CENTURY: return encode(rtc, 19 + tm.tm_year / 100);
-    case REG_C: return 0;
-    case REG_D: return 0x80; /* valid RAM and time */
-    default: return rtc->bytes[index];
+    case 0:
+        return encode(rtc, tm.tm_sec);
+    case 2:
+        return encode(rtc, tm.tm_min);
+    case 4:
+        return hours(rtc, tm.tm_hour);
+    case 6:
+        return encode(rtc, tm.tm_wday + 1);
+    case 7:
+        return encode(rtc, tm.tm_mday);
+    case 8:
+        return encode(rtc, tm.tm_mon + 1);
+    case 9:
+        return encode(rtc, tm.tm_year % 100);
+    case REG_CENTURY:
+        return encode(rtc, 19 + tm.tm_year / 100);
+    case REG_C:
+        return 0;
+    case REG_D:
+        return 0x80; /* valid RAM and time */
+    default:
+        return rtc->bytes[index];
     }
 }
 
@@ -79,19 +90,32 @@ static void write_register(Rtc *rtc, uint8_t index, uint8_t value)
     else
         gmtime_r(&t, &tm);
     switch (index) {
-    case 0: tm.tm_sec = decode(rtc, value); break;
-    case 2: tm.tm_min = decode(rtc, value); break;
+    case 0:
+        tm.tm_sec = decode(rtc, value);
+        break;
+    case 2:
+        tm.tm_min = decode(rtc, value);
+        break;
     case 4:
         if (rtc->bytes[REG_B] & B_24H)
             tm.tm_hour = decode(rtc, value);
         else
             tm.tm_hour = decode(rtc, value & 0x7f) % 12 + (value & 0x80 ? 12 : 0);
         break;
-    case 6: return;
-    case 7: tm.tm_mday = decode(rtc, value); break;
-    case 8: tm.tm_mon = decode(rtc, value) - 1; break;
-    case 9: tm.tm_year = tm.tm_year / 100 * 100 + decode(rtc, value); break;
-    case REG_CENTURY: tm.tm_year = (decode(rtc, value) - 19) * 100 + tm.tm_year % 100; break;
+    case 6:
+        return;
+    case 7:
+        tm.tm_mday = decode(rtc, value);
+        break;
+    case 8:
+        tm.tm_mon = decode(rtc, value) - 1;
+        break;
+    case 9:
+        tm.tm_year = tm.tm_year / 100 * 100 + decode(rtc, value);
+        break;
+    case REG_CENTURY:
+        tm.tm_year = (decode(rtc, value) - 19) * 100 + tm.tm_year % 100;
+        break;
     case REG_B:
         if ((value & B_SET) && !(rtc->bytes[REG_B] & B_SET))
             rtc->set = tm;
@@ -100,8 +124,11 @@ static void write_register(Rtc *rtc, uint8_t index, uint8_t value)
         rtc->bytes[REG_B] = value & 0x87;
         return;
     case REG_C:
-    case REG_D: return;
-    default: rtc->bytes[index] = value; return;
+    case REG_D:
+        return;
+    default:
+        rtc->bytes[index] = value;
+        return;
     }
     if (rtc->bytes[REG_B] & B_SET)
         rtc->set = tm;

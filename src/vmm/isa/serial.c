@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * 16550A. Registers are touched by vCPU threads, input and room for output come on the main loop: all under the lock.
- * Output goes to the chardev at once; when that takes nothing, the byte waits and the transmitter looks busy.
+ * 16550A. Registers are touched by vCPU threads, input and room for output come on the main loop: all under
+ * the lock. Output goes to the chardev at once; when that takes nothing, the byte waits and the transmitter
+ * looks busy.
  */
 #include "vmm/isa/serial.h"
 
@@ -143,18 +144,30 @@ static uint64_t serial_read(void *opaque, uint64_t offset, unsigned len)
             update_irq(s);
         }
         break;
-    case 1: value = s->lcr & LCR_DLAB ? s->dlm : s->ier; break;
-    case 2: value = interrupt_id(s); break;
-    case 3: value = s->lcr; break;
-    case 4: value = s->mcr; break;
+    case 1:
+        value = s->lcr & LCR_DLAB ? s->dlm : s->ier;
+        break;
+    case 2:
+        value = interrupt_id(s);
+        break;
+    case 3:
+        value = s->lcr;
+        break;
+    case 4:
+        value = s->mcr;
+        break;
     case 5:
         value = (uint8_t)((s->fifo_count > 0 ? LSR_DR : 0) | (s->overrun ? LSR_OE : 0) |
                           (s->tx_blocked ? 0 : LSR_THRE | LSR_TEMT));
         s->overrun = false;
         update_irq(s);
         break;
-    case 6: value = modem_status(s); break;
-    default: value = s->scr; break;
+    case 6:
+        value = modem_status(s);
+        break;
+    default:
+        value = s->scr;
+        break;
     }
     pthread_mutex_unlock(&s->lock);
     if (accept && s->chardev != NULL)
@@ -191,10 +204,17 @@ static void serial_write(void *opaque, uint64_t offset, uint64_t value64, unsign
             s->fifo_count = 0;
         s->fcr = value & 0xc9;
         break;
-    case 3: s->lcr = value; break;
-    case 4: s->mcr = value & 31; break;
-    case 7: s->scr = value; break;
-    default: break;
+    case 3:
+        s->lcr = value;
+        break;
+    case 4:
+        s->mcr = value & 31;
+        break;
+    case 7:
+        s->scr = value;
+        break;
+    default:
+        break;
     }
     update_irq(s);
     pthread_mutex_unlock(&s->lock);
@@ -202,7 +222,8 @@ static void serial_write(void *opaque, uint64_t offset, uint64_t value64, unsign
 
 static const BusOps serial_ops = {.read = serial_read, .write = serial_write};
 
-/* --- the chardev's side: main loop ---------------------------------------------------------------------------- */
+/* --- the chardev's side: main loop
+ * ---------------------------------------------------------------------------- */
 
 static size_t can_receive(void *opaque)
 {
@@ -239,7 +260,8 @@ static void writable(void *opaque)
     pthread_mutex_unlock(&s->lock);
 }
 
-static const ChardevUser chardev_user = {.can_receive = can_receive, .receive = receive, .writable = writable};
+static const ChardevUser chardev_user = {
+    .can_receive = can_receive, .receive = receive, .writable = writable};
 
 void serial_reset(Serial *s)
 {

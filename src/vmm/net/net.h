@@ -33,6 +33,21 @@ enum {
 
 typedef struct NetBackend NetBackend;
 
+/* Who uses a queue. */
+typedef struct NetWatch {
+    void (*on_readable)(void *opaque, unsigned queue);
+    void (*on_writable)(void *opaque, unsigned queue);
+    void *opaque;
+} NetWatch;
+
+#define NET_QUEUES_MAX 16
+
+typedef struct NetQueueWatch {
+    NetWatch user;
+    unsigned queue;
+    LoopWatch watch;
+} NetQueueWatch;
+
 typedef struct NetOps {
     const char *kind; /* QEMU's name: "tap", "stream" */
     /* One frame with its header. 0 sent or dropped for good; -EAGAIN full: on_writable comes; else -errno,
@@ -45,8 +60,10 @@ typedef struct NetOps {
     int (*set_offloads)(NetBackend *net, unsigned offloads);
     /* The descriptor for vhost-net, or -1. */
     int (*vhost_backend_fd)(NetBackend *net, unsigned queue);
+    /* What to poll for this queue. */
+    int (*queue_fd)(NetBackend *net, unsigned queue);
     int (*set_queue_enabled)(NetBackend *net, unsigned queue, bool enabled);
-    void (*close)(NetBackend *net);
+    void (*close)(NetBackend *net); /* frees everything but *net itself */
 } NetOps;
 
 /* Base of every back end; the driver's struct begins with it. */
@@ -59,19 +76,14 @@ struct NetBackend {
     bool claimed;
     bool link_up; /* passt went away, tap removed: false */
     uint16_t mtu; /* 0 unknown */
-    int vhost_fd[16]; /* /dev/vhost-net opened by the daemon, one a queue; -1 none; owned */
+    int vhost_fd[NET_QUEUES_MAX]; /* /dev/vhost-net opened by the daemon, one a queue; -1 none; owned */
     unsigned vhost_fds;
+    NetQueueWatch watches[NET_QUEUES_MAX];
     void (*link_changed)(void *opaque, bool up);
     void *link_opaque;
 };
 
-/* Watches one queue on a loop: wants says which of the two callbacks may come. The loop's thread. */
-typedef struct NetWatch {
-    void (*on_readable)(void *opaque, unsigned queue);
-    void (*on_writable)(void *opaque, unsigned queue);
-    void *opaque;
-} NetWatch;
-
+/* The loop's thread. No event comes until net_watch_events() asks for it. */
 int net_watch(NetBackend *net, unsigned queue, Loop *loop, const NetWatch *watch);
 void net_watch_events(NetBackend *net, unsigned queue, bool readable, bool writable);
 void net_unwatch(NetBackend *net, unsigned queue);

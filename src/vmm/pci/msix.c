@@ -21,14 +21,14 @@ typedef struct Vector {
 
 struct PciMsix {
     PciDevice *dev;
-    unsigned cap;   /* offset of the capability */
+    unsigned cap; /* offset of the capability */
     unsigned count;
     pthread_mutex_t lock;
     Vector vectors[];
 };
 
-int pci_msix_init(PciDevice *dev, Irq *irq, unsigned vectors, unsigned bar, uint32_t table_offset, uint32_t pba_offset,
-                  Err *err)
+int pci_msix_init(PciDevice *dev, Irq *irq, unsigned vectors, unsigned bar, uint32_t table_offset,
+                  uint32_t pba_offset, Err *err)
 {
     int cap = pci_add_capability(dev, PCI_CAP_MSIX, 12);
     PciMsix *msix = calloc(1, sizeof *msix + vectors * sizeof(Vector));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * MSI-X capability (PCI 3.0, 6.8.2): the table and the pending bits live in a BAR of the device, which passes accesses
- * on to pci_msix_read() and pci_msix_write(). vCPU threads; raising is safe on any thread.
+ * MSI-X capability (PCI 3.0, 6.8.2): the table and the pending bits live in a BAR of the device, which passes
+ * accesses on to pci_msix_read() and pci_msix_write(). vCPU threads; raising is safe on any thread.
  */
 #pragma once
 
@@ -10,8 +10,8 @@
 #define PCI_MSIX_ENTRY_SIZE 16
 
 /* vectors: 1 .. 2048. Offsets are of the BAR. */
-int pci_msix_init(PciDevice *dev, Irq *irq, unsigned vectors, unsigned bar, uint32_t table_offset, uint32_t pba_offset,
-                  Err *err);
+int pci_msix_init(PciDevice *dev, Irq *irq, unsigned vectors, unsigned bar, uint32_t table_offset,
+                  uint32_t pba_offset, Err *err);
 void pci_msix_free(PciDevice *dev);
 void pci_msix_reset(PciMsix *msix);
 

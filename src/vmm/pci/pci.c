@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Functions, their configuration space and BARs, and the host bridge. See pci.h. Interface: PCI 3.0, PCIe 3.0. */
+/* Functions, their configuration space and BARs, and the host bridge. See pci.h. Interface: PCI 3.0,
+ * PCIe 3.0. */
 #include "vmm/pci/pci.h"
 
 #include <errno.h>
@@ -33,7 +34,8 @@ void pci_put32(uint8_t *p, uint32_t v)
     pci_put16(p + 2, (uint16_t)(v >> 16));
 }
 
-/* --- functions ------------------------------------------------------------------------------------------------ */
+/* --- functions
+ * ------------------------------------------------------------------------------------------------ */
 
 void pci_device_init(PciDevice *dev, const PciDeviceOps *ops, const char *name, const PciIds *ids)
 {
@@ -80,11 +82,11 @@ void pci_add_express(PciDevice *dev, unsigned type, uint16_t slot_number)
     if (at < 0)
         return;
     pci_put16(c + 2, (uint16_t)(2 | type << 4 | (type == PCIE_ROOT_PORT ? 1 << 8 : 0)));
-    pci_put32(c + 4, 1u << 15);   /* role-based error reporting */
+    pci_put32(c + 4, 1u << 15); /* role-based error reporting */
     pci_put16(w + 8, 0x7fff & ~(1u << 15));
     if (type != PCIE_INTEGRATED_ENDPOINT) {
         pci_put32(c + 0x0c, 1 | 1 << 4 | (type == PCIE_ROOT_PORT ? 1u << 20 : 0)); /* 2.5 GT/s, x1 */
-        pci_put16(c + 0x12, 1 | 1 << 4 | (type == PCIE_ROOT_PORT ? 1 << 13 : 0));  /* link active */
+        pci_put16(c + 0x12, 1 | 1 << 4 | (type == PCIE_ROOT_PORT ? 1 << 13 : 0)); /* link active */
         pci_put16(w + 0x10, 0x0043);
     }
     if (type == PCIE_ROOT_PORT) {
@@ -142,7 +144,8 @@ void pci_update_bars(PciDevice *dev)
         if (bar->size == 0)
             continue;
         address = bar_address(dev, i);
-        want = (command & (bar->io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY)) && in_window(dev->bus->host, bar, address);
+        want = (command & (bar->io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY)) &&
+               in_window(dev->bus->host, bar, address);
         if (bar->mapped && want && bar->address == address)
             continue;
         drop_range(dev, bar);
@@ -156,16 +159,17 @@ void pci_update_bars(PciDevice *dev)
     }
 }
 
-void pci_bar_init(PciDevice *dev, unsigned index, uint64_t size, bool io, bool is64, bool prefetch, const BusOps *ops,
-                  void *opaque, const char *name)
+void pci_bar_init(PciDevice *dev, unsigned index, uint64_t size, bool io, bool is64, bool prefetch,
+                  const BusOps *ops, void *opaque, const char *name)
 {
     PciBar *bar = &dev->bars[index];
     unsigned at = PCI_BAR0 + 4 * index;
 
     (void)name;
-    *bar = (PciBar){.dev = dev, .size = size, .io = io, .is64 = is64, .prefetch = prefetch, .ops = ops, .opaque = opaque};
+    *bar = (PciBar){
+        .dev = dev, .size = size, .io = io, .is64 = is64, .prefetch = prefetch, .ops = ops, .opaque = opaque};
     pci_put32(dev->config + at, io ? 1 : (is64 ? 4 : 0) | (prefetch ? 8 : 0));
-    pci_put32(dev->wmask + at, (uint32_t)~(size - 1) & (io ? ~3u : ~15u));
+    pci_put32(dev->wmask + at, (uint32_t) ~(size - 1) & (io ? ~3u : ~15u));
     if (is64)
         pci_put32(dev->wmask + at + 4, (uint32_t)(~(size - 1) >> 32));
 }
@@ -185,7 +189,8 @@ uint32_t pci_device_id(const PciDevice *dev)
     return (uint32_t)pci_bus_number(dev->bus) << 8 | dev->devfn;
 }
 
-/* --- configuration accesses ------------------------------------------------------------------------------------ */
+/* --- configuration accesses
+ * ------------------------------------------------------------------------------------ */
 
 uint8_t pci_bus_number(const PciBus *bus)
 {
@@ -241,7 +246,8 @@ static bool touches(unsigned offset, unsigned len, unsigned start, unsigned size
     return offset < start + size && start < offset + len;
 }
 
-static void config_write(PciHost *host, uint8_t bus, uint8_t devfn, unsigned offset, uint32_t value, unsigned len)
+static void config_write(PciHost *host, uint8_t bus, uint8_t devfn, unsigned offset, uint32_t value,
+                         unsigned len)
 {
     PciDevice *dev;
 
@@ -252,7 +258,7 @@ static void config_write(PciHost *host, uint8_t bus, uint8_t devfn, unsigned off
             uint8_t *c = &dev->config[offset + i], w = dev->wmask[offset + i];
 
             *c = (uint8_t)((*c & ~w) | (value & w));
-            *c &= (uint8_t)~(value & dev->w1c[offset + i]);
+            *c &= (uint8_t) ~(value & dev->w1c[offset + i]);
         }
         if (touches(offset, len, PCI_COMMAND, 2) || touches(offset, len, PCI_BAR0, 4 * PCI_BARS))
             pci_update_bars(dev);
@@ -279,7 +285,8 @@ static void ecam_write(void *opaque, uint64_t offset, uint64_t value, unsigned l
         ecam_write(opaque, offset + 4, value >> 32, 4);
         return;
     }
-    config_write(opaque, (uint8_t)(offset >> 20), (uint8_t)(offset >> 12), offset & 0xfff, (uint32_t)value, len);
+    config_write(opaque, (uint8_t)(offset >> 20), (uint8_t)(offset >> 12), offset & 0xfff, (uint32_t)value,
+                 len);
 }
 
 /* Configuration mechanism #1 (PCI 3.0, 3.2.2.3.2) */
@@ -317,7 +324,8 @@ static void data_write(void *opaque, uint64_t offset, uint64_t value, unsigned l
     uint32_t a = host->config_address;
 
     if ((a & 1u << 31) && len <= 4)
-        config_write(host, (uint8_t)(a >> 16), (uint8_t)(a >> 8), (a & 0xfc) + (unsigned)offset, (uint32_t)value, len);
+        config_write(host, (uint8_t)(a >> 16), (uint8_t)(a >> 8), (a & 0xfc) + (unsigned)offset,
+                     (uint32_t)value, len);
 }
 
 static const BusOps ecam_ops = {.read = ecam_read, .write = ecam_write};
@@ -325,12 +333,16 @@ static const BusOps address_ops = {.read = address_read, .write = address_write}
 static const BusOps data_ops = {.read = data_read, .write = data_write};
 static const PciDeviceOps host_bridge_ops = {0};
 
-/* --- the host bridge ------------------------------------------------------------------------------------------- */
+/* --- the host bridge
+ * ------------------------------------------------------------------------------------------- */
 
 int pci_host_new(Bus *bus, const PciHostLayout *layout, PciHost **ret, Err *err)
 {
-    static const PciIds ids = {
-        .vendor = 0x1b36, .device = 0x0008, .subsystem_vendor = 0x1af4, .subsystem = 0x1100, .class_code = 0x060000};
+    static const PciIds ids = {.vendor = 0x1b36,
+                               .device = 0x0008,
+                               .subsystem_vendor = 0x1af4,
+                               .subsystem = 0x1100,
+                               .class_code = 0x060000};
     PciHost *host = calloc(1, sizeof *host);
     pthread_mutexattr_t attr;
     int r;
@@ -346,8 +358,8 @@ int pci_host_new(Bus *bus, const PciHostLayout *layout, PciHost **ret, Err *err)
     pthread_mutex_init(&host->lock, &attr);
     pthread_mutexattr_destroy(&attr);
     pci_device_init(&host->bridge_dev, &host_bridge_ops, "PCI host bridge", &ids);
-    if ((r = bus_add(bus, BUS_MMIO, layout->ecam_base, (uint64_t)layout->buses << 20, &ecam_ops, host, "PCI ECAM",
-                     &host->ecam_range)) < 0 ||
+    if ((r = bus_add(bus, BUS_MMIO, layout->ecam_base, (uint64_t)layout->buses << 20, &ecam_ops, host,
+                     "PCI ECAM", &host->ecam_range)) < 0 ||
         (r = bus_add(bus, BUS_PIO, 0xcf8, 4, &address_ops, host, "PCI address", &host->address_range)) < 0 ||
         (r = bus_add(bus, BUS_PIO, 0xcfc, 4, &data_ops, host, "PCI data", &host->data_range)) < 0 ||
         (r = pci_attach(&host->root, &host->bridge_dev, 0, err)) < 0) {
@@ -404,7 +416,8 @@ int pci_attach(PciBus *bus, PciDevice *dev, int devfn, Err *err)
 
     pci_host_lock(host);
     if (devfn < 0) {
-        for (devfn = bus->bridge ? 0 : PCI_DEVFN(1, 0); devfn < 256 && device_on(bus, (uint8_t)devfn); devfn += 8)
+        for (devfn = bus->bridge ? 0 : PCI_DEVFN(1, 0); devfn < 256 && device_on(bus, (uint8_t)devfn);
+             devfn += 8)
             ;
     }
     if (devfn > 255 || (bus->bridge && devfn > 7))
@@ -451,7 +464,8 @@ void pci_detach(PciDevice *dev)
     dev->bus = NULL;
 }
 
-/* --- what firmware would do ------------------------------------------------------------------------------------ */
+/* --- what firmware would do
+ * ------------------------------------------------------------------------------------ */
 
 /* Room a port's window keeps for devices that are plugged later. */
 #define PORT_WINDOW32 (2ull << 20)
@@ -490,7 +504,8 @@ static int assign_bars(PciDevice *dev, Assign *a, Err *err)
         else
             address = take(&a->next32, a->end32, MAX(bar->size, 4096));
         if (address == 0)
-            return err_set(err, ENOSPC, "%s: no PCI address space left for %" PRIu64 " bytes", dev->name, bar->size);
+            return err_set(err, ENOSPC, "%s: no PCI address space left for %" PRIu64 " bytes", dev->name,
+                           bar->size);
         pci_put32(dev->config + at, (uint32_t)address | (pci_get32(dev->config + at) & (bar->io ? 3 : 15)));
         if (bar->is64)
             pci_put32(dev->config + at + 4, (uint32_t)(address >> 32));
@@ -514,7 +529,8 @@ static int assign_port(PciDevice *port, PciBus *below, Assign *a, Err *err)
 {
     uint64_t base32 = take(&a->next32, a->end32, PORT_WINDOW32);
     uint64_t base64 = take(&a->next64, a->end64, PORT_WINDOW64);
-    Assign inside = {.next32 = base32, .end32 = base32 + PORT_WINDOW32, .next64 = base64, .end64 = base64 + PORT_WINDOW64};
+    Assign inside = {
+        .next32 = base32, .end32 = base32 + PORT_WINDOW32, .next64 = base64, .end64 = base64 + PORT_WINDOW64};
     uint8_t *c = port->config;
 
     if (base32 == 0 || base64 == 0)

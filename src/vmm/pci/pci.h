@@ -64,7 +64,7 @@ struct PciDevice {
     PciMsix *msix;
     uint8_t cap_end; /* next free byte for a capability */
     uint8_t last_cap;
-    PciDevice *next;     /* on its bus */
+    PciDevice *next; /* on its bus */
 };
 
 typedef struct PciIds {
@@ -117,11 +117,12 @@ void pci_host_reset(PciHost *host);
 void pci_host_lock(PciHost *host);
 void pci_host_unlock(PciHost *host);
 
-/* --- root ports (PCIe 3.0, 7.8) ------------------------------------------------------------------------------- */
+/* --- root ports (PCIe 3.0, 7.8)
+ * ------------------------------------------------------------------------------- */
 
 /*
- * A bridge on bus 0 with one slot below. Hot plug is told to the guest by ACPI (boot/acpi.c, isa/acpi_hw.c), which needs
- * no registers here: the port only has its windows and its bus.
+ * A bridge on bus 0 with one slot below. Hot plug is told to the guest by ACPI (boot/acpi.c, isa/acpi_hw.c),
+ * which needs no registers here: the port only has its windows and its bus.
  */
 typedef struct PciPort PciPort;
 

@@ -40,7 +40,7 @@ struct PciBus {
     PciHost *host;
     PciDevice *bridge; /* the root port above; NULL for bus 0 */
     PciDevice *devices;
-    PciBus *next;      /* all buses of the host */
+    PciBus *next; /* all buses of the host */
 };
 
 struct PciHost {

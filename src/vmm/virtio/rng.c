@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Entropy device (virtio 1.2, 5.4): one queue of writable buffers, filled with random bytes. The smallest device: the
- * one to copy from.
+ * Entropy device (virtio 1.2, 5.4): one queue of writable buffers, filled with random bytes. The smallest
+ * device: the one to copy from.
  *
- * Properties: max-bytes and period (ms): at most that many bytes a period, QEMU's names; 0 and absent: no limit.
+ * Properties: max-bytes and period (ms): at most that many bytes a period, QEMU's names; 0 and absent: no
+ * limit.
  *
  * Everything runs on dev->loop.
  *
@@ -24,7 +25,7 @@
 typedef struct Rng {
     VirtioDevice dev;
     uint64_t max_bytes, period_ns; /* max_bytes 0: no limit */
-    uint64_t left;                 /* bytes left in this period */
+    uint64_t left; /* bytes left in this period */
     LoopTimer refill;
 } Rng;
 

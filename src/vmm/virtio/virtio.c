@@ -13,8 +13,8 @@
 #include "vmm/virtio/device_host.h"
 #include "vmm/virtio/virtqueue_internal.h"
 
-int virtio_device_new(const VirtioDeviceOps *ops, const char *id, DeviceHost *host, Loop *loop, const uint16_t *sizes,
-                      unsigned queue_count, VirtioDevice **ret, Err *err)
+int virtio_device_new(const VirtioDeviceOps *ops, const char *id, DeviceHost *host, Loop *loop,
+                      const uint16_t *sizes, unsigned queue_count, VirtioDevice **ret, Err *err)
 {
     VirtioDevice *dev = calloc(1, ops->state_size);
 
@@ -58,7 +58,8 @@ void virtio_device_free(VirtioDevice *dev)
     free(dev);
 }
 
-/* --- configuration space (virtio 1.2, 2.5) -------------------------------------------------------------------- */
+/* --- configuration space (virtio 1.2, 2.5)
+ * -------------------------------------------------------------------- */
 
 void virtio_config_set(VirtioDevice *dev, unsigned offset, const void *data, unsigned len)
 {
@@ -86,7 +87,8 @@ void virtio_config_get(VirtioDevice *dev, unsigned offset, void *data, unsigned 
     pthread_mutex_unlock(&dev->config_lock);
 }
 
-/* --- failing -------------------------------------------------------------------------------------------------- */
+/* --- failing
+ * -------------------------------------------------------------------------------------------------- */
 
 void virtio_device_fail(VirtioDevice *dev, const char *format, ...)
 {
@@ -104,7 +106,8 @@ void virtio_device_fail(VirtioDevice *dev, const char *format, ...)
         dev->transport_ops->needs_reset(dev->transport);
 }
 
-/* --- vhost ---------------------------------------------------------------------------------------------------- */
+/* --- vhost
+ * ---------------------------------------------------------------------------------------------------- */
 
 int virtio_take_kick_fd(VirtioDevice *dev, unsigned queue)
 {
@@ -133,7 +136,8 @@ int virtio_queue_set_loop(VirtioDevice *dev, unsigned queue, Loop *loop)
     return ops && ops->set_queue_loop ? ops->set_queue_loop(dev->transport, queue, loop) : -ENOTSUP;
 }
 
-/* --- for the transport ---------------------------------------------------------------------------------------- */
+/* --- for the transport
+ * ---------------------------------------------------------------------------------------- */
 
 void virtio_queue_program(VirtioDevice *dev, unsigned queue, const VirtqueueSetup *setup)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * PCI transport. Register layout: virtio 1.2, 4.1.4.3 (common), 4.1.4.4 (notify), 4.1.4.5 (ISR), 4.1.4.9 (access
- * through configuration space).
+ * PCI transport. Register layout: virtio 1.2, 4.1.4.3 (common), 4.1.4.4 (notify), 4.1.4.5 (ISR), 4.1.4.9
+ * (access through configuration space).
  *
- * Who guards what: `lock` all registers. Vector numbers and status are also read without it on other threads, so they
- * are atomic. The device's loop never takes `lock`: a vCPU holds it while it waits for the loop.
+ * Who guards what: `lock` all registers. Vector numbers and status are also read without it on other threads,
+ * so they are atomic. The device's loop never takes `lock`: a vCPU holds it while it waits for the loop.
  */
 #include "vmm/virtio/virtio_pci.h"
 
@@ -20,23 +20,31 @@
 #include "vmm/pci/msix.h"
 #include "vmm/pci/pci_internal.h"
 
-enum { BAR_COMMON = 0x0000, BAR_ISR = 0x1000, BAR_DEVICE = 0x2000, BAR_NOTIFY = 0x3000, BAR_MSIX = 0x4000, BAR_PBA = 0x6000, BAR_SIZE = 0x8000 };
+enum {
+    BAR_COMMON = 0x0000,
+    BAR_ISR = 0x1000,
+    BAR_DEVICE = 0x2000,
+    BAR_NOTIFY = 0x3000,
+    BAR_MSIX = 0x4000,
+    BAR_PBA = 0x6000,
+    BAR_SIZE = 0x8000
+};
 enum { CAP_COMMON = 1, CAP_NOTIFY, CAP_ISR, CAP_DEVICE, CAP_PCI_CFG };
 enum { STATUS_DRIVER_OK = 4, STATUS_FEATURES_OK = 8, STATUS_NEEDS_RESET = 64 };
 enum { NO_VECTOR = 0xffff };
 enum { NOTIFY_MULTIPLIER = 4 };
 
-#define TRANSPORT_FEATURES                                                                                       \
+#define TRANSPORT_FEATURES                                                                                   \
     (VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC) | VIRTIO_BIT(VIRTIO_F_EVENT_IDX))
 
 typedef struct Kick {
     VirtioPci *vp;
     unsigned queue;
     int fd;
-    Loop *loop;      /* where it is watched */
+    Loop *loop; /* where it is watched */
     LoopWatch watch;
-    bool taken;      /* vhost has it */
-    bool bound;      /* ioeventfd registered */
+    bool taken; /* vhost has it */
+    bool bound; /* ioeventfd registered */
     uint64_t bound_at;
 } Kick;
 
@@ -51,21 +59,22 @@ struct VirtioPci {
     uint32_t device_select, driver_select;
     uint64_t driver_features;
     uint16_t queue_select;
-    uint8_t status;       /* atomic */
-    uint8_t generation;   /* atomic */
-    uint8_t isr;          /* atomic */
+    uint8_t status; /* atomic */
+    uint8_t generation; /* atomic */
+    uint8_t isr; /* atomic */
     uint16_t config_vector; /* atomic */
-    bool running;         /* the device's loop */
-    bool activated;       /* under lock */
+    bool running; /* the device's loop */
+    bool activated; /* under lock */
     VirtqueueSetup *setup;
-    uint16_t *vectors;    /* one a queue, atomic */
+    uint16_t *vectors; /* one a queue, atomic */
     Kick *kicks;
 };
 
 #define ATOMIC_GET(x) __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
 #define ATOMIC_SET(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELEASE)
 
-/* --- interrupts: any thread ----------------------------------------------------------------------------------- */
+/* --- interrupts: any thread
+ * ----------------------------------------------------------------------------------- */
 
 static void queue_interrupt(void *transport, unsigned queue)
 {
@@ -98,7 +107,8 @@ static void needs_reset(void *transport)
     config_interrupt(vp);
 }
 
-/* --- kicks: the queue's loop ---------------------------------------------------------------------------------- */
+/* --- kicks: the queue's loop
+ * ---------------------------------------------------------------------------------- */
 
 static void kick_ready(void *opaque, uint32_t events)
 {
@@ -184,7 +194,8 @@ static const VirtioTransportOps transport_ops = {
     .set_queue_loop = set_queue_loop,
 };
 
-/* --- activation and reset: the device's loop ------------------------------------------------------------------ */
+/* --- activation and reset: the device's loop
+ * ------------------------------------------------------------------ */
 
 static void first_kick(void *opaque)
 {
@@ -274,7 +285,8 @@ static void reset(VirtioPci *vp)
     ATOMIC_SET(vp->status, 0);
 }
 
-/* --- registers: vCPU threads, under the lock ------------------------------------------------------------------ */
+/* --- registers: vCPU threads, under the lock
+ * ------------------------------------------------------------------ */
 
 static uint64_t offered(const VirtioPci *vp)
 {
@@ -292,7 +304,8 @@ static void write_status(VirtioPci *vp, uint8_t value)
     value |= old & STATUS_NEEDS_RESET;
     /* 2.2.2: features that were not offered, or a legacy driver, are refused by leaving FEATURES_OK clear. */
     if ((value & STATUS_FEATURES_OK) && !(old & STATUS_FEATURES_OK) &&
-        ((vp->driver_features & ~offered(vp)) != 0 || !(vp->driver_features & VIRTIO_BIT(VIRTIO_F_VERSION_1))))
+        ((vp->driver_features & ~offered(vp)) != 0 ||
+         !(vp->driver_features & VIRTIO_BIT(VIRTIO_F_VERSION_1))))
         value &= (uint8_t)~STATUS_FEATURES_OK;
     if (!(value & STATUS_FEATURES_OK))
         value &= (uint8_t)~STATUS_DRIVER_OK;
@@ -311,26 +324,46 @@ static uint64_t common_field(VirtioPci *vp, unsigned offset)
     const VirtqueueSetup *s = have ? &vp->setup[vp->queue_select] : NULL;
 
     switch (offset) {
-    case 0x00: return vp->device_select;
-    case 0x04: return vp->device_select < 2 ? (uint32_t)(offered(vp) >> (32 * vp->device_select)) : 0;
-    case 0x08: return vp->driver_select;
-    case 0x0c: return vp->driver_select < 2 ? (uint32_t)(vp->driver_features >> (32 * vp->driver_select)) : 0;
-    case 0x10: return ATOMIC_GET(vp->config_vector);
-    case 0x12: return vp->dev->queue_count;
-    case 0x14: return ATOMIC_GET(vp->status);
-    case 0x15: return ATOMIC_GET(vp->generation);
-    case 0x16: return vp->queue_select;
-    case 0x18: return have ? s->size : 0;
-    case 0x1a: return have ? ATOMIC_GET(vp->vectors[vp->queue_select]) : NO_VECTOR;
-    case 0x1c: return have ? s->enabled : 0;
-    case 0x1e: return vp->queue_select;
-    case 0x20: return have ? s->desc : 0;
-    case 0x24: return have ? s->desc >> 32 : 0;
-    case 0x28: return have ? s->avail : 0;
-    case 0x2c: return have ? s->avail >> 32 : 0;
-    case 0x30: return have ? s->used : 0;
-    case 0x34: return have ? s->used >> 32 : 0;
-    default: return 0;
+    case 0x00:
+        return vp->device_select;
+    case 0x04:
+        return vp->device_select < 2 ? (uint32_t)(offered(vp) >> (32 * vp->device_select)) : 0;
+    case 0x08:
+        return vp->driver_select;
+    case 0x0c:
+        return vp->driver_select < 2 ? (uint32_t)(vp->driver_features >> (32 * vp->driver_select)) : 0;
+    case 0x10:
+        return ATOMIC_GET(vp->config_vector);
+    case 0x12:
+        return vp->dev->queue_count;
+    case 0x14:
+        return ATOMIC_GET(vp->status);
+    case 0x15:
+        return ATOMIC_GET(vp->generation);
+    case 0x16:
+        return vp->queue_select;
+    case 0x18:
+        return have ? s->size : 0;
+    case 0x1a:
+        return have ? ATOMIC_GET(vp->vectors[vp->queue_select]) : NO_VECTOR;
+    case 0x1c:
+        return have ? s->enabled : 0;
+    case 0x1e:
+        return vp->queue_select;
+    case 0x20:
+        return have ? s->desc : 0;
+    case 0x24:
+        return have ? s->desc >> 32 : 0;
+    case 0x28:
+        return have ? s->avail : 0;
+    case 0x2c:
+        return have ? s->avail >> 32 : 0;
+    case 0x30:
+        return have ? s->used : 0;
+    case 0x34:
+        return have ? s->used >> 32 : 0;
+    default:
+        return 0;
     }
 }
 
@@ -352,7 +385,8 @@ static void write_queue(VirtioPci *vp, unsigned offset, uint64_t value, unsigned
         return;
     s = &vp->setup[vp->queue_select];
     if (offset == 0x1a) {
-        ATOMIC_SET(vp->vectors[vp->queue_select], value < pci_msix_vectors(vp->pci.msix) ? (uint16_t)value : NO_VECTOR);
+        ATOMIC_SET(vp->vectors[vp->queue_select],
+                   value < pci_msix_vectors(vp->pci.msix) ? (uint16_t)value : NO_VECTOR);
         return;
     }
     /* The rest is fixed once the queue lives (4.1.4.3.2). */
@@ -360,25 +394,39 @@ static void write_queue(VirtioPci *vp, unsigned offset, uint64_t value, unsigned
         return;
     switch (offset) {
     case 0x18:
-        if (value != 0 && value <= virtio_queue_size_max(vp->dev, vp->queue_select) && (value & (value - 1)) == 0)
+        if (value != 0 && value <= virtio_queue_size_max(vp->dev, vp->queue_select) &&
+            (value & (value - 1)) == 0)
             s->size = (uint16_t)value;
         break;
-    case 0x1c: s->enabled = value == 1; break;
+    case 0x1c:
+        s->enabled = value == 1;
+        break;
     case 0x20:
-    case 0x24: set_half(&s->desc, offset & 4, value, len); break;
+    case 0x24:
+        set_half(&s->desc, offset & 4, value, len);
+        break;
     case 0x28:
-    case 0x2c: set_half(&s->avail, offset & 4, value, len); break;
+    case 0x2c:
+        set_half(&s->avail, offset & 4, value, len);
+        break;
     case 0x30:
-    case 0x34: set_half(&s->used, offset & 4, value, len); break;
-    default: break;
+    case 0x34:
+        set_half(&s->used, offset & 4, value, len);
+        break;
+    default:
+        break;
     }
 }
 
 static void common_write(VirtioPci *vp, unsigned offset, uint64_t value, unsigned len)
 {
     switch (offset) {
-    case 0x00: vp->device_select = (uint32_t)value; break;
-    case 0x08: vp->driver_select = (uint32_t)value; break;
+    case 0x00:
+        vp->device_select = (uint32_t)value;
+        break;
+    case 0x08:
+        vp->driver_select = (uint32_t)value;
+        break;
     case 0x0c:
         if (vp->driver_select < 2 && !(ATOMIC_GET(vp->status) & STATUS_FEATURES_OK))
             set_half(&vp->driver_features, vp->driver_select == 1, (uint32_t)value, 4);
@@ -386,9 +434,15 @@ static void common_write(VirtioPci *vp, unsigned offset, uint64_t value, unsigne
     case 0x10:
         ATOMIC_SET(vp->config_vector, value < pci_msix_vectors(vp->pci.msix) ? (uint16_t)value : NO_VECTOR);
         break;
-    case 0x14: write_status(vp, (uint8_t)value); break;
-    case 0x16: vp->queue_select = (uint16_t)value; break;
-    default: write_queue(vp, offset, value, len); break;
+    case 0x14:
+        write_status(vp, (uint8_t)value);
+        break;
+    case 0x16:
+        vp->queue_select = (uint16_t)value;
+        break;
+    default:
+        write_queue(vp, offset, value, len);
+        break;
     }
 }
 
@@ -460,7 +514,8 @@ static void bar_write(void *opaque, uint64_t offset, uint64_t value, unsigned le
 
 static const BusOps bar_ops = {.read = bar_read, .write = bar_write};
 
-/* --- PCI side: under the host's lock -------------------------------------------------------------------------- */
+/* --- PCI side: under the host's lock
+ * -------------------------------------------------------------------------- */
 
 static void bar_mapped(PciDevice *pci, unsigned bar, bool mapped)
 {
@@ -481,7 +536,8 @@ static void bar_mapped(PciDevice *pci, unsigned bar, bool mapped)
     }
 }
 
-/* The PCI_CFG capability is a window onto the BAR (4.1.4.9): cap.offset says where, pci_cfg_data moves the bytes. */
+/* The PCI_CFG capability is a window onto the BAR (4.1.4.9): cap.offset says where, pci_cfg_data moves the
+ * bytes. */
 static bool cfg_window(VirtioPci *vp, unsigned offset, uint32_t *ret_at, unsigned *ret_len)
 {
     const uint8_t *c = vp->pci.config + vp->cfg_cap;
@@ -612,7 +668,8 @@ int virtio_pci_new(VirtioDevice *dev, KvmVm *vm, Irq *irq, bool integrated, Virt
     for (unsigned i = 0; i < n; i++) {
         vp->setup[i].size = virtio_queue_size_max(dev, i);
         vp->vectors[i] = NO_VECTOR;
-        vp->kicks[i] = (Kick){.vp = vp, .queue = i, .loop = dev->loop, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+        vp->kicks[i] =
+            (Kick){.vp = vp, .queue = i, .loop = dev->loop, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
         if (vp->kicks[i].fd < 0) {
             r = err_set(err, errno, "%s: cannot make a kick descriptor: %s", dev->id, strerror(errno));
             for (unsigned j = 0; j < i; j++)

@@ -5,8 +5,8 @@
  * One 32 KiB memory BAR:  0x0000 common configuration   0x1000 ISR   0x2000 device configuration
  *                         0x3000 notifications, 4 bytes a queue      0x4000 MSI-X table   0x6000 pending bits
  *
- * Register accesses come from vCPU threads and are serialised by the transport's lock; the device's ops are called on
- * its loop while the vCPU waits. Kicks reach the loop through ioeventfds without any lock.
+ * Register accesses come from vCPU threads and are serialised by the transport's lock; the device's ops are
+ * called on its loop while the vCPU waits. Kicks reach the loop through ioeventfds without any lock.
  */
 #pragma once
 
@@ -18,7 +18,8 @@
 
 typedef struct VirtioPci VirtioPci;
 
-/* Takes dev over on success. vm may be NULL (tests): kicks then come through the register. integrated: on bus 0. */
+/* Takes dev over on success. vm may be NULL (tests): kicks then come through the register. integrated: on bus
+ * 0. */
 int virtio_pci_new(VirtioDevice *dev, KvmVm *vm, Irq *irq, bool integrated, VirtioPci **ret, Err *err);
 PciDevice *virtio_pci_device(VirtioPci *vp);
 VirtioDevice *virtio_pci_virtio(VirtioPci *vp);

@@ -2,9 +2,10 @@
 /*
  * Split virtqueues (virtio 1.2, 2.7). See virtqueue.h for the picture.
  *
- * Barriers: the driver writes descriptors, then the ring entry, then avail->idx: we read idx with acquire order. We
- * write the used entry, then used->idx with release order. Deciding about an interrupt or a kick needs a full barrier
- * between our index and reading the other side's event index or flag (2.7.13.4.1 and 2.7.7.2).
+ * Barriers: the driver writes descriptors, then the ring entry, then avail->idx: we read idx with acquire
+ * order. We write the used entry, then used->idx with release order. Deciding about an interrupt or a kick
+ * needs a full barrier between our index and reading the other side's event index or flag (2.7.13.4.1
+ * and 2.7.7.2).
  */
 #include "vmm/virtio/virtqueue.h"
 
@@ -50,7 +51,8 @@ static uint16_t *avail_event(const Virtqueue *vq)
     return (uint16_t *)(vq->used + 4 + 8 * (size_t)vq->size);
 }
 
-/* --- life ----------------------------------------------------------------------------------------------------- */
+/* --- life
+ * ----------------------------------------------------------------------------------------------------- */
 
 int virtqueue_activate(Virtqueue *vq)
 {
@@ -88,7 +90,8 @@ void virtqueue_deactivate(Virtqueue *vq)
     vq->setup.size = vq->size_max;
 }
 
-/* --- popping -------------------------------------------------------------------------------------------------- */
+/* --- popping
+ * -------------------------------------------------------------------------------------------------- */
 
 static int broken(Virtqueue *vq, const char *what)
 {
@@ -219,7 +222,8 @@ void virtqueue_unpop(Virtqueue *vq, unsigned count)
     vq->last_avail = (uint16_t)(vq->last_avail - count);
 }
 
-/* --- pushing -------------------------------------------------------------------------------------------------- */
+/* --- pushing
+ * -------------------------------------------------------------------------------------------------- */
 
 void virtqueue_fill(Virtqueue *vq, uint16_t head, uint32_t written, unsigned slot)
 {
@@ -292,7 +296,8 @@ bool virtqueue_enable_notify(Virtqueue *vq)
     return available(vq) > 0;
 }
 
-/* --- looking -------------------------------------------------------------------------------------------------- */
+/* --- looking
+ * -------------------------------------------------------------------------------------------------- */
 
 unsigned virtqueue_index(const Virtqueue *vq)
 {
@@ -368,12 +373,13 @@ size_t virtqueue_struct_size(void)
     return sizeof(Virtqueue);
 }
 
-/* --- buffer lists --------------------------------------------------------------------------------------------- */
+/* --- buffer lists
+ * --------------------------------------------------------------------------------------------- */
 
 enum { COPY_OUT, COPY_IN, COPY_FILL };
 
-static uint64_t walk(const struct iovec *iov, unsigned count, uint64_t offset, uint8_t *buffer, uint64_t len, int mode,
-                     int byte)
+static uint64_t walk(const struct iovec *iov, unsigned count, uint64_t offset, uint8_t *buffer, uint64_t len,
+                     int mode, int byte)
 {
     uint64_t moved = 0;
 
@@ -402,7 +408,8 @@ uint64_t iov_to_buffer(const struct iovec *iov, unsigned count, uint64_t offset,
     return walk(iov, count, offset, buffer, len, COPY_OUT, 0);
 }
 
-uint64_t iov_from_buffer(const struct iovec *iov, unsigned count, uint64_t offset, const void *buffer, uint64_t len)
+uint64_t iov_from_buffer(const struct iovec *iov, unsigned count, uint64_t offset, const void *buffer,
+                         uint64_t len)
 {
     return walk(iov, count, offset, (uint8_t *)(uintptr_t)buffer, len, COPY_IN, 0);
 }
@@ -421,7 +428,8 @@ uint64_t iov_length(const struct iovec *iov, unsigned count)
     return len;
 }
 
-int iov_slice(const struct iovec *iov, unsigned count, uint64_t offset, uint64_t len, struct iovec *ret, unsigned max)
+int iov_slice(const struct iovec *iov, unsigned count, uint64_t offset, uint64_t len, struct iovec *ret,
+              unsigned max)
 {
     unsigned n = 0;
 

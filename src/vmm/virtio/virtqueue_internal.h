@@ -15,9 +15,9 @@ struct Virtqueue {
     bool event_idx;
     uint16_t size;
     uint8_t *desc, *avail, *used; /* host pointers, checked for the whole of each ring */
-    uint16_t last_avail;          /* next entry of the available ring to take */
-    uint16_t used_next;           /* our copy of used->idx: never read back */
-    uint16_t signalled;           /* used_next when the guest was last considered for an interrupt */
+    uint16_t last_avail; /* next entry of the available ring to take */
+    uint16_t used_next; /* our copy of used->idx: never read back */
+    uint16_t signalled; /* used_next when the guest was last considered for an interrupt */
     bool signalled_valid;
     void *opaque;
 };

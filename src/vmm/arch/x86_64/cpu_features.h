@@ -18,6 +18,6 @@ typedef struct CpuFeature {
 /* NULL when unknown. '_' and '-' are the same. */
 const CpuFeature *cpu_feature_find(const char *name);
 
-/* Cuts what the host has down to the model: "host" and "max" leave it, a named model keeps only its own features and
- * takes its family, model and stepping. An error names what the host lacks. */
+/* Cuts what the host has down to the model: "host" and "max" leave it, a named model keeps only its own
+ * features and takes its family, model and stepping. An error names what the host lacks. */
 int cpu_model_apply(struct kvm_cpuid2 *cpuid, const char *model, Err *err);

@@ -34,7 +34,8 @@ uint32_t cpu_apic_id(const CpuTopology *t, unsigned index)
 {
     Shifts s = shifts(t);
     uint32_t thread = index % t->threads, core = index / t->threads % t->cores,
-             die = index / (t->threads * t->cores) % t->dies, package = index / (t->threads * t->cores * t->dies);
+             die = index / (t->threads * t->cores) % t->dies,
+             package = index / (t->threads * t->cores * t->dies);
 
     return thread | core << s.core | die << s.die | package << s.package;
 }
@@ -75,10 +76,14 @@ static uint32_t *feature_register(struct kvm_cpuid2 *cpuid, const CpuFeature *f)
     if (e == NULL)
         return NULL;
     switch (f->reg) {
-    case CPU_EAX: return &e->eax;
-    case CPU_EBX: return &e->ebx;
-    case CPU_ECX: return &e->ecx;
-    default: return &e->edx;
+    case CPU_EAX:
+        return &e->eax;
+    case CPU_EBX:
+        return &e->ebx;
+    case CPU_ECX:
+        return &e->ecx;
+    default:
+        return &e->edx;
     }
 }
 
@@ -139,7 +144,7 @@ static void fix_common(KvmVm *vm, struct kvm_cpuid2 *cpuid, const CpuModel *mode
         e->ebx = (e->ebx & 0xff) | 8u << 8 | MIN(per_package, 255u) << 16;
         e->edx = (e->edx & ~(1u << 28)) | (per_package > 1 ? 1u << 28 : 0);
         e->ecx &= ~(1u << 27); /* OSXSAVE follows CR4; KVM keeps it */
-        e->ecx |= 1u << 21;    /* x2APIC is KVM's own, whatever the host has */
+        e->ecx |= 1u << 21; /* x2APIC is KVM's own, whatever the host has */
         if (kvm_capability(vm, KVM_CAP_TSC_DEADLINE_TIMER) > 0)
             e->ecx |= 1u << 24;
         if (model->hide_hypervisor)
@@ -170,7 +175,8 @@ static void fix_common(KvmVm *vm, struct kvm_cpuid2 *cpuid, const CpuModel *mode
     }
 }
 
-int cpuid_build(KvmVm *vm, const CpuModel *model, const CpuTopology *topology, struct kvm_cpuid2 **ret, Err *err)
+int cpuid_build(KvmVm *vm, const CpuModel *model, const CpuTopology *topology, struct kvm_cpuid2 **ret,
+                Err *err)
 {
     struct kvm_cpuid2 *host = NULL, *cpuid;
     int r;
@@ -220,15 +226,20 @@ void cpuid_specialize(struct kvm_cpuid2 *cpuid, const CpuTopology *topology, uin
         struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
 
         switch (e->function) {
-        case 1: e->ebx = (e->ebx & 0x00ffffff) | apic_id << 24; break;
+        case 1:
+            e->ebx = (e->ebx & 0x00ffffff) | apic_id << 24;
+            break;
         case 0xb:
-        case 0x1f: e->edx = apic_id; break;
+        case 0x1f:
+            e->edx = apic_id;
+            break;
         case 0x8000001e:
             e->eax = apic_id;
             e->ebx = (apic_id >> s.core & 0xff) | (topology->threads - 1) << 8;
             e->ecx = apic_id >> s.package & 0xff;
             break;
-        default: break;
+        default:
+            break;
         }
     }
 }

@@ -17,15 +17,17 @@ typedef struct CpuTopology {
 uint32_t cpu_apic_id(const CpuTopology *topology, unsigned index);
 
 typedef struct CpuModel {
-    const char *name;      /* "host", "max", or a named model */
+    const char *name; /* "host", "max", or a named model */
     /* Feature names with a leading '+' or '-', applied in order. */
     const char *const *features;
     unsigned feature_count;
-    bool hide_hypervisor;  /* no hypervisor bit, no KVM leaves */
+    bool hide_hypervisor; /* no hypervisor bit, no KVM leaves */
 } CpuModel;
 
-/* The leaves all vCPUs share; free() it. An unknown model, or a feature the host lacks, is an error that names it. */
-int cpuid_build(KvmVm *vm, const CpuModel *model, const CpuTopology *topology, struct kvm_cpuid2 **ret, Err *err);
+/* The leaves all vCPUs share; free() it. An unknown model, or a feature the host lacks, is an error that
+ * names it. */
+int cpuid_build(KvmVm *vm, const CpuModel *model, const CpuTopology *topology, struct kvm_cpuid2 **ret,
+                Err *err);
 /* Puts one vCPU's own numbers in; cpuid is a copy. */
 void cpuid_specialize(struct kvm_cpuid2 *cpuid, const CpuTopology *topology, uint32_t apic_id);
 /* Bits of a physical address that the guest believes in. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Entry states: Linux boot protocol, "64-bit Boot Protocol"; PVH boot (Xen, docs/misc/pvh.pandoc). Descriptor and
- * page table formats: SDM 3A, 3.4.5 and 4.5.
+ * Entry states: Linux boot protocol, "64-bit Boot Protocol"; PVH boot (Xen, docs/misc/pvh.pandoc). Descriptor
+ * and page table formats: SDM 3A, 3.4.5 and 4.5.
  */
 #include "vmm/arch/x86_64/regs.h"
 
@@ -22,9 +22,15 @@ enum { BOOT_CS = 0x10, BOOT_DS = 0x18, BOOT_TSS = 0x20 };
 
 static struct kvm_segment segment(uint16_t selector, uint8_t type, bool code64, bool db)
 {
-    return (struct kvm_segment){
-        .base = 0, .limit = 0xffffffff, .selector = selector, .type = type, .present = 1, .s = 1, .g = 1,
-        .l = code64, .db = db};
+    return (struct kvm_segment){.base = 0,
+                                .limit = 0xffffffff,
+                                .selector = selector,
+                                .type = type,
+                                .present = 1,
+                                .s = 1,
+                                .g = 1,
+                                .l = code64,
+                                .db = db};
 }
 
 static uint64_t descriptor(const struct kvm_segment *s)
@@ -52,10 +58,12 @@ static int page_tables(GuestMemory *memory)
     return 0;
 }
 
-int regs_boot(const BootEntry *entry, GuestMemory *memory, struct kvm_regs *regs, struct kvm_sregs *sregs, Err *err)
+int regs_boot(const BootEntry *entry, GuestMemory *memory, struct kvm_regs *regs, struct kvm_sregs *sregs,
+              Err *err)
 {
     bool long_mode = entry->mode == BOOT_LINUX64;
-    struct kvm_segment code = segment(BOOT_CS, 11, long_mode, !long_mode), data = segment(BOOT_DS, 3, false, true);
+    struct kvm_segment code = segment(BOOT_CS, 11, long_mode, !long_mode),
+                       data = segment(BOOT_DS, 3, false, true);
     struct kvm_segment tss = {.selector = BOOT_TSS, .type = 11, .present = 1, .limit = 0x67};
     uint64_t gdt[5] = {0, 0, descriptor(&code), descriptor(&data), descriptor(&tss)};
 
@@ -89,18 +97,22 @@ int regs_boot(const BootEntry *entry, GuestMemory *memory, struct kvm_regs *regs
 const struct kvm_msr_entry *regs_reset_msrs(unsigned *ret_count)
 {
     static const struct kvm_msr_entry msrs[] = {
-        {.index = 0x174, .data = 0},          /* SYSENTER_CS, ESP, EIP */
-        {.index = 0x175, .data = 0},          {.index = 0x176, .data = 0},
-        {.index = 0xc0000081, .data = 0},     /* STAR, LSTAR, CSTAR, FMASK */
-        {.index = 0xc0000082, .data = 0},     {.index = 0xc0000083, .data = 0}, {.index = 0xc0000084, .data = 0},
-        {.index = 0xc0000102, .data = 0},     /* KERNEL_GS_BASE */
+        {.index = 0x174, .data = 0}, /* SYSENTER_CS, ESP, EIP */
+        {.index = 0x175, .data = 0},
+        {.index = 0x176, .data = 0},
+        {.index = 0xc0000081, .data = 0}, /* STAR, LSTAR, CSTAR, FMASK */
+        {.index = 0xc0000082, .data = 0},
+        {.index = 0xc0000083, .data = 0},
+        {.index = 0xc0000084, .data = 0},
+        {.index = 0xc0000102, .data = 0}, /* KERNEL_GS_BASE */
         {.index = 0x277, .data = 0x0007040600070406ull}, /* PAT */
-        {.index = 0x1a0, .data = 1},          /* MISC_ENABLE: fast string operations */
-        {.index = 0x2ff, .data = 0x806},      /* MTRR_DEF_TYPE: on, write-back */
-        {.index = 0x4b564d00, .data = 0},     /* kvmclock: wall clock and system time */
-        {.index = 0x4b564d01, .data = 0},     {.index = 0x4b564d02, .data = 0}, /* async page faults */
-        {.index = 0x4b564d03, .data = 0},     /* steal time */
-        {.index = 0x4b564d04, .data = 0},     /* PV EOI */
+        {.index = 0x1a0, .data = 1}, /* MISC_ENABLE: fast string operations */
+        {.index = 0x2ff, .data = 0x806}, /* MTRR_DEF_TYPE: on, write-back */
+        {.index = 0x4b564d00, .data = 0}, /* kvmclock: wall clock and system time */
+        {.index = 0x4b564d01, .data = 0},
+        {.index = 0x4b564d02, .data = 0}, /* async page faults */
+        {.index = 0x4b564d03, .data = 0}, /* steal time */
+        {.index = 0x4b564d04, .data = 0}, /* PV EOI */
     };
 
     *ret_count = ARRAY_LEN(msrs);
