@@ -283,7 +283,7 @@ void domain_list_remove(DomainList *list, Domain *dom)
 
     lock_acquire(&list->lock);
     lock_acquire(&dom->lock);
-    ours = !dom->removed && g_hash_table_lookup(list->by_uuid, dom->uuid) == dom;
+    ours = g_hash_table_lookup(list->by_uuid, dom->uuid) == dom;
     dom->removed = TRUE;
     lock_release(&dom->lock);
     if (ours) {
