@@ -131,7 +131,8 @@ static const NumberText number_texts[] = {
 
 G_DEFINE_QUARK(kite-error-quark, error)
 
-static gboolean set_va(GError **error, virErrorDomain from, virErrorNumber number, const char *format, va_list ap)
+static gboolean G_GNUC_PRINTF(4, 0)
+    set_va(GError **error, virErrorDomain from, virErrorNumber number, const char *format, va_list ap)
 {
     if (error != NULL)
         g_propagate_error(error, g_error_new_valist(KITE_ERROR, ERROR_CODE((int)from, (int)number), format, ap));
