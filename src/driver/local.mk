@@ -19,7 +19,7 @@ noinst_LIBRARIES += libkitedaemon.a
 libkitedaemon_a_SOURCES = \
 	%D%/driver.h \
 	%D%/calls_absent.h %D%/calls_absent.c \
-	%D%/calls_host.h %D%/calls_host.c %D%/calls_node.c %D%/calls_cpu.c \
+	%D%/calls_host.h %D%/calls_host.c %D%/calls_node.c %D%/calls_cpu.c %D%/calls_native.c \
 	%D%/calls_network.c %D%/calls_storage.c %D%/calls_nodedev.c %D%/calls_interface.c %D%/calls_secret.c \
 	%D%/calls_nwfilter.c \
 	%D%/daemon.h %D%/daemon.c \

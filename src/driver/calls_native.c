@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* virConnectDomainXMLToNative(): a definition as the command line that would start it. The other way does not exist. */
+#include <libvirt/libvirt.h>
+
+#include "common/error.h"
+#include "driver/backend/qemu_args.h"
+#include "driver/conf/domain_def.h"
+#include "driver/domain/persist.h"
+#include "driver/driver.h"
+#include "driver/host/qemu_caps.h"
+#include "driver/rpc/call.h"
+
+#define QEMU_FORMAT "qemu-argv"
+
+/* Where the daemon would pass descriptors and make folders, the text has stand-ins: it is for reading. */
+static char *to_argv(Driver *driver, DomainDef *def, GError **error)
+{
+    g_autoptr(QemuCaps) caps = qemu_caps_cache_get(driver->qemu_caps, def->emulator, error);
+    g_autofree char *run_dir = persist_run_folder(driver, def->name, def->uuid);
+    g_autofree char *memory_dir = g_build_filename(driver->paths->data_dir, "ram", NULL);
+    QemuArgsContext context = {
+        .caps = caps,
+        .emulator = def->emulator,
+        .run_dir = run_dir,
+        .memory_dir = memory_dir,
+        .sandbox = TRUE,
+        .privileged = driver->paths->privileged,
+        .monitor_fd = 3,
+        .now = g_get_real_time() / G_USEC_PER_SEC,
+    };
+    g_autoptr(QemuArgs) args = NULL;
+
+    if (caps == NULL)
+        return NULL;
+    domain_def_assign_aliases(def);
+    qemu_args_prepare(def);
+    args = qemu_args_build(def, &context, error);
+    return args != NULL ? qemu_args_to_text(args) : NULL;
+}
+
+gboolean call_connect_domain_xml_to_native(Call *call, const ConnectDomainXmlToNativeArgs *args,
+                                           ConnectDomainXmlToNativeRet *ret, GError **error)
+{
+    Driver *driver = call_driver(call);
+    g_autoptr(DomainDef) def = NULL;
+
+    if (!call_check_flags(call, args->flags, 0, error))
+        return FALSE;
+    if (!g_str_equal(args->nativeFormat, QEMU_FORMAT))
+        return error_set(error, VIR_ERR_INVALID_ARG, "unsupported config type %s; there is " QEMU_FORMAT,
+                         args->nativeFormat);
+    def = domain_def_parse(args->domainXml, domain_env(driver),
+                           DOMAIN_DEF_PARSE_INACTIVE | DOMAIN_DEF_PARSE_ABI_UPDATE, error);
+    if (def == NULL)
+        return FALSE;
+    ret->nativeConfig = to_argv(driver, def, error);
+    return ret->nativeConfig != NULL;
+}
