@@ -4,6 +4,7 @@
 
 #include "common/error.h"
 #include "driver/backend/qemu_args.h"
+#include "driver/conf/def_graphics.h"
 #include "driver/conf/domain_def.h"
 #include "driver/domain/persist.h"
 #include "driver/driver.h"
@@ -11,6 +12,32 @@
 #include "driver/rpc/call.h"
 
 #define QEMU_FORMAT "qemu-argv"
+
+enum { FIRST_STAND_IN_FD = 20, STAND_IN_QUEUES = 64 };
+
+/* Ports that a start would choose: the first of its range. */
+static void stand_in_ports(Driver *driver, DomainDef *def)
+{
+    int next = (int)driver->config->remote_display_port_min;
+
+    DOMAIN_DEF_FOREACH(GraphicsDef, graphics, def, DEVICE_GRAPHICS)
+    {
+        if (graphics->port <= 0 && graphics->autoport)
+            graphics->port = next++;
+    }
+}
+
+/* Descriptors that a start would open: numbers only. fds: STAND_IN_QUEUES numbers, nets: one an interface. */
+static void stand_in_fds(const DomainDef *def, int *fds, QemuNetFds *nets)
+{
+    for (int n = 0; n < STAND_IN_QUEUES; n++)
+        fds[n] = FIRST_STAND_IN_FD + n;
+    for (guint i = 0; i < domain_def_n(def, DEVICE_INTERFACE); i++) {
+        nets[i].tap = &fds[i % STAND_IN_QUEUES];
+        nets[i].n_tap = 1;
+        nets[i].stream = fds[i % STAND_IN_QUEUES];
+    }
+}
 
 /* Where the daemon would pass descriptors and make folders, the text has stand-ins: it is for reading. */
 static char *to_argv(Driver *driver, DomainDef *def, GError **error)
@@ -28,11 +55,16 @@ static char *to_argv(Driver *driver, DomainDef *def, GError **error)
         .monitor_fd = 3,
         .now = g_get_real_time() / G_USEC_PER_SEC,
     };
+    g_autofree QemuNetFds *nets = g_new0(QemuNetFds, domain_def_n(def, DEVICE_INTERFACE) + 1);
     g_autoptr(QemuArgs) args = NULL;
+    int fds[STAND_IN_QUEUES];
 
     if (caps == NULL)
         return NULL;
     domain_def_assign_aliases(def);
+    stand_in_ports(driver, def);
+    stand_in_fds(def, fds, nets);
+    context.nets = nets;
     qemu_args_prepare(def);
     args = qemu_args_build(def, &context, error);
     return args != NULL ? qemu_args_to_text(args) : NULL;
