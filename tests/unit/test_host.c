@@ -234,7 +234,7 @@ static void check_golden(const char *name, const char *text)
     g_autofree char *path = g_build_filename(g_getenv("abs_top_srcdir"), "tests/golden/host", name, NULL);
     g_autofree char *want = NULL;
 
-    if (g_getenv("KITE_REGENERATE") != NULL)
+    if (g_getenv("KITE_TEST_REGENERATE") != NULL)
         g_assert_true(g_file_set_contents(path, text, -1, NULL));
     g_assert_true(g_file_get_contents(path, &want, NULL, NULL));
     g_assert_cmpstr(text, ==, want);
