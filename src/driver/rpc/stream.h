@@ -90,6 +90,7 @@ typedef struct StreamFdOptions {
     guint64 length;
     StreamEndFunc on_end;
     void *opaque;
+    Stream **ret_stream; /* unless NULL: a reference to the stream, set before on_end can be called (not for files) */
 } StreamFdOptions;
 gboolean stream_attach_fd_full(Call *call, int fd, StreamFdFlags flags, const StreamFdOptions *options,
                                GError **error);

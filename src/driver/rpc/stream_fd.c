@@ -220,6 +220,7 @@ static gboolean attach_pollable(Call *call, int fd, StreamFdFlags flags, const S
                                    .end = bridge_end};
     StreamOps ops = both;
     FdBridge *bridge;
+    Stream *stream;
 
     if (!fd_set_nonblocking(fd, TRUE, error)) {
         close(fd);
@@ -236,7 +237,11 @@ static gboolean attach_pollable(Call *call, int fd, StreamFdFlags flags, const S
     bridge->on_end = options->on_end;
     bridge->opaque = options->opaque;
     g_queue_init(&bridge->queue);
-    return stream_open(call, &ops, bridge, error) != NULL;
+    /* The stream starts when the handler has returned: nothing of it ends before the reference is taken. */
+    stream = stream_open(call, &ops, bridge, error);
+    if (stream != NULL && options->ret_stream != NULL)
+        *options->ret_stream = stream_ref(stream);
+    return stream != NULL;
 }
 
 gboolean stream_attach_fd_full(Call *call, int fd, StreamFdFlags flags, const StreamFdOptions *options,
