@@ -208,7 +208,8 @@ typedef struct ImageExtent {
     int fd;
     uint64_t offset;    /* in the host file */
     uint64_t length;    /* bytes */
-    const void *buffer; /* FILL: owned by the request, valid until image_end; aligned to 4 KiB */
+    const void *buffer; /* FILL: owned by the request, valid until image_end; aligned to 4 KiB. Else private. */
+    uint64_t private_offset;
 } ImageExtent;
 
 #define IMAGE_MAX_EXTENTS 16
@@ -216,9 +217,10 @@ typedef struct ImageExtent {
 typedef struct ImageRequest ImageRequest;
 struct ImageRequest {
     /* Set by the caller before begin. When a write, discard or zeroing touches a cluster that a write in flight is
-     * just allocating, the call returns -EAGAIN, keeps the request, and calls resume(request) once, from the thread
-     * that ends the other one, after which the caller begins again. NULL: the call waits instead; only for callers
-     * whose other requests are ended by other threads. */
+     * just allocating, the call returns -EAGAIN, keeps the request, and calls resume(request) once, in the thread
+     * that ends the other one, after which the caller begins again. It is called with a lock of the image held: it
+     * only notes the request and wakes its thread (eventfd), and calls nothing here. NULL: the call waits instead;
+     * only for callers whose other requests are ended by other threads. */
     void (*resume)(ImageRequest *request);
     void *user; /* the caller's */
 

@@ -1,4 +1,27 @@
 # libkiteimage: fds and bytes, plain C, shared by the VMM and the pools.
 noinst_LIBRARIES += libkiteimage.a
-libkiteimage_a_SOURCES = %D%/image.h %D%/image.c
-libkiteimage_a_CFLAGS = $(AM_CFLAGS)
+libkiteimage_a_SOURCES = \
+	%D%/host_file.h %D%/host_file.c \
+	%D%/image.h %D%/image.c \
+	%D%/image_commit.c \
+	%D%/image_create.c \
+	%D%/image_lock.h %D%/image_lock.c \
+	%D%/image_priv.h \
+	%D%/image_probe.c \
+	%D%/image_raw.c \
+	%D%/image_request.c \
+	%D%/luks.h %D%/luks.c \
+	%D%/qcow2.h %D%/qcow2.c \
+	%D%/qcow2_cache.c \
+	%D%/qcow2_check.c \
+	%D%/qcow2_compress.c \
+	%D%/qcow2_discard.c \
+	%D%/qcow2_format.h %D%/qcow2_format.c \
+	%D%/qcow2_map.c \
+	%D%/qcow2_refcount.c \
+	%D%/qcow2_resize.c \
+	%D%/qcow2_snapshot.c \
+	%D%/qcow2_write.c
+libkiteimage_a_CFLAGS = $(AM_CFLAGS) $(ZLIB_CFLAGS) $(ZSTD_CFLAGS) $(NETTLE_CFLAGS) -pthread
+# What programs that use it link.
+IMAGE_LIBS = libkiteimage.a libkitebase.a $(ZLIB_LIBS) $(ZSTD_LIBS) $(NETTLE_LIBS) -lpthread

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The file below an image: see host_file.h. */
+#include "config.h"
+
+#include "storage/host_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/checked.h"
+#include "common/cleanup.h"
+
+#define DIRECT_ALIGN 4096u
+#define ZERO_CHUNK (256u * 1024)
+
+/* ---- iovecs ---- */
+
+uint64_t iov_length(const struct iovec *iov, int n_iov)
+{
+    uint64_t sum = 0;
+
+    for (int i = 0; i < n_iov; i++)
+        sum += iov[i].iov_len;
+    return sum;
+}
+
+int iov_slice(const struct iovec *iov, int n_iov, uint64_t offset, uint64_t length, struct iovec *dst)
+{
+    int n = 0;
+
+    for (int i = 0; i < n_iov && length > 0; i++) {
+        size_t have = iov[i].iov_len;
+
+        if (offset >= have) {
+            offset -= have;
+            continue;
+        }
+        dst[n].iov_base = (char *)iov[i].iov_base + offset;
+        dst[n].iov_len = MIN(have - offset, length);
+        length -= dst[n].iov_len;
+        offset = 0;
+        n++;
+    }
+    return n;
+}
+
+typedef enum IovOp { IOV_FROM, IOV_TO, IOV_ZERO } IovOp;
+
+static void iov_walk(const struct iovec *iov, int n_iov, uint64_t offset, void *buffer, uint64_t length, IovOp op)
+{
+    char *p = buffer;
+
+    for (int i = 0; i < n_iov && length > 0; i++) {
+        size_t have = iov[i].iov_len, n;
+        char *part;
+
+        if (offset >= have) {
+            offset -= have;
+            continue;
+        }
+        part = (char *)iov[i].iov_base + offset;
+        n = MIN(have - offset, length);
+        if (op == IOV_FROM)
+            memcpy(part, p, n);
+        else if (op == IOV_TO)
+            memcpy(p, part, n);
+        else
+            memset(part, 0, n);
+        if (p != NULL)
+            p += n;
+        length -= n;
+        offset = 0;
+    }
+}
+
+void iov_from_buffer(const struct iovec *iov, int n_iov, uint64_t offset, const void *buffer, size_t length)
+{
+    iov_walk(iov, n_iov, offset, (void *)(uintptr_t)buffer, length, IOV_FROM);
+}
+
+void iov_to_buffer(const struct iovec *iov, int n_iov, uint64_t offset, void *buffer, size_t length)
+{
+    iov_walk(iov, n_iov, offset, buffer, length, IOV_TO);
+}
+
+void iov_zero(const struct iovec *iov, int n_iov, uint64_t offset, uint64_t length)
+{
+    iov_walk(iov, n_iov, offset, NULL, length, IOV_ZERO);
+}
+
+/* ---- descriptor ---- */
+
+/* Transfers everything, in pieces of at most IOV_MAX; `done` bytes went before a short transfer. */
+static int fd_transfer(HostFile *file, const struct iovec *iov, int n_iov, uint64_t offset, bool write)
+{
+    uint64_t total = iov_length(iov, n_iov), done = 0;
+    struct iovec part[64];
+
+    while (done < total) {
+        const struct iovec *v = iov;
+        int n = n_iov;
+        ssize_t ret;
+
+        if (done > 0 || n_iov > 1024) {
+            /* Rare: go on behind a short transfer, a handful of pieces at a time. */
+            uint64_t skip = done;
+
+            while (n > 0 && skip >= v->iov_len) {
+                skip -= v->iov_len;
+                v++;
+                n--;
+            }
+            n = MIN(n, (int)ARRAY_LEN(part));
+            memcpy(part, v, sizeof *part * (size_t)n);
+            part[0].iov_base = (char *)part[0].iov_base + skip;
+            part[0].iov_len -= skip;
+            v = part;
+        }
+        if (offset + done > INT64_MAX)
+            return write ? -EFBIG : -EINVAL;
+        if (write)
+            ret = n == 1 ? pwrite(file->fd, v->iov_base, v->iov_len, (off_t)(offset + done))
+                         : pwritev(file->fd, v, n, (off_t)(offset + done));
+        else
+            ret = n == 1 ? pread(file->fd, v->iov_base, v->iov_len, (off_t)(offset + done))
+                         : preadv(file->fd, v, n, (off_t)(offset + done));
+        if (ret < 0) {
+            if (errno == EINTR)
+                continue;
+            return -errno;
+        }
+        if (ret == 0) {
+            if (write)
+                return -ENOSPC;
+            iov_zero(iov, n_iov, done, total - done);
+            return 0;
+        }
+        done += (uint64_t)ret;
+    }
+    return 0;
+}
+
+static bool iov_is_aligned(const struct iovec *iov, int n_iov, uint64_t offset, uint32_t align)
+{
+    if (offset & (align - 1))
+        return false;
+    for (int i = 0; i < n_iov; i++)
+        if (((uintptr_t)iov[i].iov_base | iov[i].iov_len) & (align - 1))
+            return false;
+    return true;
+}
+
+/* O_DIRECT with a range or memory that does not fit: through an aligned copy, reading around a write. */
+static int fd_bounce(HostFile *file, const struct iovec *iov, int n_iov, uint64_t offset, bool write)
+{
+    uint64_t length = iov_length(iov, n_iov), start = ALIGN_DOWN(offset, (uint64_t)file->align);
+    uint64_t end = ALIGN_UP(offset + length, (uint64_t)file->align);
+    cleanup_free void *buffer = NULL;
+    struct iovec all = {.iov_len = end - start};
+    int ret;
+
+    if (posix_memalign(&buffer, file->align, all.iov_len) != 0)
+        return -ENOMEM;
+    all.iov_base = buffer;
+    if (!write || start != offset || end != offset + length) {
+        ret = fd_transfer(file, &all, 1, start, false);
+        if (ret < 0)
+            return ret;
+    }
+    if (!write) {
+        iov_from_buffer(iov, n_iov, 0, (char *)buffer + (offset - start), length);
+        return 0;
+    }
+    iov_to_buffer(iov, n_iov, 0, (char *)buffer + (offset - start), length);
+    return fd_transfer(file, &all, 1, start, true);
+}
+
+int host_file_preadv(HostFile *file, const struct iovec *iov, int n_iov, uint64_t offset)
+{
+    if (file->io != NULL)
+        return file->io->preadv(file->opaque, iov, n_iov, offset);
+    if (file->direct && !iov_is_aligned(iov, n_iov, offset, file->align))
+        return fd_bounce(file, iov, n_iov, offset, false);
+    return fd_transfer(file, iov, n_iov, offset, false);
+}
+
+int host_file_pwritev(HostFile *file, const struct iovec *iov, int n_iov, uint64_t offset)
+{
+    if (file->io != NULL)
+        return file->io->pwritev(file->opaque, iov, n_iov, offset);
+    if (file->direct && !iov_is_aligned(iov, n_iov, offset, file->align))
+        return fd_bounce(file, iov, n_iov, offset, true);
+    return fd_transfer(file, iov, n_iov, offset, true);
+}
+
+int host_file_pread(HostFile *file, void *buffer, size_t length, uint64_t offset)
+{
+    struct iovec iov = {.iov_base = buffer, .iov_len = length};
+
+    return host_file_preadv(file, &iov, 1, offset);
+}
+
+int host_file_pwrite(HostFile *file, const void *buffer, size_t length, uint64_t offset)
+{
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)buffer, .iov_len = length};
+
+    return host_file_pwritev(file, &iov, 1, offset);
+}
+
+int host_file_sync(HostFile *file)
+{
+    if (file->no_sync)
+        return 0;
+    if (file->io != NULL)
+        return file->io->sync(file->opaque);
+    return fdatasync(file->fd) < 0 ? -errno : 0;
+}
+
+/* One fallocate call; remembers "not supported". */
+static int try_fallocate(HostFile *file, int mode, uint64_t offset, uint64_t length, _Atomic bool *refused)
+{
+    if (*refused)
+        return -ENOTSUP;
+    while (fallocate(file->fd, mode, (off_t)offset, (off_t)length) < 0) {
+        if (errno == EINTR)
+            continue;
+        if (errno == EOPNOTSUPP || errno == ENOSYS || errno == ENODEV) {
+            *refused = true;
+            return -ENOTSUP;
+        }
+        return -errno;
+    }
+    return 0;
+}
+
+static int write_zeros(HostFile *file, uint64_t offset, uint64_t length)
+{
+    static const char zeros[ZERO_CHUNK] __attribute__((aligned(4096)));
+
+    while (length > 0) {
+        size_t n = (size_t)MIN(length, (uint64_t)ZERO_CHUNK);
+        int ret = host_file_pwrite(file, zeros, n, offset);
+
+        if (ret < 0)
+            return ret;
+        offset += n;
+        length -= n;
+    }
+    return 0;
+}
+
+int host_file_zero(HostFile *file, uint64_t offset, uint64_t length, bool unmap)
+{
+    int ret = -ENOTSUP;
+
+    if (length == 0)
+        return 0;
+    if (file->io != NULL) {
+        ret = file->io->zero(file->opaque, offset, length, unmap);
+    } else if (length >= 4096) {
+        uint64_t size = 0;
+
+        if (unmap && host_file_size(file, &size) == 0 && offset + length <= size)
+            ret = try_fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length, &file->no_punch);
+        if (ret < 0 && ret != -ENOSPC)
+            ret = try_fallocate(file, FALLOC_FL_ZERO_RANGE, offset, length, &file->no_zero);
+    }
+    /* Anything but a full disk may still go the slow way (odd alignment on a block device, say). */
+    if (ret < 0 && ret != -ENOSPC && ret != -EIO)
+        ret = write_zeros(file, offset, length);
+    return ret;
+}
+
+void host_file_punch(HostFile *file, uint64_t offset, uint64_t length)
+{
+    if (file->io != NULL)
+        file->io->zero(file->opaque, offset, length, true);
+    else
+        try_fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length, &file->no_punch);
+}
+
+int host_file_allocate(HostFile *file, uint64_t offset, uint64_t length)
+{
+    if (file->io != NULL || file->block_device)
+        return -ENOTSUP;
+    while (fallocate(file->fd, 0, (off_t)offset, (off_t)length) < 0)
+        if (errno != EINTR)
+            return errno == EOPNOTSUPP ? -ENOTSUP : -errno;
+    return 0;
+}
+
+int host_file_truncate(HostFile *file, uint64_t size)
+{
+    if (file->io != NULL)
+        return file->io->truncate(file->opaque, size);
+    if (file->block_device) {
+        uint64_t have;
+        int ret = host_file_size(file, &have);
+
+        return ret < 0 ? ret : size <= have ? 0 : -ENOSPC;
+    }
+    if (size > INT64_MAX)
+        return -EFBIG;
+    while (ftruncate(file->fd, (off_t)size) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return 0;
+}
+
+int host_file_size(HostFile *file, uint64_t *ret_size)
+{
+    struct stat st;
+
+    if (file->io != NULL)
+        return file->io->size(file->opaque, ret_size);
+    if (file->block_device)
+        return ioctl(file->fd, BLKGETSIZE64, ret_size) < 0 ? -errno : 0;
+    if (fstat(file->fd, &st) < 0)
+        return -errno;
+    *ret_size = (uint64_t)st.st_size;
+    return 0;
+}
+
+int host_file_open(HostFile *file, int fd, const ImageIo *io, void *opaque, Err *err)
+{
+    struct stat st;
+    int fl;
+
+    *file = (HostFile){.io = io, .opaque = opaque, .fd = io != NULL ? -1 : fd, .align = 1};
+    if (io != NULL)
+        return 0;
+    if (fstat(fd, &st) < 0)
+        return err_set(err, errno, "cannot stat the image's descriptor: %s", strerror(errno));
+    file->block_device = S_ISBLK(st.st_mode);
+    if (!file->block_device && !S_ISREG(st.st_mode))
+        return err_set(err, S_ISDIR(st.st_mode) ? EISDIR : EINVAL,
+                       "an image must be a regular file or a block device");
+    fl = fcntl(fd, F_GETFL);
+    if (fl >= 0 && (fl & O_DIRECT)) {
+        file->direct = true;
+        file->align = DIRECT_ALIGN;
+    }
+    return 0;
+}
+
+void host_file_close(HostFile *file)
+{
+    if (file->io != NULL && file->io->close != NULL)
+        file->io->close(file->opaque);
+    if (file->fd >= 0)
+        close(file->fd);
+    file->fd = -1;
+    file->io = NULL;
+}

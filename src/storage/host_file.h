@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The file (or block device, or a test's replacement) below an image: whole transfers, zeros beyond its end, bounce
+ * buffers where O_DIRECT wants alignment, and the cheapest way to zero a range. All functions may be called from
+ * several threads; errors are -errno.
+ */
+#pragma once
+
+#include "storage/image.h"
+
+typedef struct HostFile {
+    const ImageIo *io;
+    void *opaque;
+    int fd; /* -1 with a replaced io */
+    bool direct; /* O_DIRECT: align is what it asks for */
+    bool block_device;
+    bool no_sync; /* cache=unsafe */
+    uint32_t align;
+    _Atomic bool no_zero, no_punch; /* the file system said no once */
+    uint64_t base, window; /* a raw image may be a part of the file; window 0: to its end */
+} HostFile;
+
+/* Takes over fd on success. */
+int host_file_open(HostFile *file, int fd, const ImageIo *io, void *opaque, Err *err);
+void host_file_close(HostFile *file);
+
+int host_file_preadv(HostFile *file, const struct iovec *iov, int n_iov, uint64_t offset);
+int host_file_pwritev(HostFile *file, const struct iovec *iov, int n_iov, uint64_t offset);
+int host_file_pread(HostFile *file, void *buffer, size_t length, uint64_t offset);
+int host_file_pwrite(HostFile *file, const void *buffer, size_t length, uint64_t offset);
+int host_file_sync(HostFile *file);
+/* Zeros the range, by writing if nothing else works; with unmap the space may go. */
+int host_file_zero(HostFile *file, uint64_t offset, uint64_t length, bool unmap);
+/* Gives the space back if that is possible, and says nothing if not. */
+void host_file_punch(HostFile *file, uint64_t offset, uint64_t length);
+int host_file_truncate(HostFile *file, uint64_t size);
+int host_file_size(HostFile *file, uint64_t *ret_size);
+/* fallocate: -ENOTSUP where it cannot. */
+int host_file_allocate(HostFile *file, uint64_t offset, uint64_t length);
+
+/* iovec helpers: total length; the part [offset, offset + length) into dst (at most n_iov entries), returns entries. */
+uint64_t iov_length(const struct iovec *iov, int n_iov);
+int iov_slice(const struct iovec *iov, int n_iov, uint64_t offset, uint64_t length, struct iovec *dst);
+void iov_from_buffer(const struct iovec *iov, int n_iov, uint64_t offset, const void *buffer, size_t length);
+void iov_to_buffer(const struct iovec *iov, int n_iov, uint64_t offset, void *buffer, size_t length);
+void iov_zero(const struct iovec *iov, int n_iov, uint64_t offset, uint64_t length);
