@@ -328,7 +328,7 @@ static void parse_options(char *text, ImageCreateParams *p)
 {
     enum { BACKING, BACKING_FMT, CLUSTER, COMPAT, LAZY, REFCOUNT, PREALLOC, EXTL2, COMPRESSION, DATA, DATA_RAW, ENC, KEY,
            ITER };
-    char *const keys[] = {[BACKING] = "backing_file", [BACKING_FMT] = "backing_fmt", [CLUSTER] = "cluster_size",
+    static const char *const keys[] = {[BACKING] = "backing_file", [BACKING_FMT] = "backing_fmt", [CLUSTER] = "cluster_size",
                           [COMPAT] = "compat", [LAZY] = "lazy_refcounts", [REFCOUNT] = "refcount_bits",
                           [PREALLOC] = "preallocation", [EXTL2] = "extended_l2", [COMPRESSION] = "compression_type",
                           [DATA] = "data_file", [DATA_RAW] = "data_file_raw", [ENC] = "encrypt.format",
@@ -336,7 +336,7 @@ static void parse_options(char *text, ImageCreateParams *p)
     char *value;
 
     while (*text != 0) {
-        int key = getsubopt(&text, keys, &value);
+        int key = getsubopt(&text, (char *const *)(uintptr_t)keys, &value);
 
         if (key < 0 || value == NULL)
             die("unknown option '%s'", value != NULL ? value : "?");

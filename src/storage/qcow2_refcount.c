@@ -185,6 +185,55 @@ static int add_block(Qcow2 *q, uint64_t cluster)
     return meta_set_add(&q->meta, cluster, 1, META_REFBLOCK);
 }
 
+/*
+ * A long run would never come together if each range put its block at its own beginning: blocks for n clusters (and for
+ * themselves) behind them, in ranges where nothing is counted yet.
+ */
+static int add_blocks_behind(Qcow2 *q, uint64_t n)
+{
+    uint64_t per_block = 1ull << q->refblock_bits, start, blocks, first, last = q->reftable_size;
+    cleanup_free uint8_t *buf = NULL;
+    int ret;
+
+    for (blocks = 1; n + blocks > blocks * per_block;)
+        blocks++;
+    do {
+        while (last > 0 && q->reftable[last - 1] == 0)
+            last--;
+        start = MAX(last << q->refblock_bits, ALIGN_UP(q->fresh_from, per_block));
+        first = start >> q->refblock_bits;
+        if (first + blocks <= q->reftable_size)
+            break;
+        ret = grow_table(q, first + 2 * blocks + 1);
+        if (ret < 0)
+            return ret;
+        last = q->reftable_size;
+    } while (true);
+    if ((start + n + blocks) << q->cluster_bits > QCOW2_MAX_OFFSET)
+        return -EFBIG;
+    buf = calloc(blocks, q->cluster_size);
+    if (buf == NULL)
+        return -ENOMEM;
+    for (uint64_t i = n; i < n + blocks; i++)
+        qcow2_refcount_write(buf + (i >> q->refblock_bits) * q->cluster_size, i & (per_block - 1),
+                             q->h.refcount_order, 1);
+    ret = host_file_pwrite(&q->image->file, buf, blocks * q->cluster_size, (start + n) << q->cluster_bits);
+    if (ret == 0)
+        ret = qcow2_sync(q);
+    if (ret < 0)
+        return ret;
+    for (uint64_t i = 0; i < blocks; i++)
+        put_be64(buf + i * 8, (start + n + i) << q->cluster_bits);
+    ret = host_file_pwrite(&q->image->file, buf, blocks * 8, q->h.reftable_offset + first * 8);
+    if (ret < 0)
+        return ret;
+    q->need_sync = true;
+    for (uint64_t i = 0; i < blocks; i++)
+        q->reftable[first + i] = (start + n + i) << q->cluster_bits;
+    meta_cache_drop(&q->rc, (start + n) << q->cluster_bits, blocks * q->cluster_size);
+    return meta_set_add(&q->meta, start + n, blocks, META_REFBLOCK);
+}
+
 static int ensure_block(Qcow2 *q, uint64_t cluster, bool *ret_new)
 {
     uint64_t table_index = cluster >> q->refblock_bits;
@@ -308,9 +357,14 @@ again:
             break;
     }
     for (uint64_t c = start; c < start + run; c = ALIGN_UP(c + 1, 1ull << q->refblock_bits)) {
-        bool added;
+        bool added = false;
 
-        ret = ensure_block(q, c, &added);
+        if (exact && n > 1 && (c >> q->refblock_bits >= q->reftable_size || q->reftable[c >> q->refblock_bits] == 0)) {
+            ret = add_blocks_behind(q, n);
+            added = true;
+        } else {
+            ret = ensure_block(q, c, &added);
+        }
         if (ret < 0)
             return ret;
         if (added)

@@ -250,9 +250,9 @@ int qcow2_begin_write(Image *image, uint64_t offset, uint64_t length, ImageReque
     Qcow2 *q = qcow2_of(image);
     HostFile *file = image_data_file(image);
     uint64_t run_start, data_end, edge_start, edge_end;
-    Qcow2Entry old_first, old_last;
-    Qcow2Alloc *a;
-    bool fresh;
+    Qcow2Entry old_first = {0}, old_last = {0};
+    Qcow2Alloc *a = NULL;
+    bool fresh = false;
     int ret = 1;
 
     if (q->prepared)
