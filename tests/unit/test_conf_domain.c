@@ -73,6 +73,40 @@ static char *transform(const char *input, GError **error)
     return g_steal_pointer(&text);
 }
 
+static void test_schema(void)
+{
+    static const struct {
+        const char *inside;
+        gboolean valid;
+    } cases[] = {
+        {"<vcpu>1</vcpu>", TRUE},
+        {"<metadata><x:a xmlns:x='urn:x' b='c'>d<e/></x:a></metadata>", TRUE},
+        {"<devices><disk type='file'><source file='/a'/><target dev='vda'/></disk></devices>", TRUE},
+        {"<devices><crypto model='virtio' type='qemu'><backend model='builtin'/></crypto></devices>", TRUE},
+        {"<vcpus><unknown/></vcpus>", FALSE},
+        {"<unknown/>", FALSE},
+        {"<devices><disk type='file' unknown='1'><target dev='vda'/></disk></devices>", FALSE},
+        {"<devices><disk type='nothing'><target dev='vda'/></disk></devices>", FALSE},
+        {"<vcpu>many</vcpu>", FALSE},
+    };
+    g_autofree char *schema = golden_source_path("xml-schemas/domain.rng");
+    DomainDefEnv env = {.schema_path = schema};
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *xml = g_strdup_printf("<domain type='kvm'><name>n</name><memory>65536</memory>"
+                                               "<os><type>hvm</type></os>%s</domain>",
+                                               cases[i].inside);
+        g_autoptr(GError) error = NULL;
+        g_autoptr(DomainDef) def =
+            domain_def_parse(xml, &env, DOMAIN_DEF_PARSE_INACTIVE | DOMAIN_DEF_PARSE_VALIDATE_SCHEMA, &error);
+
+        if (cases[i].valid)
+            g_assert_no_error(error);
+        else
+            g_assert_true(error_is(error, VIR_ERR_XML_INVALID_SCHEMA));
+    }
+}
+
 static void test_metadata(void)
 {
     g_autoptr(DomainDef) def = parse_ok(small, DOMAIN_DEF_PARSE_INACTIVE);
@@ -194,6 +228,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     golden_add_tests("domain", transform);
+    g_test_add_func("/conf/schema", test_schema);
     g_test_add_func("/conf/metadata", test_metadata);
     g_test_add_func("/conf/devices", test_devices);
     g_test_add_func("/conf/aliases", test_aliases);
