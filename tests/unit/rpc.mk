@@ -19,6 +19,12 @@ tests_unit_test_rpc_tls_CFLAGS = $(DAEMON_CFLAGS) $(GNUTLS_CFLAGS)
 tests_unit_test_rpc_tls_LDADD = $(RPC_LIBS)
 TESTS += tests/unit/test_rpc_tls
 
+check_PROGRAMS += tests/unit/test_rpc_sasl
+tests_unit_test_rpc_sasl_SOURCES = tests/unit/test_rpc_sasl.c $(RPC_RAW)
+tests_unit_test_rpc_sasl_CFLAGS = $(DAEMON_CFLAGS) $(SASL_CFLAGS)
+tests_unit_test_rpc_sasl_LDADD = $(RPC_LIBS)
+TESTS += tests/unit/test_rpc_sasl
+
 # The real tables with handlers allowed to be absent, for programs that link only this layer.
 WEAK_TABLE = src/driver/rpc/rpc_table.c
 WEAK_CPPFLAGS = $(AM_CPPFLAGS) -DRPC_HANDLERS_WEAK
