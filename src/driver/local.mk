@@ -29,8 +29,7 @@ libkitedaemon_a_SOURCES = \
 libkitedaemon_a_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
 libkitedaemon_a_CPPFLAGS = $(AM_CPPFLAGS) $(PATH_CPPFLAGS)
 
-# To be installed (sbin_PROGRAMS) as soon as it links: backend_choose and the device elements are on their way.
-EXTRA_PROGRAMS += virtkited
+sbin_PROGRAMS += virtkited
 virtkited_SOURCES = %D%/main.c
 virtkited_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
 virtkited_CPPFLAGS = $(AM_CPPFLAGS) $(PATH_CPPFLAGS)
