@@ -1,1 +1,11 @@
-# Unit tests of the domain layer.
+# Unit tests of the domain layer. fake_vm is what the fake back end runs as a VM.
+check_PROGRAMS += tests/lib/fake_vm tests/unit/test_domain
+tests_lib_fake_vm_SOURCES = tests/lib/fake_vm.c
+tests_lib_fake_vm_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+tests_lib_fake_vm_LDADD = $(JANSSON_LIBS)
+
+tests_unit_test_domain_SOURCES = tests/unit/test_domain.c tests/lib/fake_backend.c tests/lib/fake_backend.h
+tests_unit_test_domain_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
+tests_unit_test_domain_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_test_domain_LDADD = $(DOMAIN_LIBS)
+TESTS += tests/unit/test_domain

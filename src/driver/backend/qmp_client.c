@@ -387,7 +387,8 @@ static gboolean post(QmpClient *client, char *text, const int *fds, guint n_fds)
     out->text = text;
     out->length = strlen(text);
     if (!behind) {
-        memcpy(out->fds, fds, sizeof(int) * n_fds);
+        if (n_fds > 0)
+            memcpy(out->fds, fds, sizeof(int) * n_fds);
         out->n_fds = n_fds;
         sent = send_out(client, out);
         out->n_fds = 0; /* borrowed so far */
