@@ -14,4 +14,4 @@ libkitedomain_a_SOURCES = \
 libkitedomain_a_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
 # What a program that uses domain/ links.
 DOMAIN_LIBS = libkitedomain.a libkitebackend.a libkitehost.a libkiteconf.a libkiteconfig.a libkiterpc.a \
-	libkitexml.a libkiteimage.a libkitecommon.a libkitebase.a $(DAEMON_LIBS) $(LIBXML2_LIBS) $(GNUTLS_LIBS) $(SASL_LIBS)
+	libkitexml.a libkiteimage.a $(IMAGE_LIBS) libkitecommon.a libkitebase.a $(DAEMON_LIBS) $(LIBXML2_LIBS) $(GNUTLS_LIBS) $(SASL_LIBS)
