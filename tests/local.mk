@@ -3,6 +3,7 @@ include tests/unit/common.mk
 include tests/unit/rpc.mk
 include tests/unit/host.mk
 include tests/unit/conf.mk
+include tests/unit/device.mk
 include tests/unit/backend.mk
 include tests/unit/domain.mk
 include tests/unit/storage.mk

@@ -140,7 +140,7 @@ static void format_target(XmlWriter *w, const ChrDef *def, guint flags)
     } else {
         xml_attr_printf(w, "port", "%d", def->port);
     }
-    if (def->model != SERIAL_MODEL_NONE) {
+    if (def->info.kind == DEVICE_SERIAL && def->model != SERIAL_MODEL_NONE) {
         xml_open(w, "model");
         xml_attr(w, "name", serial_model_to_string(def->model));
         xml_close(w);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* <crypto>: formatdomain, "Crypto" (in libvirt since 9.0.0). */
+/* <crypto>: formatdomain, "Crypto" (in libvirt since 9.1). */
 #pragma once
 
 #include "driver/conf/device_def.h"
