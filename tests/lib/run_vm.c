@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Starts one definition with the real back end, without the daemon: for scripts below tests/root and for trying things
- * out by hand.
+ * Starts one definition with the real back end, without the daemon: for scripts below tests/root and for
+ * trying things out by hand.
  *
  *   run_vm [--args] [--until TEXT] [--seconds N] [--monitor] [--reconnect] FOLDER DOMAIN.xml
  *
- * Runs in FOLDER (sockets, log), prints what the live definition became, lets the guest run until the first serial
- * port's pty or log shows TEXT, and kills it. --args prints the command line only. --reconnect lets go of the VM and finds
- * it again, as a restarted daemon does. Exit status 0 when all of it went well.
+ * Runs in FOLDER (sockets, log), prints what the live definition became, lets the guest run until the first
+ * serial port's pty or log shows TEXT, and kills it. --args prints the command line only. --reconnect lets go
+ * of the VM and finds it again, as a restarted daemon does. Exit status 0 when all of it went well.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +31,8 @@ static char *until;
 static int seconds = 30;
 static gint exited_count;
 
-static void on_event(VmProcess *vm, const char *name, json_t *data, gint64 secs, guint32 micros, gpointer opaque)
+static void on_event(VmProcess *vm, const char *name, json_t *data, gint64 secs, guint32 micros,
+                     gpointer opaque)
 {
     char *text = data ? json_dumps(data, JSON_COMPACT) : NULL;
 
@@ -93,8 +94,8 @@ static gboolean wait_for_text(DomainDef *live)
 
 static void show_state(VmProcess *vm, const VmLiveInfo *info)
 {
-    printf("state %s running=%d balloon=%" G_GUINT64_FORMAT " KiB vcpus=%u iothreads=%u\n", info->status, info->running,
-           info->balloon_kib, info->n_vcpus, info->n_iothreads);
+    printf("state %s running=%d balloon=%" G_GUINT64_FORMAT " KiB vcpus=%u iothreads=%u\n", info->status,
+           info->running, info->balloon_kib, info->n_vcpus, info->n_iothreads);
     for (guint i = 0; i < info->n_vcpus; i++)
         printf("vcpu %u online=%d tid=%d plug=%d %s\n", i, info->vcpus[i].online, (int)info->vcpus[i].tid,
                info->vcpus[i].hotpluggable, info->vcpus[i].qom_path ? info->vcpus[i].qom_path : "");
@@ -113,14 +114,14 @@ static void show_monitor_answers(QmpClient *qmp)
     for (guint i = 0; i < stats->len; i++) {
         const VmBlockStats *s = stats->pdata[i];
 
-        printf("block %s node %s rd %" G_GINT64_FORMAT " ops %" G_GINT64_FORMAT "\n", s->qdev, s->node ? s->node : "-",
-               s->rd_bytes, s->rd_ops);
+        printf("block %s node %s rd %" G_GINT64_FORMAT " ops %" G_GINT64_FORMAT "\n", s->qdev,
+               s->node ? s->node : "-", s->rd_bytes, s->rd_ops);
     }
     for (guint i = 0; i < nodes->len; i++) {
         const VmBlockNode *n = nodes->pdata[i];
 
-        printf("node %s size %" G_GUINT64_FORMAT " allocated %" G_GUINT64_FORMAT "\n", n->node, n->virtual_size,
-               n->actual_size);
+        printf("node %s size %" G_GUINT64_FORMAT " allocated %" G_GUINT64_FORMAT "\n", n->node,
+               n->virtual_size, n->actual_size);
     }
 }
 
@@ -202,12 +203,13 @@ static int print_args(const BackendConfig *config, DomainDef *live)
 
 int main(int argc, char **argv)
 {
-    GOptionEntry entries[] = {{"args", 0, 0, G_OPTION_ARG_NONE, &args_only, "print the command line", NULL},
-                              {"reconnect", 0, 0, G_OPTION_ARG_NONE, &do_reconnect, "let go and find again", NULL},
-                              {"monitor", 0, 0, G_OPTION_ARG_NONE, &show_monitor, "ask for block statistics", NULL},
-                              {"until", 0, 0, G_OPTION_ARG_STRING, &until, "text on the serial port", "TEXT"},
-                              {"seconds", 0, 0, G_OPTION_ARG_INT, &seconds, "how long", "N"},
-                              {NULL}};
+    GOptionEntry entries[] = {
+        {"args", 0, 0, G_OPTION_ARG_NONE, &args_only, "print the command line", NULL},
+        {"reconnect", 0, 0, G_OPTION_ARG_NONE, &do_reconnect, "let go and find again", NULL},
+        {"monitor", 0, 0, G_OPTION_ARG_NONE, &show_monitor, "ask for block statistics", NULL},
+        {"until", 0, 0, G_OPTION_ARG_STRING, &until, "text on the serial port", "TEXT"},
+        {"seconds", 0, 0, G_OPTION_ARG_INT, &seconds, "how long", "N"},
+        {NULL}};
     g_autoptr(GOptionContext) options = g_option_context_new("FOLDER DOMAIN.xml");
     g_autoptr(GError) error = NULL;
     g_autoptr(DomainDef) def = NULL;
@@ -224,7 +226,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: run_vm [OPTIONS] FOLDER DOMAIN.xml\n");
         return 2;
     }
-    def = domain_def_parse_file(argv[2], NULL, DOMAIN_DEF_PARSE_ABI_UPDATE | DOMAIN_DEF_PARSE_INACTIVE, &error);
+    def =
+        domain_def_parse_file(argv[2], NULL, DOMAIN_DEF_PARSE_ABI_UPDATE | DOMAIN_DEF_PARSE_INACTIVE, &error);
     if (def == NULL) {
         g_autofree char *text = error_full_text(error);
 

@@ -6,3 +6,50 @@ check_PROGRAMS += tests/lib/run_vm
 tests_lib_run_vm_SOURCES = tests/lib/run_vm.c
 tests_lib_run_vm_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
 tests_lib_run_vm_LDADD = $(BACKEND_LIBS)
+
+check_PROGRAMS += tests/unit/test_qemu_args
+tests_unit_test_qemu_args_SOURCES = tests/unit/test_qemu_args.c
+tests_unit_test_qemu_args_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
+tests_unit_test_qemu_args_LDADD = $(BACKEND_LIBS)
+TESTS += tests/unit/test_qemu_args
+EXTRA_DIST += tests/golden/argv
+
+check_PROGRAMS += tests/unit/test_qmp
+tests_unit_test_qmp_SOURCES = tests/unit/test_qmp.c tests/lib/fake_qmp.c tests/lib/fake_qmp.h
+tests_unit_test_qmp_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS) -I$(top_srcdir)/tests/lib
+tests_unit_test_qmp_LDADD = $(BACKEND_LIBS)
+TESTS += tests/unit/test_qmp
+EXTRA_DIST += tests/golden/qmp
+
+check_PROGRAMS += tests/fuzz/replay_qmp
+tests_fuzz_replay_qmp_SOURCES = tests/fuzz/fuzz_qmp.c tests/fuzz/replay_main.c
+tests_fuzz_replay_qmp_CFLAGS = $(DAEMON_CFLAGS)
+tests_fuzz_replay_qmp_LDADD = $(BACKEND_LIBS)
+EXTRA_DIST += tests/fuzz/corpus/qmp
+
+check_PROGRAMS += tests/fuzz/replay_agent
+tests_fuzz_replay_agent_SOURCES = tests/fuzz/fuzz_agent.c tests/fuzz/replay_main.c
+tests_fuzz_replay_agent_CFLAGS = $(DAEMON_CFLAGS)
+tests_fuzz_replay_agent_LDADD = $(BACKEND_LIBS)
+TESTS += tests/fuzz/replay_backend.sh
+EXTRA_DIST += tests/fuzz/replay_backend.sh tests/fuzz/corpus/agent
+if FUZZERS
+noinst_PROGRAMS += tests/fuzz/fuzz_qmp tests/fuzz/fuzz_agent
+tests_fuzz_fuzz_qmp_SOURCES = tests/fuzz/fuzz_qmp.c
+tests_fuzz_fuzz_qmp_CFLAGS = $(DAEMON_CFLAGS)
+tests_fuzz_fuzz_qmp_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_qmp_LDADD = $(BACKEND_LIBS)
+tests_fuzz_fuzz_agent_SOURCES = tests/fuzz/fuzz_agent.c
+tests_fuzz_fuzz_agent_CFLAGS = $(DAEMON_CFLAGS)
+tests_fuzz_fuzz_agent_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_agent_LDADD = $(BACKEND_LIBS)
+endif
+
+check_PROGRAMS += tests/unit/test_agent tests/unit/test_vm_process
+tests_unit_test_agent_SOURCES = tests/unit/test_agent.c
+tests_unit_test_agent_CFLAGS = $(DAEMON_CFLAGS)
+tests_unit_test_agent_LDADD = $(BACKEND_LIBS)
+tests_unit_test_vm_process_SOURCES = tests/unit/test_vm_process.c
+tests_unit_test_vm_process_CFLAGS = $(DAEMON_CFLAGS)
+tests_unit_test_vm_process_LDADD = $(BACKEND_LIBS)
+TESTS += tests/unit/test_agent tests/unit/test_vm_process

@@ -51,6 +51,13 @@ typedef enum { WAIT_REPLY, WAIT_NOTE, WAIT_FAILED } WaitResult;
 
 AgentClient *agent_client_new(const char *socket_path)
 {
+    /* Microseconds since 1970: different from every earlier conversation with this guest, and exact as a
+     * double. */
+    return agent_client_new_seeded(socket_path, (guint64)g_get_real_time());
+}
+
+AgentClient *agent_client_new_seeded(const char *socket_path, guint64 first_sync)
+{
     AgentClient *client = g_new0(AgentClient, 1);
 
     g_atomic_ref_count_init(&client->refs);
@@ -58,7 +65,7 @@ AgentClient *agent_client_new(const char *socket_path)
     client->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     client->fd = -1;
     client->default_seconds = AGENT_WAIT_SECONDS;
-    client->next_sync = (guint64)g_get_real_time();
+    client->next_sync = first_sync;
     g_mutex_init(&client->lock);
     g_cond_init(&client->turn_free);
     qmp_framer_init(&client->framer, AGENT_MESSAGE_MAX, AGENT_DEPTH_MAX);

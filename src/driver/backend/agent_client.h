@@ -27,6 +27,8 @@ typedef enum AgentNote { AGENT_NOTE_SHUTDOWN, AGENT_NOTE_RESET, AGENT_NOTE_SUSPE
 
 /* Connects to the socket QEMU listens on at the first call, and again after an error. Never fails. */
 AgentClient *agent_client_new(const char *socket_path);
+/* For tests: with the number of the first guest-sync-delimited. */
+AgentClient *agent_client_new_seeded(const char *socket_path, guint64 first_sync);
 AgentClient *agent_client_ref(AgentClient *client);
 void agent_client_unref(AgentClient *client);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(AgentClient, agent_client_unref)

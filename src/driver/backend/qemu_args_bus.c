@@ -213,9 +213,9 @@ static json_t *scsi_controller(const ControllerDef *controller, GError **error)
         int model;
         const char *driver;
     } others[] = {
-        {SCSI_MODEL_LSILOGIC, "lsi53c895a"},       {SCSI_MODEL_LSISAS1068, "mptsas1068"},
-        {SCSI_MODEL_LSISAS1078, "megasas"}, {SCSI_MODEL_VMPVSCSI, "pvscsi"},
-        {SCSI_MODEL_DC390, "dc390"},        {SCSI_MODEL_AM53C974, "am53c974"},
+        {SCSI_MODEL_LSILOGIC, "lsi53c895a"}, {SCSI_MODEL_LSISAS1068, "mptsas1068"},
+        {SCSI_MODEL_LSISAS1078, "megasas"},  {SCSI_MODEL_VMPVSCSI, "pvscsi"},
+        {SCSI_MODEL_DC390, "dc390"},         {SCSI_MODEL_AM53C974, "am53c974"},
     };
     VirtioModel virtio = controller->model == SCSI_MODEL_VIRTIO_TRANSITIONAL ? VIRTIO_MODEL_TRANSITIONAL
                          : controller->model == SCSI_MODEL_VIRTIO_NON_TRANSITIONAL
