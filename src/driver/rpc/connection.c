@@ -24,6 +24,7 @@
 #define IOVECS 128
 #define RX_FDS_MAX (4 * WIRE_FDS_MAX)
 #define HANDSHAKE_USEC (20 * G_USEC_PER_SEC)
+#define GREETING_USEC (300 * G_USEC_PER_SEC) /* a person may be asked for a password */
 
 /* --- output ----------------------------------------------------------------------------------------------- */
 
@@ -621,6 +622,16 @@ void connection_wake(void *opaque)
     update_watch(client);
 }
 
+static gboolean is_busy(Client *client)
+{
+    gboolean busy;
+
+    g_mutex_lock(&client->lock);
+    busy = client->running[0] + client->running[1] > 0;
+    g_mutex_unlock(&client->lock);
+    return busy;
+}
+
 void connection_keepalive(Client *client, gint64 now)
 {
     const RpcServerConfig *config = &client->server->config;
@@ -631,6 +642,13 @@ void connection_keepalive(Client *client, gint64 now)
     if (client->handshake != NULL) {
         if (now - client->last_input > HANDSHAKE_USEC)
             connection_close(client);
+        return;
+    }
+    /* Who connects and never says who he is takes a place of max_anonymous_clients. */
+    if (g_atomic_int_get(&client->stage) == RPC_STAGE_GREETING && now - client->last_input > GREETING_USEC &&
+        !is_busy(client)) {
+        log_info("client %" G_GUINT64_FORMAT " did not authenticate in time; its connection is closed", client->id);
+        connection_close(client);
         return;
     }
     if (config->keepalive_interval <= 0 || !g_atomic_int_get(&client->wants_keepalive) ||

@@ -287,8 +287,11 @@ static void run_on_worker(void *opaque)
     client->running[is_high(call) ? 1 : 0]--;
     if (is_alone(call))
         client->alone = FALSE;
-    /* Somebody may be waiting for the place, or for the end. */
-    connection_poke_locked(client);
+    /* Is a call waiting for the place, or the connection for its end? */
+    if (client->waiting || client->input_over) {
+        client->waiting = FALSE;
+        connection_poke_locked(client);
+    }
     g_mutex_unlock(&client->lock);
     call_free(call);
 }
@@ -308,17 +311,22 @@ static gboolean take_place(Client *client, const Call *call, gboolean first)
         (*running)++;
         if (is_alone(call))
             client->alone = TRUE;
+    } else {
+        client->waiting = TRUE;
     }
     g_mutex_unlock(&client->lock);
     return may;
 }
 
+/* An "alone" call is running: nothing may start. */
 static gboolean is_blocked(Client *client)
 {
     gboolean alone;
 
     g_mutex_lock(&client->lock);
     alone = client->alone;
+    if (alone)
+        client->waiting = TRUE;
     g_mutex_unlock(&client->lock);
     return alone;
 }

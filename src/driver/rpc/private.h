@@ -125,6 +125,7 @@ struct Client {
     gboolean input_over; /* EOF was read: answer what is left, then close */
     guint running[2];    /* calls on workers; [1] high */
     gboolean alone;      /* an "alone" call is running */
+    gboolean waiting;    /* a call could not start: who ends one wakes the I/O thread */
     guint streams_full;   /* streams above STREAM_PENDING_MAX */
     GHashTable *streams;  /* serial -> Stream (a reference) */
     GSList *hooks;        /* of CloseHook, last added first */
