@@ -52,7 +52,7 @@ static xmlRelaxNGPtr load_schema(const char *path, GError **error)
 
 gboolean xml_validate_rng(const char *schema_path, xmlDocPtr doc, GError **error)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&cache_mutex);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&cache_mutex);
     xmlRelaxNGPtr schema = load_schema(schema_path, error);
     xmlRelaxNGValidCtxtPtr valid;
     g_autoptr(GString) text = g_string_new(NULL);

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Development helper: reads domain definitions and prints what conf/ makes of them, or says why not.
- *     conf_tool [--no-cpu] [--validate SCHEMA] FILE...      one file: the XML; several: "FILE<TAB>ok" or the
- * error conf_tool --out FOLDER FILE...                         writes FOLDER/<name of FILE>, errors to stdout
- *     conf_tool --bench N FILE                               microseconds a definition
+ * Development helper: reads domain definitions and says what conf/ makes of them.
+ *
+ *     conf_tool [options] FILE         prints the XML, or why it is refused
+ *     conf_tool [options] FILE...      prints those that are refused
+ *     conf_tool --bench N FILE         microseconds a definition
+ *
+ *     --out FOLDER           writes FOLDER/<name of FILE>
+ *     --validate SCHEMA      checks the output
+ *     --no-cpu               the emulator does not tell its default CPU
+ *     --lacks DEVICE,...     the emulator has not these devices
  */
 #include <stdio.h>
 #include <string.h>
@@ -11,20 +17,27 @@
 #include "driver/conf/domain_def.h"
 
 static gboolean no_cpu;
+static char **lacks;
 
 static const char *default_cpu(const DomainDefEnv *env, const DomainDef *def)
 {
     return no_cpu ? NULL : "qemu64";
 }
 
-/* With --no-cpu: an emulator of old, without the devices that later versions choose by default. */
 static gboolean has_device(const DomainDefEnv *env, const DomainDef *def, const char *name)
 {
-    return !no_cpu || strcmp(name, "pcie-root-port") == 0 || strcmp(name, "qemu-xhci") == 0;
+    return lacks == NULL || !g_strv_contains((const char *const *)lacks, name);
 }
 
-static const DomainDefEnv tool_env = {
-    .has_device = has_device, .default_cpu = default_cpu, .nvram_dir = "/var/lib/libvirt/qemu/nvram"};
+static char *default_emulator(const DomainDefEnv *env, const DomainDef *def, GError **error)
+{
+    return g_strdup("/usr/bin/qemu-system-x86_64");
+}
+
+static const DomainDefEnv tool_env = {.has_device = has_device,
+                                      .default_cpu = default_cpu,
+                                      .default_emulator = default_emulator,
+                                      .nvram_dir = "/var/lib/libvirt/qemu/nvram"};
 
 static void bench(const char *path, guint n)
 {
@@ -48,6 +61,8 @@ int main(int argc, char **argv)
     for (; first < argc && argv[first][0] == '-'; first++) {
         if (strcmp(argv[first], "--no-cpu") == 0)
             no_cpu = TRUE;
+        else if (strcmp(argv[first], "--lacks") == 0)
+            lacks = g_strsplit(argv[++first], ",", -1);
         else if (strcmp(argv[first], "--validate") == 0)
             schema = argv[++first];
         else if (strcmp(argv[first], "--out") == 0)

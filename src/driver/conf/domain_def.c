@@ -336,11 +336,36 @@ static gboolean parse_qemu_namespace(DomainDef *def, xmlNodePtr domain, GError *
     return TRUE;
 }
 
-static char *dump_child(xmlNodePtr domain, const char *name)
+/* An element that is only kept, in libvirt's style. */
+static void write_element(XmlWriter *w, xmlNodePtr node)
+{
+    xml_open(w, (const char *)node->name);
+    for (xmlAttrPtr attr = node->properties; attr != NULL; attr = attr->next) {
+        g_autofree char *value = xml_get_attr(node, (const char *)attr->name);
+
+        xml_attr(w, (const char *)attr->name, value);
+    }
+    XML_FOREACH(child, node, NULL)
+    write_element(w, child);
+    if (xml_child(node, NULL) == NULL) {
+        g_autofree char *text = xml_get_text(node);
+
+        if (*text != '\0')
+            xml_text(w, text);
+    }
+    xml_close(w);
+}
+
+static char *keep_child(xmlNodePtr domain, const char *name)
 {
     xmlNodePtr node = xml_child(domain, name);
+    XmlWriter *w;
 
-    return node != NULL ? xml_node_dump(node) : NULL;
+    if (node == NULL)
+        return NULL;
+    w = xml_writer_new(0);
+    write_element(w, node);
+    return xml_writer_finish(w);
 }
 
 static gboolean parse_devices(DomainDef *def, xmlNodePtr domain, const DeviceContext *ctx, GError **error)
@@ -415,9 +440,9 @@ static gboolean parse_all(DomainDef *def, xmlNodePtr domain, const DeviceContext
         !parse_actions(def, domain, error) || !parse_seclabels(def, domain, ctx->flags, error) ||
         !parse_qemu_namespace(def, domain, error))
         return FALSE;
-    def->keywrap = dump_child(domain, "keywrap");
-    def->launch_security = dump_child(domain, "launchSecurity");
-    def->idmap = dump_child(domain, "idmap");
+    def->keywrap = keep_child(domain, "keywrap");
+    def->launch_security = keep_child(domain, "launchSecurity");
+    def->idmap = keep_child(domain, "idmap");
     return parse_devices(def, domain, ctx, error);
 }
 

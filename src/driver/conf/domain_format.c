@@ -13,14 +13,11 @@ static void format_kib(XmlWriter *w, const char *name, guint64 kib)
     xml_close(w);
 }
 
-/* An element that is kept as text, one level deep: its inner lines stay as they are. */
+/* An element that is only kept. */
 static void format_kept(XmlWriter *w, const char *text)
 {
-    if (text == NULL)
-        return;
-    xml_raw_verbatim(w, "  ");
-    xml_raw_verbatim(w, text);
-    xml_raw_verbatim(w, "\n");
+    if (text != NULL)
+        xml_raw_indented(w, text);
 }
 
 static void format_identity(XmlWriter *w, const DomainDef *def)
