@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What must hold when things go wrong: stuck and killed processes, full disks, rubbish on the socket, wrong input."""
+import contextlib
 import json
 import os
 import random
@@ -124,7 +125,7 @@ def busy_vnc_port():
 def wrong_definitions():
     """wrong XML, duplicates, unknown network: libvirt's codes in words, no residue"""
     before = sorted(os.listdir("/etc/kite/domains"))
-    fails("define", write("w1.xml", "<domain type='qemu'><name>w</name>"), contains="XML")
+    fails("define", write("w1.xml", "<domain type='qemu'><name>w</name>"), contains="tag domain")
     fails("define", write("w2.xml", "<network><name>w</name></network>"))
     fails("define", write("w3.xml", domain_xml("w").replace("machine='q35'", "machine='no-such-machine'")))
     fails("define", write("w4.xml", domain_xml("w", "<disk type='file' device='disk'><source file='/x'/></disk>")))
@@ -150,10 +151,10 @@ def full_disk():
     import shutil
     saved = kitehost.WORK + "/saved"
     shutil.copytree("/etc/kite", saved, symlinks=True, dirs_exist_ok=True)
-    kitehost.run("mount", "-t", "tmpfs", "-o", "size=64k", "small", "/etc/kite/domains")
+    kitehost.run("mount", "-t", "tmpfs", "-o", "size=256k", "small", "/etc/kite/domains")
     try:
         shutil.copytree(saved + "/domains", "/etc/kite/domains", symlinks=True, dirs_exist_ok=True)
-        with open("/etc/kite/domains/filler", "wb") as f:
+        with contextlib.suppress(OSError), open("/etc/kite/domains/filler", "wb") as f:
             try:
                 while True:
                     f.write(b"x" * 4096)
@@ -218,7 +219,8 @@ def read_only_socket():
     assert "geheim" not in virsh("dumpxml", "ro")
     for args in (("start", "ro"), ("undefine", "ro"), ("dumpxml", "--security-info", "ro"), ("autostart", "ro"),
                  ("define", kitehost.WORK + "/ro.xml")):
-        fails("-r", *args, contains="read only")
+        text = fails("-r", *args)
+        assert "read only" in text or "forbidden" in text, text
     virsh("undefine", "ro")
 
 
