@@ -159,7 +159,8 @@ def uris(place):
         assert place.connect().open(uri)[0] == status, uri
     client = place.connect()
     client.call(66)
-    assert client.call(1, optional(None) + struct.pack(">I", 0x10))[0] == 1
+    # libvirt's client sends its own "autostart" among the flags when it has started the daemon
+    assert client.call(1, optional(None) + struct.pack(">I", 4))[0] == 0
 
 
 def second_daemon(place):
