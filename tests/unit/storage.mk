@@ -10,3 +10,9 @@ tests_unit_test_storage_random_SOURCES = tests/unit/test_storage_random.c
 tests_unit_test_storage_random_CFLAGS = $(STORAGE_TEST_CFLAGS)
 tests_unit_test_storage_random_LDADD = $(STORAGE_TEST_LDADD)
 TESTS += tests/unit/test_storage_random
+
+check_PROGRAMS += tests/unit/test_storage_crash
+tests_unit_test_storage_crash_SOURCES = tests/unit/test_storage_crash.c
+tests_unit_test_storage_crash_CFLAGS = $(STORAGE_TEST_CFLAGS)
+tests_unit_test_storage_crash_LDADD = $(STORAGE_TEST_LDADD)
+TESTS += tests/unit/test_storage_crash
