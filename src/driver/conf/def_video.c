@@ -108,6 +108,8 @@ static gboolean video_post_parse(DeviceInfo *dev, const DeviceContext *ctx, GErr
         def->primary = FALSE;
         return TRUE;
     }
+    if (def->heads == 0)
+        def->heads = 1;
     if (def->model == VIDEO_QXL && def->vgamem == 0)
         def->vgamem = QXL_VGAMEM;
     if (def->model == VIDEO_QXL && def->ram == 0)
