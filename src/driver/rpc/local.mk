@@ -39,7 +39,7 @@ libkiterpc_a_SOURCES = \
 	%D%/transport.h %D%/transport.c \
 	%D%/wire.h %D%/wire.c \
 	%D%/workers.h %D%/workers.c \
-	%D%/xdr.h %D%/xdr.c
+	%D%/typed_params.h %D%/typed_params.c %D%/xdr.h %D%/xdr.c
 nodist_libkiterpc_a_SOURCES = $(RPC_GENERATED)
 libkiterpc_a_CFLAGS = $(DAEMON_CFLAGS) $(GNUTLS_CFLAGS) $(SASL_CFLAGS)
 # What a program that links libkiterpc.a links too.
