@@ -210,39 +210,55 @@ static gboolean grow(Buses *buses, guint *wanted, guint plug, GError **error)
     return TRUE;
 }
 
+/* "<head> 0000:00:05.0<tail>": the address becomes text only when there is something to say about it. */
+static gboolean address_error(GError **error, virErrorNumber number, const char *head,
+                              const PciAddress *address, const char *tail, ...) G_GNUC_PRINTF(5, 6);
+static gboolean address_error(GError **error, virErrorNumber number, const char *head,
+                              const PciAddress *address, const char *tail, ...)
+{
+    g_autofree char *text = pci_address_text(address);
+    g_autofree char *rest = NULL;
+    va_list args;
+
+    va_start(args, tail);
+    rest = g_strdup_vprintf(tail, args);
+    va_end(args);
+    return error_set(error, number, "%s %s%s", head, text, rest);
+}
+
 static gboolean reserve(Buses *buses, const PciAddress *address, guint plug, gboolean from_xml,
                         GError **error)
 {
-    g_autofree char *text = pci_address_text(address);
+    static const char invalid[] = "Invalid PCI address";
     guint number = address->bus;
     Bus *bus;
     Slot *slot;
 
     if (address->domain != 0)
-        return error_set(error, VIR_ERR_XML_ERROR, "Invalid PCI address %s. Only PCI domain 0 is available",
-                         text);
+        return address_error(error, VIR_ERR_XML_ERROR, invalid, address, ". Only PCI domain 0 is available");
     if (number >= buses->bus->len) {
         if (!buses->may_grow || number >= BUSES_MAX)
-            return error_set(error, VIR_ERR_XML_ERROR,
-                             "Invalid PCI address %s. Only PCI buses up to %u are available", text,
-                             buses->bus->len - 1);
+            return address_error(error, VIR_ERR_XML_ERROR, invalid, address,
+                                 ". Only PCI buses up to %u are available", buses->bus->len - 1);
         if (!grow(buses, &number, plug, error))
             return FALSE;
     }
     bus = bus_at(buses, address->bus);
     if (plug != 0 && !bus_accepts(buses, address->bus, plug, from_xml))
-        return error_set(
-            error, from_xml ? VIR_ERR_XML_ERROR : VIR_ERR_INTERNAL_ERROR,
-            "The device at PCI address %s cannot be plugged into the PCI controller with index='%u'. It "
-            "requires a controller that accepts a %s.",
-            text, address->bus, plug_text(plug));
+        return address_error(
+            error, from_xml ? VIR_ERR_XML_ERROR : VIR_ERR_INTERNAL_ERROR, "The device at PCI address",
+            address,
+            " cannot be plugged into the PCI controller with index='%u'. It requires a controller "
+            "that accepts a %s.",
+            address->bus, plug_text(plug));
     if (address->slot < bus->min_slot || address->slot > bus->max_slot)
-        return error_set(error, VIR_ERR_XML_ERROR, "Invalid PCI address %s. slot must be %s %u", text,
-                         address->slot < bus->min_slot ? ">=" : "<=",
-                         address->slot < bus->min_slot ? bus->min_slot : bus->max_slot);
+        return address_error(error, VIR_ERR_XML_ERROR, invalid, address, ". slot must be %s %u",
+                             address->slot < bus->min_slot ? ">=" : "<=",
+                             address->slot < bus->min_slot ? bus->min_slot : bus->max_slot);
     slot = &bus->slot[address->slot];
     if (slot->functions & (1u << address->function))
-        return error_set(error, VIR_ERR_XML_ERROR, "Attempted double use of PCI Address %s", text);
+        return address_error(error, VIR_ERR_XML_ERROR, "Attempted double use of PCI Address", address, "%s",
+                             "");
     if (slot->functions == 0)
         slot->aggregate = (plug & PLUG_AGGREGATE) != 0;
     else if (!(plug & PLUG_AGGREGATE))

@@ -61,7 +61,7 @@ gboolean device_def_validate(const DeviceInfo *dev, const DeviceContext *ctx, GE
 
 typedef struct DuplicateContext {
     const DomainDef *def;
-    GHashTable *aliases, *places, *boot;
+    GHashTable *aliases, *places, *pci, *boot;
     GError **error;
 } DuplicateContext;
 
@@ -86,15 +86,16 @@ static char *place_key(const DeviceInfo *dev)
             return NULL;
         return g_strdup_printf("usb bus=%u port=%u.%u.%u.%u", a->u.usb.bus, a->u.usb.port[0],
                                a->u.usb.port[1], a->u.usb.port[2], a->u.usb.port[3]);
-    case ADDRESS_PCI:
-        return a->u.pci.given ? g_strdup_printf("PCI %04x:%02x:%02x.%x", a->u.pci.domain, a->u.pci.bus,
-                                                a->u.pci.slot, a->u.pci.function)
-                              : NULL;
     case ADDRESS_DIMM:
         return g_strdup_printf("dimm slot=%u", a->u.dimm.slot);
     default:
         return NULL;
     }
+}
+
+static gpointer pci_key(const PciAddress *address)
+{
+    return GUINT_TO_POINTER((address->bus << 8 | address->slot << 3 | address->function) + 1);
 }
 
 static gboolean is_console_twin(const DeviceInfo *dev)
@@ -112,6 +113,12 @@ static gboolean check_duplicates(DeviceInfo *dev, gpointer data)
         return TRUE;
     if (dev->alias != NULL && !g_hash_table_add(ctx->aliases, dev->alias))
         return error_set(ctx->error, VIR_ERR_CONFIG_UNSUPPORTED, "non unique alias detected: %s", dev->alias);
+    if (pci_address_present(dev) && !g_hash_table_add(ctx->pci, pci_key(&dev->address.u.pci))) {
+        g_autofree char *text = pci_address_text(&dev->address.u.pci);
+
+        return error_set(ctx->error, VIR_ERR_XML_ERROR, "found duplicate PCI address %s for a %s device",
+                         text, device_kind_to_string(dev->kind));
+    }
     place = place_key(dev);
     if (place != NULL && g_hash_table_contains(ctx->places, place)) {
         error_set(ctx->error, VIR_ERR_XML_ERROR, "found duplicate %s for a %s device", place,
@@ -132,6 +139,7 @@ static DuplicateContext duplicates_new(const DomainDef *def, GError **error)
     return (DuplicateContext){.def = def,
                               .aliases = g_hash_table_new(g_str_hash, g_str_equal),
                               .places = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
+                              .pci = g_hash_table_new(NULL, NULL),
                               .boot = g_hash_table_new(NULL, NULL),
                               .error = error};
 }
@@ -140,6 +148,7 @@ static void duplicates_clear(DuplicateContext *ctx)
 {
     g_hash_table_unref(ctx->aliases);
     g_hash_table_unref(ctx->places);
+    g_hash_table_unref(ctx->pci);
     g_hash_table_unref(ctx->boot);
 }
 
