@@ -714,6 +714,7 @@ static void test_status_file(void)
     g_assert_cmpint(in.info->vcpus[0].tid, ==, 77);
     g_assert_cmpint(in.info->vcpus[0].die_id, ==, -1);
     g_assert_cmpstr(in.def->name, ==, "status");
+    status_file_clear(&in);
     g_assert_false(status_file_parse("<domstatus/>", NULL, &in, &error));
     g_clear_error(&error);
 }
