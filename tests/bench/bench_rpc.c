@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Calls a second over one UNIX socket, from a raw client: inline calls and calls on workers, pipelined and one by one;
- * and how long a thousand clients take to connect, open and be answered.
+ * Calls a second over one UNIX socket, from a raw client: inline calls and calls on workers, pipelined and
+ * one by one; and how long a thousand clients take to connect, open and be answered.
  *
- *     bench_rpc [SOCKET]     without SOCKET: a server of its own with two trivial handlers; else a running daemon
+ *     bench_rpc [SOCKET]     without SOCKET: a server of its own with two trivial handlers; else a running
+ * daemon
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,16 +34,18 @@ static gboolean run_version(Call *call, const void *args, void *ret, GError **er
 }
 
 static const RpcProcedure remote[] = {
-    [RPC_REMOTE_CONNECT_OPEN] = {"CONNECT_OPEN", "virConnectOpen", &xdr_connect_open_args, &xdr_connect_open_ret,
-                                 run_open, VIR_FROM_NONE, RPC_FLAG_READONLY | RPC_FLAG_HIGH | RPC_FLAG_ALONE,
-                                 RPC_STAGE_AUTHENTICATED, 0},
+    [RPC_REMOTE_CONNECT_OPEN] = {"CONNECT_OPEN", "virConnectOpen", &xdr_connect_open_args,
+                                 &xdr_connect_open_ret, run_open, VIR_FROM_NONE,
+                                 RPC_FLAG_READONLY | RPC_FLAG_HIGH | RPC_FLAG_ALONE, RPC_STAGE_AUTHENTICATED,
+                                 0},
     [RPC_REMOTE_CONNECT_GET_LIB_VERSION] = {"CONNECT_GET_LIB_VERSION", "virConnectGetLibVersion",
-                                            &xdr_connect_get_lib_version_args, &xdr_connect_get_lib_version_ret,
-                                            run_version, VIR_FROM_NONE, RPC_FLAG_READONLY | RPC_FLAG_INLINE,
-                                            RPC_STAGE_OPEN, 0},
+                                            &xdr_connect_get_lib_version_args,
+                                            &xdr_connect_get_lib_version_ret, run_version, VIR_FROM_NONE,
+                                            RPC_FLAG_READONLY | RPC_FLAG_INLINE, RPC_STAGE_OPEN, 0},
     [RPC_REMOTE_CONNECT_GET_VERSION] = {"CONNECT_GET_VERSION", "virConnectGetVersion",
-                                        &xdr_connect_get_version_args, &xdr_connect_get_version_ret, run_version,
-                                        VIR_FROM_NONE, RPC_FLAG_READONLY | RPC_FLAG_HIGH, RPC_STAGE_OPEN, 0},
+                                        &xdr_connect_get_version_args, &xdr_connect_get_version_ret,
+                                        run_version, VIR_FROM_NONE, RPC_FLAG_READONLY | RPC_FLAG_HIGH,
+                                        RPC_STAGE_OPEN, 0},
 };
 const RpcProgram rpc_programs[] = {{RPC_PROGRAM_REMOTE, 1, G_N_ELEMENTS(remote), remote}};
 const guint rpc_program_count = 1;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The input is what a client sends. First byte: bit 0 read-only, bit 1 SASL wanted, bit 2 sent in small pieces, bit 3 a
- * CONNECT_OPEN goes before it. The server must survive; the client reads until it is closed or has nothing more to get.
+ * The input is what a client sends. First byte: bit 0 read-only, bit 1 SASL wanted, bit 2 sent in small
+ * pieces, bit 3 a CONNECT_OPEN goes before it. The server must survive; the client reads until it is closed
+ * or has nothing more to get.
  */
 #include <poll.h>
 #include <stdint.h>
@@ -61,7 +62,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     autofd fd = raw_connect(server, data[0] & 1, data[0] & 2 ? CLIENT_AUTH_SASL : CLIENT_AUTH_NONE);
     if ((data[0] & 8) && !(data[0] & 2))
-        raw_call(fd, RPC_PROGRAM_REMOTE, RPC_REMOTE_CONNECT_OPEN, 1, &xdr_connect_open_args, &(ConnectOpenArgs){0});
+        raw_call(fd, RPC_PROGRAM_REMOTE, RPC_REMOTE_CONNECT_OPEN, 1, &xdr_connect_open_args,
+                 &(ConnectOpenArgs){0});
     step = data[0] & 4 ? 3 : size;
     for (gsize at = 1; at < size; at += step)
         raw_bytes(fd, data + at, MIN(step, size - at));

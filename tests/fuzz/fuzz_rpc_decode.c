@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Decodes the input as the type that its first two bytes choose; what decodes must encode and decode to the same. */
+/* Decodes the input as the type that its first two bytes choose; what decodes must encode and decode to the
+ * same. */
 #include <stdint.h>
 #include <string.h>
 

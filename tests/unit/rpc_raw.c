@@ -69,7 +69,8 @@ void raw_frame(int fd, const WireHeader *header, const void *payload, gsize leng
     xdr_writer_clear(&writer);
 }
 
-void raw_call(int fd, guint32 program, gint32 procedure, guint32 serial, const XdrType *type, const void *args)
+void raw_call(int fd, guint32 program, gint32 procedure, guint32 serial, const XdrType *type,
+              const void *args)
 {
     WireHeader header = {program, 1, procedure, WIRE_CALL, serial, WIRE_OK};
     XdrWriter writer = {0};

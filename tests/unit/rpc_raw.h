@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A client of libvirt's wire that knows bytes only: what a conformance suite would send. For tests and benches. */
+/* A client of libvirt's wire that knows bytes only: what a conformance suite would send. For tests and
+ * benches. */
 #pragma once
 
 #include <glib.h>
@@ -25,7 +26,8 @@ int raw_connect(RpcServer *server, gboolean readonly, ClientAuth auth);
 
 void raw_bytes(int fd, const void *data, gsize length);
 /* A call with encoded arguments; type NULL: none. */
-void raw_call(int fd, guint32 program, gint32 procedure, guint32 serial, const XdrType *type, const void *args);
+void raw_call(int fd, guint32 program, gint32 procedure, guint32 serial, const XdrType *type,
+              const void *args);
 void raw_frame(int fd, const WireHeader *header, const void *payload, gsize length);
 /* FALSE: the connection is closed. Fails the test after some seconds. */
 gboolean raw_receive(int fd, RawMessage *ret_message);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * SASL over TCP on the loopback: DIGEST-MD5 against a database made here, then calls under its security layer. Skipped
- * where there is no loopback or no such mechanism.
+ * SASL over TCP on the loopback: DIGEST-MD5 against a database made here, then calls under its security
+ * layer. Skipped where there is no loopback or no such mechanism.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -64,8 +64,9 @@ static gboolean run_capabilities(Call *call, const void *args, void *ret, GError
 }
 
 #define PROCEDURE(NAME, name, run, flags, stage)                                                             \
-    [RPC_REMOTE_##NAME] = {#NAME, #NAME, &xdr_##name##_args, &xdr_##name##_ret, run, VIR_FROM_NONE,            \
-                           RPC_FLAG_READONLY | (flags), stage, 0}
+    [RPC_REMOTE_##NAME] = {#NAME, #NAME,         &xdr_##name##_args,          &xdr_##name##_ret,             \
+                           run,   VIR_FROM_NONE, RPC_FLAG_READONLY | (flags), stage,                         \
+                           0}
 static const RpcProcedure remote[] = {
     PROCEDURE(CONNECT_OPEN, connect_open, run_open, RPC_FLAG_ALONE, RPC_STAGE_AUTHENTICATED),
     PROCEDURE(AUTH_LIST, auth_list, run_list, RPC_FLAG_ALONE | RPC_FLAG_INLINE, RPC_STAGE_GREETING),
@@ -88,7 +89,8 @@ static void write_config(void)
 {
     g_autofree char *database = g_build_filename(folder, "users.db", NULL);
     g_autofree char *text = g_strdup_printf("mech_list: digest-md5\npwcheck_method: auxprop\n"
-                                            "auxprop_plugin: sasldb\nsasldb_path: %s\nlog_level: 0\n", database);
+                                            "auxprop_plugin: sasldb\nsasldb_path: %s\nlog_level: 0\n",
+                                            database);
     g_autofree char *path = g_build_filename(folder, "libvirt.conf", NULL);
 
     g_assert_true(g_file_set_contents(path, text, -1, NULL));
@@ -167,8 +169,9 @@ static void make_client(Fixture *f)
     callbacks[3] = (sasl_callback_t){SASL_CB_GETREALM, (int (*)(void))(void *)get_realm, f};
     callbacks[4] = (sasl_callback_t){SASL_CB_LIST_END, NULL, NULL};
     g_assert_cmpint(sasl_client_init(NULL), ==, SASL_OK);
-    g_assert_cmpint(sasl_client_new("libvirt", "localhost", local, peer, callbacks, SASL_SUCCESS_DATA, &f->client), ==,
-                    SASL_OK);
+    g_assert_cmpint(
+        sasl_client_new("libvirt", "localhost", local, peer, callbacks, SASL_SUCCESS_DATA, &f->client), ==,
+        SASL_OK);
     sasl_setprop(f->client, SASL_SEC_PROPS, &properties);
 }
 
@@ -213,7 +216,8 @@ static void tear_down(Fixture *f, gconstpointer data)
     g_clear_pointer(&last_user, g_free);
 }
 
-/* The exchange up to the server's last word. Its serial is 5 or more; *ret_complete tells whether it agreed. */
+/* The exchange up to the server's last word. Its serial is 5 or more; *ret_complete tells whether it agreed.
+ */
 static void exchange(Fixture *f, guint32 *ret_serial, gboolean *ret_complete)
 {
     AuthSaslInitRet init = {0};
@@ -244,11 +248,15 @@ static void exchange(Fixture *f, guint32 *ret_serial, gboolean *ret_complete)
         *ret_complete = FALSE;
         if (message.header.status == WIRE_ERROR)
             return;
-        g_assert_true(xdr_decode(&xdr_auth_sasl_step_ret, message.payload, message.length, &step, NULL, NULL));
+        g_assert_true(
+            xdr_decode(&xdr_auth_sasl_step_ret, message.payload, message.length, &step, NULL, NULL));
         *ret_complete = step.complete;
         if (step.data != NULL || !step.complete) {
-            code = sasl_client_step(f->client, step.nil ? NULL : step.data != NULL ? step.data : "", step.data_len,
-                                    NULL, &out, &length);
+            code = sasl_client_step(f->client,
+                                    step.nil            ? NULL
+                                    : step.data != NULL ? step.data
+                                                        : "",
+                                    step.data_len, NULL, &out, &length);
             g_assert_true(code == SASL_OK || code == SASL_CONTINUE);
         }
         xdr_clear(&xdr_auth_sasl_step_ret, &step);
@@ -271,8 +279,8 @@ static void send_encoded(Fixture *f, gint32 procedure, guint32 serial, const Xdr
 
     g_assert_true(xdr_encode(type, args, &writer, G_MAXUINT32, NULL));
     wire_end(&writer, begin);
-    g_assert_cmpint(sasl_encode(f->client, (char *)writer.data, (unsigned)writer.length, &encoded, &length), ==,
-                    SASL_OK);
+    g_assert_cmpint(sasl_encode(f->client, (char *)writer.data, (unsigned)writer.length, &encoded, &length),
+                    ==, SASL_OK);
     g_assert_null(memmem(encoded, length, writer.data, writer.length)); /* it does encrypt */
     raw_bytes(f->fd, encoded, length);
     xdr_writer_clear(&writer);

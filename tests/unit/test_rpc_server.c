@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The server through a raw socket: order of refusals, framing, limits, pipelining, descriptors, events, keepalive,
- * the end of a client.
+ * The server through a raw socket: order of refusals, framing, limits, pipelining, descriptors, events,
+ * keepalive, the end of a client.
  */
 #include <fcntl.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 #include "driver/rpc/procedure.h"
 #include "rpc_raw.h"
 
-/* --- handlers --------------------------------------------------------------------------------------------- */
+/* --- handlers ------------------------------------------------------------------------------------ */
 
 static GMutex gate_lock;
 static GCond gate_changed;
@@ -113,7 +113,7 @@ static gboolean run_events(Call *call, const void *opaque, void *ret, GError **e
     return TRUE;
 }
 
-/* --- the table: the test's own, so that it does not depend on what has handlers today -------------------- */
+/* --- the table: the test's own, so that it does not depend on what has handlers today ------------ */
 
 static gboolean run_auth_list(Call *call, const void *args, void *ret, GError **error)
 {
@@ -137,7 +137,8 @@ static gboolean run_feature(Call *call, const void *args, void *ret, GError **er
 
 #define RO RPC_FLAG_READONLY
 #define PROCEDURE(NAME, api, name, run, flags, stage)                                                        \
-    [RPC_REMOTE_##NAME] = {#NAME, api, &xdr_##name##_args, &xdr_##name##_ret, run, VIR_FROM_DOMAIN, flags, stage, 0}
+    [RPC_REMOTE_##                                                                                           \
+        NAME] = {#NAME, api, &xdr_##name##_args, &xdr_##name##_ret, run, VIR_FROM_DOMAIN, flags, stage, 0}
 static const RpcProcedure remote[] = {
     PROCEDURE(CONNECT_OPEN, "virConnectOpen", connect_open, run_open, RO | RPC_FLAG_HIGH | RPC_FLAG_ALONE,
               RPC_STAGE_AUTHENTICATED),
@@ -145,13 +146,16 @@ static const RpcProcedure remote[] = {
               RPC_STAGE_AUTHENTICATED),
     PROCEDURE(CONNECT_SUPPORTS_FEATURE, "virConnectSupportsFeature", connect_supports_feature, run_feature,
               RO | RPC_FLAG_INLINE, RPC_STAGE_AUTHENTICATED),
-    PROCEDURE(AUTH_LIST, NULL, auth_list, run_auth_list, RO | RPC_FLAG_INLINE | RPC_FLAG_ALONE, RPC_STAGE_GREETING),
-    PROCEDURE(AUTH_SASL_INIT, NULL, auth_sasl_init, run_auth_sasl_init, RO | RPC_FLAG_ALONE, RPC_STAGE_GREETING),
+    PROCEDURE(AUTH_LIST, NULL, auth_list, run_auth_list, RO | RPC_FLAG_INLINE | RPC_FLAG_ALONE,
+              RPC_STAGE_GREETING),
+    PROCEDURE(AUTH_SASL_INIT, NULL, auth_sasl_init, run_auth_sasl_init, RO | RPC_FLAG_ALONE,
+              RPC_STAGE_GREETING),
     PROCEDURE(CONNECT_GET_LIB_VERSION, "virConnectGetLibVersion", connect_get_lib_version, run_lib_version,
               RO | RPC_FLAG_INLINE, RPC_STAGE_OPEN),
-    PROCEDURE(CONNECT_GET_SYSINFO, "virConnectGetSysinfo", connect_get_sysinfo, run_events, RO, RPC_STAGE_OPEN),
-    PROCEDURE(DOMAIN_LOOKUP_BY_NAME, "virDomainLookupByName", domain_lookup_by_name, run_lookup, RO | RPC_FLAG_HIGH,
+    PROCEDURE(CONNECT_GET_SYSINFO, "virConnectGetSysinfo", connect_get_sysinfo, run_events, RO,
               RPC_STAGE_OPEN),
+    PROCEDURE(DOMAIN_LOOKUP_BY_NAME, "virDomainLookupByName", domain_lookup_by_name, run_lookup,
+              RO | RPC_FLAG_HIGH, RPC_STAGE_OPEN),
     PROCEDURE(DOMAIN_SHUTDOWN, "virDomainShutdown", domain_shutdown, run_shutdown, 0, RPC_STAGE_OPEN),
     PROCEDURE(DOMAIN_DESTROY, "virDomainDestroy", domain_destroy, run_destroy, RPC_FLAG_HIGH, RPC_STAGE_OPEN),
     PROCEDURE(DOMAIN_CREATE, "virDomainCreate", domain_create, NULL, 0, RPC_STAGE_OPEN),
@@ -179,12 +183,13 @@ static void send_shutdown(int fd, guint32 serial)
     raw_call(fd, REMOTE, RPC_REMOTE_DOMAIN_SHUTDOWN, serial, &xdr_domain_shutdown_args, &args);
 }
 
-/* --- tests ------------------------------------------------------------------------------------------------ */
+/* --- tests --------------------------------------------------------------------------------------- */
 
 static void test_refusals(void)
 {
     g_autoptr(RpcServer) server = server_with(5);
-    autofd fd = raw_connect(server, FALSE, CLIENT_AUTH_NONE), ro = raw_connect(server, TRUE, CLIENT_AUTH_NONE),
+    autofd fd = raw_connect(server, FALSE, CLIENT_AUTH_NONE),
+           ro = raw_connect(server, TRUE, CLIENT_AUTH_NONE),
            sasl = raw_connect(server, FALSE, CLIENT_AUTH_SASL);
     DomainLookupByNameArgs lookup = {.name = (char *)"x"};
     DomainCreateArgs create = {.dom = {.name = (char *)"x"}};
@@ -214,7 +219,8 @@ static void test_refusals(void)
 
     raw_open(ro);
     raw_call(ro, REMOTE, RPC_REMOTE_DOMAIN_CREATE, 2, &xdr_domain_create_args, &create);
-    raw_error(ro, 2, VIR_ERR_OPERATION_DENIED, "operation forbidden: read only access prevents virDomainCreate");
+    raw_error(ro, 2, VIR_ERR_OPERATION_DENIED,
+              "operation forbidden: read only access prevents virDomainCreate");
 
     raw_call(sasl, REMOTE, RPC_REMOTE_CONNECT_OPEN, 1, &xdr_connect_open_args, &(ConnectOpenArgs){0});
     raw_error(sasl, 1, VIR_ERR_RPC, "authentication required");
@@ -228,8 +234,8 @@ static void test_refusals(void)
 /* Byte for byte: a lookup that fails, with libvirt's layout of errors. */
 static void test_golden_error(void)
 {
-    static const guint8 request[] = {0, 0,    0,    36,   0x20, 0,    0x80, 0x86, 0, 0, 0, 1, 0, 0, 0, 23, 0, 0,
-                                     0, 0,    0,    0,    0,    7,    0,    0,    0, 0, 0, 0, 0, 1, 'x', 0, 0, 0};
+    static const guint8 request[] = {0, 0, 0, 36, 0x20, 0, 0x80, 0x86, 0, 0, 0, 1, 0, 0, 0,   23, 0, 0,
+                                     0, 0, 0, 0,  0,    7, 0,    0,    0, 0, 0, 0, 0, 1, 'x', 0,  0, 0};
     static const char text[52] = "Domain not found: no domain with matching name 'x'";
     static const char detail[] = "no domain with matching name 'x'";
     g_autoptr(RpcServer) server = server_with(5);
@@ -275,11 +281,12 @@ static void test_rubbish(void)
 {
     static const guint8 too_short[] = {0, 0, 0, 27};
     static const guint8 too_long[] = {0x7f, 0, 0, 0};
-    static const guint8 bad_type[28] = {0, 0, 0, 28, 0x20, 0, 0x80, 0x86, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 77};
-    static const guint8 many_fds[32] = {0, 0, 0, 32, 0x20, 0, 0x80, 0x86, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 4,
-                                        0, 0, 0, 1,  0,    0, 0,    0,    0, 0, 0, 33};
-    static const guint8 no_fds[33] = {0, 0, 0, 32, 0x20, 0, 0x80, 0x86, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 4,
-                                      0, 0, 0, 1,  0,    0, 0,    0,    0, 0, 0, 1};
+    static const guint8 bad_type[28] = {0, 0, 0, 28, 0x20, 0, 0x80, 0x86, 0, 0,
+                                        0, 1, 0, 0,  0,    1, 0,    0,    0, 77};
+    static const guint8 many_fds[32] = {0, 0, 0, 32, 0x20, 0, 0x80, 0x86, 0, 0, 0, 1, 0, 0, 0, 1,
+                                        0, 0, 0, 4,  0,    0, 0,    1,    0, 0, 0, 0, 0, 0, 0, 33};
+    static const guint8 no_fds[33] = {0, 0, 0, 32, 0x20, 0, 0x80, 0x86, 0, 0, 0, 1, 0, 0, 0, 1,
+                                      0, 0, 0, 4,  0,    0, 0,    1,    0, 0, 0, 0, 0, 0, 0, 1};
     g_autoptr(RpcServer) server = server_with(5);
     autofd fd = raw_connect(server, FALSE, CLIENT_AUTH_NONE);
     ConnectGetLibVersionRet version = {0};
@@ -340,7 +347,8 @@ static void test_pipeline(void)
     xdr_writer_clear(&all);
 }
 
-/* Low-priority calls that hang hold up neither inline nor high-priority calls; more of them wait their turn. */
+/* Low-priority calls that hang hold up neither inline nor high-priority calls; more of them wait their turn.
+ */
 static void test_priorities(void)
 {
     g_autoptr(RpcServer) server = server_with(2);
@@ -474,14 +482,16 @@ static void test_keepalive(void)
     config.keepalive_interval = 1;
     config.keepalive_count = 1;
     g_autoptr(RpcServer) server = raw_server(&config);
-    autofd fd = raw_connect(server, FALSE, CLIENT_AUTH_NONE), silent = raw_connect(server, FALSE, CLIENT_AUTH_NONE);
+    autofd fd = raw_connect(server, FALSE, CLIENT_AUTH_NONE),
+           silent = raw_connect(server, FALSE, CLIENT_AUTH_NONE);
     g_auto(RawMessage) pong = {0}, from_server = {0};
 
     raw_frame(silent, &ping, NULL, 0);
     g_assert_true(raw_receive(silent, &pong));
     g_assert_cmpint(pong.header.procedure, ==, RPC_KEEPALIVE_PONG);
     g_assert_cmpuint(pong.header.type, ==, WIRE_MESSAGE);
-    raw_call(fd, REMOTE, RPC_REMOTE_CONNECT_SUPPORTS_FEATURE, 1, &xdr_connect_supports_feature_args, &feature);
+    raw_call(fd, REMOTE, RPC_REMOTE_CONNECT_SUPPORTS_FEATURE, 1, &xdr_connect_supports_feature_args,
+             &feature);
     raw_reply(fd, 1, &xdr_connect_supports_feature_ret, &supported);
     g_assert_cmpint(supported.supported, ==, 1);
     /* it pings us, and cuts who does not answer */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Streams through a raw socket: consoles, uploads and downloads with holes, memory, errors, aborts, flow control. */
+/* Streams through a raw socket: consoles, uploads and downloads with holes, memory, errors, aborts, flow
+ * control. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -88,7 +89,7 @@ static gboolean run_fails(Call *call, const void *args, void *ret, GError **erro
 }
 
 #define PROCEDURE(NAME, name, run, flags, stage, stream)                                                     \
-    [RPC_REMOTE_##NAME] = {#NAME, #NAME, &xdr_##name##_args, &xdr_##name##_ret, run, VIR_FROM_DOMAIN, flags,   \
+    [RPC_REMOTE_##NAME] = {#NAME, #NAME, &xdr_##name##_args, &xdr_##name##_ret, run, VIR_FROM_DOMAIN, flags, \
                            stage, stream}
 static const RpcProcedure remote[] = {
     PROCEDURE(CONNECT_OPEN, connect_open, run_open, RPC_FLAG_ALONE, RPC_STAGE_AUTHENTICATED, 0),
@@ -97,7 +98,8 @@ static const RpcProcedure remote[] = {
     PROCEDURE(DOMAIN_OPEN_CHANNEL, domain_open_channel, run_fails, 0, RPC_STAGE_OPEN,
               RPC_STREAM_READ | RPC_STREAM_WRITE),
     PROCEDURE(DOMAIN_SCREENSHOT, domain_screenshot, run_screenshot, 0, RPC_STAGE_OPEN, RPC_STREAM_READ),
-    PROCEDURE(STORAGE_VOL_UPLOAD, storage_vol_upload, run_upload, RPC_FLAG_SPARSE, RPC_STAGE_OPEN, RPC_STREAM_WRITE),
+    PROCEDURE(STORAGE_VOL_UPLOAD, storage_vol_upload, run_upload, RPC_FLAG_SPARSE, RPC_STAGE_OPEN,
+              RPC_STREAM_WRITE),
     PROCEDURE(STORAGE_VOL_DOWNLOAD, storage_vol_download, run_download, RPC_FLAG_SPARSE, RPC_STAGE_OPEN,
               RPC_STREAM_READ),
 };
@@ -220,7 +222,7 @@ static GByteArray *take_all(Fixture *fixture, guint64 *ret_holes)
     }
 }
 
-/* --- tests ------------------------------------------------------------------------------------------------ */
+/* --- tests --------------------------------------------------------------------------------------- */
 
 static void test_console(Fixture *fixture, gconstpointer data)
 {

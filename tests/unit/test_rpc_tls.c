@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* TLS listeners: the byte after verification, who is refused, large replies through the layer. Keys are made here. */
+/* TLS listeners: the byte after verification, who is refused, large replies through the layer. Keys are made
+ * here. */
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 #include <string.h>
@@ -30,11 +31,13 @@ static gboolean run_capabilities(Call *call, const void *args, void *ret, GError
 }
 
 static const RpcProcedure remote[] = {
-    [RPC_REMOTE_CONNECT_OPEN] = {"OPEN", "virConnectOpen", &xdr_connect_open_args, &xdr_connect_open_ret, run_open,
-                                 VIR_FROM_NONE, RPC_FLAG_READONLY | RPC_FLAG_ALONE, RPC_STAGE_AUTHENTICATED, 0},
-    [RPC_REMOTE_CONNECT_GET_CAPABILITIES] = {"CAPS", "virConnectGetCapabilities", &xdr_connect_get_capabilities_args,
-                                             &xdr_connect_get_capabilities_ret, run_capabilities, VIR_FROM_NONE,
-                                             RPC_FLAG_READONLY, RPC_STAGE_OPEN, 0},
+    [RPC_REMOTE_CONNECT_OPEN] = {"OPEN", "virConnectOpen", &xdr_connect_open_args, &xdr_connect_open_ret,
+                                 run_open, VIR_FROM_NONE, RPC_FLAG_READONLY | RPC_FLAG_ALONE,
+                                 RPC_STAGE_AUTHENTICATED, 0},
+    [RPC_REMOTE_CONNECT_GET_CAPABILITIES] = {"CAPS", "virConnectGetCapabilities",
+                                             &xdr_connect_get_capabilities_args,
+                                             &xdr_connect_get_capabilities_ret, run_capabilities,
+                                             VIR_FROM_NONE, RPC_FLAG_READONLY, RPC_STAGE_OPEN, 0},
 };
 const RpcProgram rpc_programs[] = {{RPC_PROGRAM_REMOTE, RPC_VERSION_REMOTE, G_N_ELEMENTS(remote), remote}};
 const guint rpc_program_count = 1;
@@ -52,7 +55,8 @@ static Identity identity(const char *name, const Identity *signer, unsigned seri
 
     gnutls_x509_privkey_init(&id.key);
     g_assert_cmpint(gnutls_x509_privkey_generate(id.key, GNUTLS_PK_ECDSA,
-                                                 GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0), ==, 0);
+                                                 GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0),
+                    ==, 0);
     gnutls_x509_crt_init(&id.cert);
     gnutls_x509_crt_set_version(id.cert, 3);
     gnutls_x509_crt_set_serial(id.cert, &number, 1);
@@ -60,7 +64,8 @@ static Identity identity(const char *name, const Identity *signer, unsigned seri
     gnutls_x509_crt_set_expiration_time(id.cert, time(NULL) + 3600);
     gnutls_x509_crt_set_dn_by_oid(id.cert, GNUTLS_OID_X520_COMMON_NAME, 0, name, (unsigned)strlen(name));
     gnutls_x509_crt_set_basic_constraints(id.cert, signer == NULL, -1);
-    gnutls_x509_crt_set_key_usage(id.cert, signer == NULL ? GNUTLS_KEY_KEY_CERT_SIGN : GNUTLS_KEY_DIGITAL_SIGNATURE);
+    gnutls_x509_crt_set_key_usage(id.cert,
+                                  signer == NULL ? GNUTLS_KEY_KEY_CERT_SIGN : GNUTLS_KEY_DIGITAL_SIGNATURE);
     gnutls_x509_crt_set_key(id.cert, id.key);
     g_assert_cmpint(gnutls_x509_crt_sign2(id.cert, by->cert, by->key, GNUTLS_DIG_SHA256, 0), ==, 0);
     return id;
@@ -199,7 +204,8 @@ static void take(gnutls_session_t session, void *data, gsize length)
     }
 }
 
-static void ask(gnutls_session_t session, gint32 procedure, guint32 serial, const XdrType *type, const void *args)
+static void ask(gnutls_session_t session, gint32 procedure, guint32 serial, const XdrType *type,
+                const void *args)
 {
     WireHeader header = {RPC_PROGRAM_REMOTE, 1, procedure, WIRE_CALL, serial, WIRE_OK};
     XdrWriter writer = {0};

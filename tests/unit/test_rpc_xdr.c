@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The codec: byte-exact vectors, every type empty and full, truncation at every byte, limits, and the real tables. */
+/* The codec: byte-exact vectors, every type empty and full, truncation at every byte, limits, and the real
+ * tables. */
 #include <libvirt/libvirt.h>
 #include <string.h>
 
@@ -27,15 +28,15 @@ static void check_bytes(const XdrType *type, const void *value, const void *want
 
 static void test_vectors(void)
 {
-    static const guint8 domain[] = {0, 0, 0, 5, 'd', 'e', 'm', 'o', '1', 0, 0, 0, 1, 2, 3,    4,    5,    6,
-                                    7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 0xff, 0xff, 0xff, 0xff};
+    static const guint8 domain[] = {0, 0, 0, 5, 'd', 'e', 'm', 'o', '1', 0,  0,  0,  1,    2,    3,    4,
+                                    5, 6, 7, 8, 9,   10,  11,  12,  13,  14, 15, 16, 0xff, 0xff, 0xff, 0xff};
     static const guint8 open[] = {0, 0, 0, 1, 0, 0, 0, 4, 'k', 'i', 't', 'e', 0, 0, 0, 1};
-    static const guint8 info[] = {0, 0, 0, 1, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0,
-                                  0, 0, 0, 2, 0, 0, 0, 0, 0,  0, 0, 9};
+    static const guint8 info[] = {0, 0, 0, 1, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0,
+                                  0, 8, 0, 0, 0, 0, 0, 2, 0, 0,  0, 0, 0, 0, 0, 9};
     static const guint8 label[] = {0, 0, 0, 3, 0, 0, 0, 'a', 0xff, 0xff, 0xff, 0xe9, 0, 0, 0, 0, 0, 0, 0, 1};
-    static const guint8 params[] = {0, 0, 0, 3, 0, 0, 0, 1, 'n', 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0,
-                                    0, 0, 0, 1, 's', 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 2, 'h', 'i', 0, 0,
-                                    0, 0, 0, 1, 'b', 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 1};
+    static const guint8 params[] = {0,   0,   0, 3, 0, 0, 0, 1, 'n', 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 1,
+                                    0,   0,   0, 0, 0, 0, 0, 1, 's', 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 2,
+                                    'h', 'i', 0, 0, 0, 0, 0, 1, 'b', 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 1};
     WireDomain d = {.name = (char *)"demo1", .id = -1};
     ConnectOpenArgs o = {.name = (char *)"kite", .flags = 1};
     DomainGetInfoRet i = {1, 1 << 20, 1 << 19, 2, 9};
@@ -152,7 +153,7 @@ static void test_all_types(void)
 
 static void test_limits(void)
 {
-    static const guint8 huge_count[] = {0, 0, 0x40, 0, 0, 0, 0, 0};   /* 16384 strings in 4 bytes */
+    static const guint8 huge_count[] = {0, 0, 0x40, 0, 0, 0, 0, 0}; /* 16384 strings in 4 bytes */
     static const guint8 over_limit[] = {0, 0, 0x40, 1, 0, 0, 0, 0};
     static const guint8 inner_nul[] = {0, 0, 0, 3, 'a', 0, 'b', 0};
     static const guint8 not_bool[] = {0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0};
@@ -162,12 +163,13 @@ static void test_limits(void)
     g_autoptr(GError) error = NULL;
     XdrWriter writer = {0};
 
-    g_assert_false(xdr_decode(&xdr_connect_list_defined_domains_ret, huge_count, sizeof huge_count, &names, NULL,
-                              NULL));
-    g_assert_false(xdr_decode(&xdr_connect_list_defined_domains_ret, over_limit, sizeof over_limit, &names, NULL,
-                              &error));
+    g_assert_false(
+        xdr_decode(&xdr_connect_list_defined_domains_ret, huge_count, sizeof huge_count, &names, NULL, NULL));
+    g_assert_false(xdr_decode(&xdr_connect_list_defined_domains_ret, over_limit, sizeof over_limit, &names,
+                              NULL, &error));
     g_assert_true(error_is(error, VIR_ERR_RPC));
-    g_assert_false(xdr_decode(&xdr_domain_lookup_by_name_args, inner_nul, sizeof inner_nul, &lookup, NULL, NULL));
+    g_assert_false(
+        xdr_decode(&xdr_domain_lookup_by_name_args, inner_nul, sizeof inner_nul, &lookup, NULL, NULL));
     g_assert_false(xdr_decode(&xdr_connect_open_args, not_bool, sizeof not_bool, &open, NULL, NULL));
 
     names.names_len = 16385;

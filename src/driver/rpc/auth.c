@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The calls of the connection itself: authentication, features, close. All authentication calls are "alone": no other
- * call of the client runs beside them or passes them.
+ * The calls of the connection itself: authentication, features, close. All authentication calls are "alone":
+ * no other call of the client runs beside them or passes them.
  */
 #define ERROR_FROM VIR_FROM_RPC
 #define LOG_SOURCE "rpc"
@@ -12,7 +12,12 @@
 #include "driver/rpc/private.h"
 
 /* libvirt's internal feature numbers (VIR_DRV_FEATURE_*) that are the connection's. */
-enum { FEATURE_FD_PASSING = 8, FEATURE_KEEPALIVE = 10, FEATURE_EVENT_CALLBACK = 14, FEATURE_CLOSE_CALLBACK = 15 };
+enum {
+    FEATURE_FD_PASSING = 8,
+    FEATURE_KEEPALIVE = 10,
+    FEATURE_EVENT_CALLBACK = 14,
+    FEATURE_CLOSE_CALLBACK = 15
+};
 
 #define SSF_MIN 56 /* what libvirt asks of SASL where nothing else protects the connection */
 
@@ -68,7 +73,7 @@ gboolean call_auth_polkit(Call *call, const AuthPolkitArgs *args, AuthPolkitRet 
     return TRUE;
 }
 
-/* --- SASL ------------------------------------------------------------------------------------------------- */
+/* --- SASL ---------------------------------------------------------------------------------------- */
 
 gboolean call_auth_sasl_init(Call *call, const AuthSaslInitArgs *args, AuthSaslInitRet *ret, GError **error)
 {
@@ -145,8 +150,8 @@ typedef struct SaslReply {
     guint32 *data_len;
 } SaslReply;
 
-static gboolean sasl_exchange(Call *call, const char *mechanism, gint32 nil, const char *in, guint32 in_length,
-                              SaslReply reply, GError **error)
+static gboolean sasl_exchange(Call *call, const char *mechanism, gint32 nil, const char *in,
+                              guint32 in_length, SaslReply reply, GError **error)
 {
     Client *client = call_client(call);
     const char *out = NULL;
@@ -157,8 +162,11 @@ static gboolean sasl_exchange(Call *call, const char *mechanism, gint32 nil, con
         return FALSE;
     if (client->sasl == NULL)
         return error_set(error, VIR_ERR_AUTH_FAILED, "client tried invalid SASL start request");
-    if (!sasl_step(client->sasl, mechanism, nil ? NULL : in != NULL ? in : "", in_length, &complete, &out,
-                   &out_length, error) ||
+    if (!sasl_step(client->sasl, mechanism,
+                   nil          ? NULL
+                   : in != NULL ? in
+                                : "",
+                   in_length, &complete, &out, &out_length, error) ||
         (complete && !sasl_accept(call, error))) {
         drop_sasl(client);
         return FALSE;
@@ -172,7 +180,8 @@ static gboolean sasl_exchange(Call *call, const char *mechanism, gint32 nil, con
     return TRUE;
 }
 
-gboolean call_auth_sasl_start(Call *call, const AuthSaslStartArgs *args, AuthSaslStartRet *ret, GError **error)
+gboolean call_auth_sasl_start(Call *call, const AuthSaslStartArgs *args, AuthSaslStartRet *ret,
+                              GError **error)
 {
     return sasl_exchange(call, args->mech, args->nil, args->data, args->data_len,
                          (SaslReply){&ret->complete, &ret->nil, &ret->data, &ret->data_len}, error);
@@ -184,7 +193,7 @@ gboolean call_auth_sasl_step(Call *call, const AuthSaslStepArgs *args, AuthSaslS
                          (SaslReply){&ret->complete, &ret->nil, &ret->data, &ret->data_len}, error);
 }
 
-/* --- features and close ----------------------------------------------------------------------------------- */
+/* --- features and close -------------------------------------------------------------------------- */
 
 gboolean call_connect_supports_feature(Call *call, const ConnectSupportsFeatureArgs *args,
                                        ConnectSupportsFeatureRet *ret, GError **error)
@@ -205,14 +214,13 @@ gboolean call_connect_supports_feature(Call *call, const ConnectSupportsFeatureA
     else if (args->feature == FEATURE_EVENT_CALLBACK || args->feature == FEATURE_CLOSE_CALLBACK)
         ret->supported = 1;
     else
-        ret->supported = config->supports_feature != NULL
-                             ? config->supports_feature(config->driver, args->feature)
-                             : 0;
+        ret->supported =
+            config->supports_feature != NULL ? config->supports_feature(config->driver, args->feature) : 0;
     return TRUE;
 }
 
-/* Nothing more is read once the reply is out; the connection ends when calls that still run are answered. Close hooks
- * do the rest. */
+/* Nothing more is read once the reply is out; the connection ends when calls that still run are answered.
+ * Close hooks do the rest. */
 gboolean call_connect_close(Call *call, const ConnectCloseArgs *args, ConnectCloseRet *ret, GError **error)
 {
     call->then_close = TRUE;

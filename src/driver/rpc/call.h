@@ -5,10 +5,11 @@
  *     gboolean call_domain_lookup_by_name(Call *call, const DomainLookupByNameArgs *args,
  *                                         DomainLookupByNameRet *ret, GError **error);
  *
- * and runs on a worker thread, or on the I/O thread when its record says "inline": then it must not block. args and
- * ret belong to the dispatcher; ret comes in zeroed, and what the handler puts there is g_malloc'ed and freed after
- * it was sent (also after FALSE). On FALSE *error must be set; it reaches the client as error_full_text().
- * A Call lives only until the handler returns; keep a client_ref(call_client(call)) to remember the client.
+ * and runs on a worker thread, or on the I/O thread when its record says "inline": then it must not block.
+ * args and ret belong to the dispatcher; ret comes in zeroed, and what the handler puts there is g_malloc'ed
+ * and freed after it was sent (also after FALSE). On FALSE *error must be set; it reaches the client as
+ * error_full_text(). A Call lives only until the handler returns; keep a client_ref(call_client(call)) to
+ * remember the client.
  */
 #pragma once
 
@@ -23,8 +24,8 @@ gboolean call_readonly(Call *call);
 const char *call_api(Call *call);
 guint32 call_serial(Call *call);
 
-/* For what depends on flags: FALSE with VIR_ERR_OPERATION_DENIED ("read only access prevents virX") on a read-only
- * connection. */
+/* For what depends on flags: FALSE with VIR_ERR_OPERATION_DENIED ("read only access prevents virX") on a
+ * read-only connection. */
 gboolean call_check_writable(Call *call, GError **error);
 /* VIR_ERR_NO_SUPPORT as for a call without handler; always FALSE. */
 gboolean call_not_supported(Call *call, GError **error);
@@ -33,8 +34,8 @@ gboolean call_not_supported(Call *call, GError **error);
     call_check_flags_from((call), ERROR_FROM, (flags), (supported), (error))
 gboolean call_check_flags_from(Call *call, int from, guint32 flags, guint32 supported, GError **error);
 
-/* Descriptors that came with the call (CALL_WITH_FDS). take gives ownership (close-on-exec), once each; -1 when there is
- * none at that index. What nobody takes is closed after the handler. */
+/* Descriptors that came with the call (CALL_WITH_FDS). take gives ownership (close-on-exec), once each; -1
+ * when there is none at that index. What nobody takes is closed after the handler. */
 guint call_n_fds(Call *call);
 int call_take_fd(Call *call, guint index);
 /* Sends a descriptor with the reply; takes ownership also on failure. At most 32; UNIX sockets only. */

@@ -276,8 +276,8 @@ static gboolean event_fits(Client *client, gsize length)
     return fits;
 }
 
-gboolean client_send_event(Client *client, guint32 program, guint32 version, gint32 procedure, const XdrType *type,
-                           const void *msg)
+gboolean client_send_event(Client *client, guint32 program, guint32 version, gint32 procedure,
+                           const XdrType *type, const void *msg)
 {
     WireHeader header = {program, version, procedure, WIRE_MESSAGE, 0, WIRE_OK};
     g_autoptr(GError) error = NULL;
@@ -290,7 +290,8 @@ gboolean client_send_event(Client *client, guint32 program, guint32 version, gin
         return event_lost(client);
     begin = wire_begin(&writer, &header);
     if (!xdr_encode(type, msg, &writer, WIRE_FRAME_MAX, &error)) {
-        log_warning("event %d for client %" G_GUINT64_FORMAT " is lost: %s", procedure, client->id, error->message);
+        log_warning("event %d for client %" G_GUINT64_FORMAT " is lost: %s", procedure, client->id,
+                    error->message);
         xdr_writer_clear(&writer);
         return event_lost(client);
     }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A connection: reading and cutting frames, the output queue, keepalive, the end. See private.h for who may touch what.
+ * A connection: reading and cutting frames, the output queue, keepalive, the end. See private.h for who may
+ * touch what.
  *
- * Input is read into a buffer of the server's; only what is left of a message that has not come whole is kept with
- * the client, in a buffer that grows with the bytes that really arrive. Nothing is read while too much is waiting:
- * calls that cannot start, output that the client does not take, stream data that nobody has consumed.
+ * Input is read into a buffer of the server's; only what is left of a message that has not come whole is kept
+ * with the client, in a buffer that grows with the bytes that really arrive. Nothing is read while too much
+ * is waiting: calls that cannot start, output that the client does not take, stream data that nobody has
+ * consumed.
  *
  * Rubbish (a length, type or descriptor count that cannot be) ends the connection and nothing else.
  */
@@ -26,7 +28,7 @@
 #define HANDSHAKE_USEC (20 * G_USEC_PER_SEC)
 #define GREETING_USEC (300 * G_USEC_PER_SEC) /* a person may be asked for a password */
 
-/* --- output ----------------------------------------------------------------------------------------------- */
+/* --- output -------------------------------------------------------------------------------------- */
 
 OutMessage *out_message_new(XdrWriter *writer, OutKind kind)
 {
@@ -148,7 +150,8 @@ static void flush_locked(Client *client, GQueue *done)
             return;
         }
         if (n < 0) {
-            log_debug("client %" G_GUINT64_FORMAT ": %s", client->id, error != NULL ? error->message : "write failed");
+            log_debug("client %" G_GUINT64_FORMAT ": %s", client->id,
+                      error != NULL ? error->message : "write failed");
             client->broken = TRUE;
             break;
         }
@@ -229,7 +232,7 @@ gboolean connection_send_empty(Client *client, const WireHeader *header)
     return connection_queue(client, out_message_new(&writer, OUT_REPLY), TRUE);
 }
 
-/* --- what the I/O thread waits for ------------------------------------------------------------------------ */
+/* --- what the I/O thread waits for --------------------------------------------------------------- */
 
 /* Too much is waiting to look at more. */
 static gboolean parsing_paused(Client *client)
@@ -237,7 +240,8 @@ static gboolean parsing_paused(Client *client)
     guint pending_max = 2 * client->server->config.max_client_requests + 16;
     gboolean paused;
 
-    if (g_queue_get_length(&client->pending) >= pending_max || client->pending_bytes > CLIENT_PENDING_BYTES_MAX)
+    if (g_queue_get_length(&client->pending) >= pending_max ||
+        client->pending_bytes > CLIENT_PENDING_BYTES_MAX)
         return TRUE;
     g_mutex_lock(&client->lock);
     paused = client->out_bytes > CLIENT_OUT_BYTES_MAX || client->streams_full > 0;
@@ -295,7 +299,7 @@ void connection_poke(Client *client)
     g_mutex_unlock(&client->lock);
 }
 
-/* --- input ------------------------------------------------------------------------------------------------ */
+/* --- input --------------------------------------------------------------------------------------- */
 
 static gboolean rubbish(Client *client, const char *what)
 {
@@ -319,7 +323,8 @@ static void keepalive_frame(Client *client, const WireHeader *header)
         reply.status = WIRE_OK;
         connection_send_empty(client, &reply);
     } else if (header->procedure != RPC_KEEPALIVE_PONG) {
-        log_debug("client %" G_GUINT64_FORMAT ": unknown keepalive message %d", client->id, header->procedure);
+        log_debug("client %" G_GUINT64_FORMAT ": unknown keepalive message %d", client->id,
+                  header->procedure);
     }
 }
 
@@ -457,8 +462,8 @@ static void end_of_input(Client *client)
 
     g_mutex_lock(&client->lock);
     busy = client->kind == CLIENT_TRANSPORT_UNIX && g_hash_table_size(client->streams) == 0 &&
-           (client->stalled || client->running[0] + client->running[1] > 0 || !g_queue_is_empty(&client->out) ||
-            !g_queue_is_empty(&client->pending));
+           (client->stalled || client->running[0] + client->running[1] > 0 ||
+            !g_queue_is_empty(&client->out) || !g_queue_is_empty(&client->pending));
     client->input_over = TRUE;
     g_mutex_unlock(&client->lock);
     if (!busy)
@@ -517,7 +522,7 @@ static void readable(Client *client)
         connection_poke(client);
 }
 
-/* --- TLS before the first frame --------------------------------------------------------------------------- */
+/* --- TLS before the first frame ------------------------------------------------------------------ */
 
 static void handshake(Client *client)
 {
@@ -549,7 +554,7 @@ static void handshake(Client *client)
     update_watch(client);
 }
 
-/* --- turns ------------------------------------------------------------------------------------------------ */
+/* --- turns --------------------------------------------------------------------------------------- */
 
 static void report_lost(Client *client)
 {
@@ -635,7 +640,8 @@ static gboolean is_busy(Client *client)
 void connection_keepalive(Client *client, gint64 now)
 {
     const RpcServerConfig *config = &client->server->config;
-    WireHeader ping = {RPC_PROGRAM_KEEPALIVE, RPC_VERSION_KEEPALIVE, RPC_KEEPALIVE_PING, WIRE_MESSAGE, 0, WIRE_OK};
+    WireHeader ping = {
+        RPC_PROGRAM_KEEPALIVE, RPC_VERSION_KEEPALIVE, RPC_KEEPALIVE_PING, WIRE_MESSAGE, 0, WIRE_OK};
 
     if (client->ended)
         return;
@@ -647,7 +653,8 @@ void connection_keepalive(Client *client, gint64 now)
     /* Who connects and never says who he is takes a place of max_anonymous_clients. */
     if (g_atomic_int_get(&client->stage) == RPC_STAGE_GREETING && now - client->last_input > GREETING_USEC &&
         !is_busy(client)) {
-        log_info("client %" G_GUINT64_FORMAT " did not authenticate in time; its connection is closed", client->id);
+        log_info("client %" G_GUINT64_FORMAT " did not authenticate in time; its connection is closed",
+                 client->id);
         connection_close(client);
         return;
     }
@@ -657,7 +664,8 @@ void connection_keepalive(Client *client, gint64 now)
     if (reading_paused(client))
         return; /* its answer could not be read */
     if (client->pings >= config->keepalive_count) {
-        log_info("client %" G_GUINT64_FORMAT " answered none of %u keepalive messages; its connection is closed",
+        log_info("client %" G_GUINT64_FORMAT
+                 " answered none of %u keepalive messages; its connection is closed",
                  client->id, client->pings);
         connection_close(client);
         return;
@@ -667,7 +675,7 @@ void connection_keepalive(Client *client, gint64 now)
     update_watch(client);
 }
 
-/* --- beginning and end ------------------------------------------------------------------------------------ */
+/* --- beginning and end --------------------------------------------------------------------------- */
 
 Client *connection_new(RpcServer *server, int fd, ClientTransport kind, gboolean readonly, ClientAuth auth,
                        const char *address)
@@ -685,7 +693,7 @@ Client *connection_new(RpcServer *server, int fd, ClientTransport kind, gboolean
     client->connect_time = g_get_real_time();
     client->last_input = g_get_monotonic_time();
     client->stage = auth == CLIENT_AUTH_NONE && kind != CLIENT_TRANSPORT_TLS ? RPC_STAGE_AUTHENTICATED
-                                                                               : RPC_STAGE_GREETING;
+                                                                             : RPC_STAGE_GREETING;
     if (kind == CLIENT_TRANSPORT_UNIX && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0) {
         client->has_peer = TRUE;
         client->uid = peer.uid;
@@ -696,7 +704,8 @@ Client *connection_new(RpcServer *server, int fd, ClientTransport kind, gboolean
     g_queue_init(&client->out);
     g_queue_init(&client->pending);
     client->rx_fds = g_array_new(FALSE, FALSE, sizeof(int));
-    client->streams = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, (GDestroyNotify)stream_unref);
+    client->streams =
+        g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, (GDestroyNotify)stream_unref);
     transport_init(&client->transport, fd);
     return client;
 }
@@ -704,8 +713,8 @@ Client *connection_new(RpcServer *server, int fd, ClientTransport kind, gboolean
 gboolean connection_start(Client *client, TlsSession *session, GError **error)
 {
     client->handshake = session;
-    client->watch = io_watch_add(client->server->loop, client->transport.fd, EPOLLIN | EPOLLRDHUP, ready, client,
-                                 error);
+    client->watch =
+        io_watch_add(client->server->loop, client->transport.fd, EPOLLIN | EPOLLRDHUP, ready, client, error);
     return client->watch != NULL;
 }
 

@@ -6,8 +6,8 @@
  *   "alone" calls    (authentication, open, close) when nothing of the client runs, and nothing passes them
  *   others           while fewer than max_client_requests of their priority run, on the workers
  *
- * The two priorities have a count each, so that a client whose low-priority calls all hang can still destroy the guest
- * they hang on. Replies go out as they are ready.
+ * The two priorities have a count each, so that a client whose low-priority calls all hang can still destroy
+ * the guest they hang on. Replies go out as they are ready.
  */
 #define ERROR_FROM VIR_FROM_RPC
 #define LOG_SOURCE "rpc"
@@ -20,7 +20,7 @@
 
 #define STACK_VALUE 512 /* arguments and replies up to this size need no allocation */
 
-/* --- what handlers ask of their call ---------------------------------------------------------------------- */
+/* --- what handlers ask of their call ------------------------------------------------------------- */
 
 Client *call_client(Call *call)
 {
@@ -51,8 +51,8 @@ gboolean call_check_writable(Call *call, GError **error)
 {
     if (!call->client->readonly)
         return TRUE;
-    return error_set_from(error, call->procedure->speaker, VIR_ERR_OPERATION_DENIED, "read only access prevents %s",
-                          call_api(call));
+    return error_set_from(error, call->procedure->speaker, VIR_ERR_OPERATION_DENIED,
+                          "read only access prevents %s", call_api(call));
 }
 
 gboolean procedure_not_supported(Call *call, GError **error)
@@ -69,8 +69,8 @@ gboolean call_check_flags_from(Call *call, int from, guint32 flags, guint32 supp
 {
     if ((flags & ~supported) == 0)
         return TRUE;
-    return error_set_from(error, (virErrorDomain)from, VIR_ERR_INVALID_ARG, "unsupported flags (0x%x) in function %s",
-                          flags & ~supported, call_api(call));
+    return error_set_from(error, (virErrorDomain)from, VIR_ERR_INVALID_ARG,
+                          "unsupported flags (0x%x) in function %s", flags & ~supported, call_api(call));
 }
 
 guint call_n_fds(Call *call)
@@ -98,14 +98,14 @@ gboolean call_return_fd(Call *call, int fd, GError **error)
     }
     if (call->n_out_fds == WIRE_FDS_MAX) {
         close(fd);
-        return error_set(error, VIR_ERR_INTERNAL_ERROR, "%s: more than %d descriptors in one reply", call_api(call),
-                         WIRE_FDS_MAX);
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "%s: more than %d descriptors in one reply",
+                         call_api(call), WIRE_FDS_MAX);
     }
     call->out_fds[call->n_out_fds++] = fd;
     return TRUE;
 }
 
-/* --- replies ---------------------------------------------------------------------------------------------- */
+/* --- replies ------------------------------------------------------------------------------------- */
 
 static void close_fds(int *fds, guint *count)
 {
@@ -167,7 +167,7 @@ static void send_reply(Call *call, const void *ret, GError *error, gboolean flus
         stream_activate(g_steal_pointer(&call->stream));
 }
 
-/* --- running ---------------------------------------------------------------------------------------------- */
+/* --- running ------------------------------------------------------------------------------------- */
 
 static gboolean is_remote(const Call *call, gint32 number)
 {
@@ -181,8 +181,8 @@ static gboolean admit(Call *call, GError **error)
     gint stage = g_atomic_int_get(&call->client->stage);
 
     if (!call->known_program)
-        return error_set(error, VIR_ERR_RPC, "Cannot find program %d version %d", (gint32)call->header.program,
-                         (gint32)call->header.version);
+        return error_set(error, VIR_ERR_RPC, "Cannot find program %d version %d",
+                         (gint32)call->header.program, (gint32)call->header.version);
     if (call->header.status != WIRE_OK)
         return error_set(error, VIR_ERR_RPC, "Unexpected message status %u", call->header.status);
     if (procedure == NULL)
@@ -240,7 +240,8 @@ static void run(Call *call, gboolean flush)
         xdr_clear(args_type, args);
     }
     if (error != NULL)
-        log_debug("client %" G_GUINT64_FORMAT ": %s: %s", call->client->id, call->procedure->name, error->message);
+        log_debug("client %" G_GUINT64_FORMAT ": %s: %s", call->client->id, call->procedure->name,
+                  error->message);
     send_reply(call, ret, error, flush);
     xdr_clear(ret_type, ret);
     if (args != args_space.bytes)
@@ -382,8 +383,8 @@ static void find_procedure(Call *call)
     }
 }
 
-void dispatch_frame(Client *client, const WireHeader *header, const guint8 *payload, gsize length, const int *fds,
-                    guint n_fds)
+void dispatch_frame(Client *client, const WireHeader *header, const guint8 *payload, gsize length,
+                    const int *fds, guint n_fds)
 {
     Call here = {.client = client, .header = *header, .length = length, .n_fds = n_fds};
     Call *call;

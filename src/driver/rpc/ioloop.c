@@ -32,7 +32,7 @@ struct IoLoop {
     int epoll_fd;
     int wake_fd;
     GThread *thread; /* the one in io_loop_run */
-    gint quit;       /* atomic */
+    gint quit; /* atomic */
 
     GMutex lock;
     GArray *posted; /* of Posted; guarded by lock */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The I/O thread's event loop: epoll, posted functions and one tick a second. poll()-based main loops walk every
- * descriptor on every turn; with thousands of clients only the ready ones should cost anything.
+ * The I/O thread's event loop: epoll, posted functions and one tick a second. poll()-based main loops walk
+ * every descriptor on every turn; with thousands of clients only the ready ones should cost anything.
  */
 #pragma once
 
@@ -25,7 +25,8 @@ gboolean io_loop_is_current(IoLoop *loop);
 /* Any thread: fn runs on the loop's thread, in the order of posting. */
 void io_loop_post(IoLoop *loop, IoFunc fn, void *opaque);
 
-/* The loop's thread, or before it runs. The descriptor stays the caller's; a regular file cannot be watched. */
+/* The loop's thread, or before it runs. The descriptor stays the caller's; a regular file cannot be watched.
+ */
 IoWatch *io_watch_add(IoLoop *loop, int fd, guint32 events, IoReadyFunc ready, void *opaque, GError **error);
 void io_watch_set(IoWatch *watch, guint32 events);
 /* No callback runs after it; call before closing the descriptor. NULL is fine. */

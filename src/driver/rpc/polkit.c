@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Asks polkit over the system bus (org.freedesktop.PolicyKit1.Authority.CheckAuthorization). Blocks: workers only. */
+/* Asks polkit over the system bus (org.freedesktop.PolicyKit1.Authority.CheckAuthorization). Blocks: workers
+ * only. */
 #define ERROR_FROM VIR_FROM_POLKIT
 #include <gio/gio.h>
 #include <stdlib.h>
@@ -18,7 +19,8 @@ gboolean polkit_available(void)
     return bus != NULL;
 }
 
-/* Start time of a process in clock ticks since boot: with it a reused pid is somebody else. proc(5), stat, field 22. */
+/* Start time of a process in clock ticks since boot: with it a reused pid is somebody else. proc(5), stat,
+ * field 22. */
 static gboolean start_time(pid_t pid, guint64 *ret_time, GError **error)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int)pid);
@@ -49,7 +51,8 @@ gboolean polkit_check(const char *action, pid_t pid, uid_t uid, GError **error)
         return FALSE;
     bus = g_bus_get_sync(G_BUS_TYPE_SYSTEM, NULL, &bus_error);
     if (bus == NULL)
-        return error_set(error, VIR_ERR_AUTH_UNAVAILABLE, "no system bus to ask polkit: %s", bus_error->message);
+        return error_set(error, VIR_ERR_AUTH_UNAVAILABLE, "no system bus to ask polkit: %s",
+                         bus_error->message);
     g_variant_builder_init(&subject, G_VARIANT_TYPE("a{sv}"));
     g_variant_builder_add(&subject, "{sv}", "pid", g_variant_new_uint32((guint32)pid));
     g_variant_builder_add(&subject, "{sv}", "start-time", g_variant_new_uint64(started));

@@ -3,9 +3,9 @@
  * What the files of this layer share: server, client and call from the inside. Nobody outside includes it.
  *
  * Who may touch what:
- *   I/O thread   everything marked so below, without a lock: reading, parsing, pending calls, watches, keepalive
- *   client lock  the output queue, counts of running calls, streams, hooks, data. Held for moments only (a
- *                non-blocking send at most); no callback is called under it. Order: server lock, client lock.
+ *   I/O thread   everything marked so below, without a lock: reading, parsing, pending calls, watches,
+ * keepalive client lock  the output queue, counts of running calls, streams, hooks, data. Held for moments
+ * only (a non-blocking send at most); no callback is called under it. Order: server lock, client lock.
  *   atomics      stage, closed: written under the client lock, read anywhere
  */
 #pragma once
@@ -20,7 +20,7 @@
 #include "driver/rpc/workers.h"
 
 #define CLIENT_PENDING_BYTES_MAX (4 * 1024 * 1024) /* calls parsed and not started: then reading stops */
-#define CLIENT_OUT_BYTES_MAX (4 * 1024 * 1024)     /* output not taken by the client: then reading stops */
+#define CLIENT_OUT_BYTES_MAX (4 * 1024 * 1024) /* output not taken by the client: then reading stops */
 #define CLIENT_STREAMS_MAX 256
 #define SCRATCH_SIZE (256 * 1024)
 
@@ -39,15 +39,15 @@ struct RpcServer {
     gboolean started;
 
     GMutex lock;
-    GCond quiet;         /* a client went away or a helper thread ended */
+    GCond quiet; /* a client went away or a helper thread ended */
     GHashTable *clients; /* set of Client, each a reference; guarded by lock */
-    guint anonymous;     /* guarded by lock */
-    guint helpers;       /* threads of file streams; guarded by lock */
-    gint64 idle_since;   /* guarded by lock */
+    guint anonymous; /* guarded by lock */
+    guint helpers; /* threads of file streams; guarded by lock */
+    gint64 idle_since; /* guarded by lock */
     guint64 next_id, accepted, refused;
     guint64 events_lost;
     gboolean stopping; /* guarded by lock */
-    Tls *tls;          /* guarded by lock; replaced whole */
+    Tls *tls; /* guarded by lock; replaced whole */
 
     guint64 calls; /* atomic add, relaxed */
 
@@ -69,7 +69,7 @@ typedef struct OutMessage {
     OutKind kind;
     gboolean then_close;
     gboolean then_sasl; /* the security layer begins after this message */
-    Stream *stream;     /* a reference; OUT_STREAM */
+    Stream *stream; /* a reference; OUT_STREAM */
     gsize stream_bytes;
 } OutMessage;
 
@@ -92,23 +92,23 @@ struct Client {
     char *address;
     gint64 connect_time;
 
-    gint stage;    /* RpcStage; atomic */
-    gint closed;   /* atomic: nothing more is queued */
-    gint auth;     /* ClientAuth; atomic */
+    gint stage; /* RpcStage; atomic */
+    gint closed; /* atomic: nothing more is queued */
+    gint auth; /* ClientAuth; atomic */
     gint wants_keepalive; /* atomic: the client answers pings */
 
     /* I/O thread */
     IoWatch *watch;
     TlsSession *handshake; /* while TLS is being agreed on */
-    guint8 *rx;            /* a message that has not come whole */
+    guint8 *rx; /* a message that has not come whole */
     gsize rx_length, rx_size;
-    GArray *rx_fds;        /* descriptors not yet claimed by a message */
-    GQueue pending;        /* of Call: not started */
+    GArray *rx_fds; /* descriptors not yet claimed by a message */
+    GQueue pending; /* of Call: not started */
     gsize pending_bytes;
     gboolean parsing, ended;
     gboolean stalled; /* rx holds whole messages that were not looked at because too much is waiting */
     gint64 last_input; /* monotonic */
-    guint pings;       /* unanswered */
+    guint pings; /* unanswered */
 
     gboolean anonymous; /* counted in server->anonymous; guarded by the server's lock */
 
@@ -120,15 +120,15 @@ struct Client {
     guint out_events;
     gsize out_event_bytes;
     gboolean want_write; /* the socket is full: wait for EPOLLOUT */
-    gboolean broken;     /* writing failed or close was asked for */
-    gboolean woken;      /* connection_wake is posted */
+    gboolean broken; /* writing failed or close was asked for */
+    gboolean woken; /* connection_wake is posted */
     gboolean input_over; /* EOF was read: answer what is left, then close */
-    guint running[2];    /* calls on workers; [1] high */
-    gboolean alone;      /* an "alone" call is running */
-    gboolean waiting;    /* a call could not start: who ends one wakes the I/O thread */
-    guint streams_full;   /* streams above STREAM_PENDING_MAX */
-    GHashTable *streams;  /* serial -> Stream (a reference) */
-    GSList *hooks;        /* of CloseHook, last added first */
+    guint running[2]; /* calls on workers; [1] high */
+    gboolean alone; /* an "alone" call is running */
+    gboolean waiting; /* a call could not start: who ends one wakes the I/O thread */
+    guint streams_full; /* streams above STREAM_PENDING_MAX */
+    GHashTable *streams; /* serial -> Stream (a reference) */
+    GSList *hooks; /* of CloseHook, last added first */
     GHashTable *data;
     ClientLostFunc lost_hook;
     void *lost_opaque;
@@ -161,7 +161,7 @@ void connection_wake(void *client); /* takes a reference with it */
 void connection_close(Client *client);
 void connection_keepalive(Client *client, gint64 now);
 /* any thread */
-void connection_poke(Client *client);        /* have the I/O thread look at it again */
+void connection_poke(Client *client); /* have the I/O thread look at it again */
 void connection_poke_locked(Client *client);
 /* Takes the message. FALSE: closed, it was freed. flush: try the socket at once. */
 gboolean connection_queue(Client *client, OutMessage *message, gboolean flush);
@@ -174,16 +174,17 @@ void out_message_free(OutMessage *message);
 gboolean connection_send_empty(Client *client, const WireHeader *header);
 
 /* dispatch.c */
-void dispatch_frame(Client *client, const WireHeader *header, const guint8 *payload, gsize length, const int *fds,
-                    guint n_fds);
+void dispatch_frame(Client *client, const WireHeader *header, const guint8 *payload, gsize length,
+                    const int *fds, guint n_fds);
 void dispatch_pump(Client *client); /* start what may be started */
 void dispatch_drop(Client *client); /* forget what has not been started */
 
 /* stream.c */
 void stream_receive(Client *client, const WireHeader *header, const guint8 *payload, gsize length);
-gboolean stream_register(Stream *stream, GError **error); /* before the reply is queued: data may follow at once */
-void stream_activate(Stream *stream);                     /* the reply is queued; takes the call's reference */
-void stream_discard(Stream *stream);  /* the handler failed; drops the call's reference */
+gboolean stream_register(Stream *stream,
+                         GError **error); /* before the reply is queued: data may follow at once */
+void stream_activate(Stream *stream); /* the reply is queued; takes the call's reference */
+void stream_discard(Stream *stream); /* the handler failed; drops the call's reference */
 void stream_sent_locked(Stream *stream, gsize bytes);
 void stream_close_all(Client *client); /* I/O thread */
 RpcServer *stream_server(Stream *stream);
@@ -217,8 +218,8 @@ Sasl *sasl_new(Client *client, GError **error);
 void sasl_free(Sasl *sasl);
 char *sasl_mechanisms(Sasl *sasl, GError **error);
 /* data may be NULL. Output is the layer's until the next step. */
-gboolean sasl_step(Sasl *sasl, const char *mechanism, const char *data, guint32 length, gboolean *ret_complete,
-                   const char **ret_data, guint32 *ret_length, GError **error);
+gboolean sasl_step(Sasl *sasl, const char *mechanism, const char *data, guint32 length,
+                   gboolean *ret_complete, const char **ret_data, guint32 *ret_length, GError **error);
 gint sasl_ssf(Sasl *sasl);
 char *sasl_user(Sasl *sasl, GError **error);
 extern const TransportOps sasl_transport_ops; /* layer: Sasl */

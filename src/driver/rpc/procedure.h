@@ -9,10 +9,10 @@ typedef gboolean (*RpcRun)(Call *call, const void *args, void *ret, GError **err
 
 enum {
     RPC_FLAG_READONLY = 1 << 0, /* the read-only socket may call it */
-    RPC_FLAG_INLINE = 1 << 1,   /* runs on the I/O thread */
-    RPC_FLAG_ALONE = 1 << 2,    /* nothing of the same client runs beside it */
-    RPC_FLAG_SPARSE = 1 << 3,   /* its stream may have holes */
-    RPC_FLAG_HIGH = 1 << 4,     /* priority workers take it too */
+    RPC_FLAG_INLINE = 1 << 1, /* runs on the I/O thread */
+    RPC_FLAG_ALONE = 1 << 2, /* nothing of the same client runs beside it */
+    RPC_FLAG_SPARSE = 1 << 3, /* its stream may have holes */
+    RPC_FLAG_HIGH = 1 << 4, /* priority workers take it too */
 };
 
 typedef enum { RPC_STAGE_GREETING, RPC_STAGE_AUTHENTICATED, RPC_STAGE_OPEN } RpcStage;

@@ -76,7 +76,8 @@ Sasl *sasl_new(Client *client, GError **error)
     sasl->out = g_byte_array_new();
     if (client->kind != CLIENT_TRANSPORT_UNIX)
         local = local_address(client->transport.fd);
-    code = sasl_server_new("libvirt", NULL, NULL, local, client->address, NULL, SASL_SUCCESS_DATA, &sasl->conn);
+    code =
+        sasl_server_new("libvirt", NULL, NULL, local, client->address, NULL, SASL_SUCCESS_DATA, &sasl->conn);
     if (code == SASL_OK && client->kind == CLIENT_TRANSPORT_TLS) {
         sasl_ssf_t external = 256; /* TLS protects the connection already */
 
@@ -114,8 +115,8 @@ char *sasl_mechanisms(Sasl *sasl, GError **error)
     return g_strdup(list);
 }
 
-gboolean sasl_step(Sasl *sasl, const char *mechanism, const char *data, guint32 length, gboolean *ret_complete,
-                   const char **ret_data, guint32 *ret_length, GError **error)
+gboolean sasl_step(Sasl *sasl, const char *mechanism, const char *data, guint32 length,
+                   gboolean *ret_complete, const char **ret_data, guint32 *ret_length, GError **error)
 {
     unsigned out_length = 0;
     int code = mechanism != NULL
@@ -128,8 +129,8 @@ gboolean sasl_step(Sasl *sasl, const char *mechanism, const char *data, guint32 
                                              : "Failed to step SASL negotiation",
                            error);
     if (out_length > RPC_LIMIT_AUTH_SASL_DATA)
-        return error_set(error, VIR_ERR_AUTH_FAILED, "SASL mechanism answers with %u bytes, the limit is %u", out_length,
-                         RPC_LIMIT_AUTH_SASL_DATA);
+        return error_set(error, VIR_ERR_AUTH_FAILED, "SASL mechanism answers with %u bytes, the limit is %u",
+                         out_length, RPC_LIMIT_AUTH_SASL_DATA);
     *ret_complete = code == SASL_OK;
     *ret_length = out_length;
     return TRUE;
@@ -139,8 +140,9 @@ gint sasl_ssf(Sasl *sasl)
 {
     const void *value = NULL;
 
-    return sasl_getprop(sasl->conn, SASL_SSF, &value) == SASL_OK && value != NULL ? (gint)*(const sasl_ssf_t *)value
-                                                                                  : 0;
+    return sasl_getprop(sasl->conn, SASL_SSF, &value) == SASL_OK && value != NULL
+               ? (gint) * (const sasl_ssf_t *)value
+               : 0;
 }
 
 char *sasl_user(Sasl *sasl, GError **error)
@@ -155,7 +157,7 @@ char *sasl_user(Sasl *sasl, GError **error)
     return g_strdup(value);
 }
 
-/* --- the security layer ----------------------------------------------------------------------------------- */
+/* --- the security layer -------------------------------------------------------------------------- */
 
 static gssize layer_read(void *opaque, int fd, void *data, gsize size, GError **error)
 {

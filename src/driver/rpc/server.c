@@ -108,7 +108,7 @@ gboolean rpc_server_set_tls(RpcServer *server, const RpcTlsConfig *config, GErro
     return TRUE;
 }
 
-/* --- clients ---------------------------------------------------------------------------------------------- */
+/* --- clients ------------------------------------------------------------------------------------- */
 
 static void tick(void *opaque)
 {
@@ -180,8 +180,8 @@ void server_authenticated(Client *client)
 }
 
 /* I/O thread. Takes fd. */
-static gboolean add_client(RpcServer *server, int fd, ClientTransport kind, gboolean readonly, ClientAuth auth,
-                           const char *address, GError **error)
+static gboolean add_client(RpcServer *server, int fd, ClientTransport kind, gboolean readonly,
+                           ClientAuth auth, const char *address, GError **error)
 {
     g_autoptr(Client) client = NULL;
     TlsSession *session = NULL;
@@ -252,7 +252,8 @@ static char *format_address(const struct sockaddr *address, socklen_t length)
 {
     char host[NI_MAXHOST], port[NI_MAXSERV];
 
-    if (getnameinfo(address, length, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+    if (getnameinfo(address, length, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) !=
+        0)
         return NULL;
     return g_strdup_printf("%s;%s", host, port);
 }
@@ -267,13 +268,15 @@ static void accept_some(guint32 events, void *opaque)
         g_autofree char *address = NULL;
         struct sockaddr_storage peer;
         socklen_t length = sizeof peer;
-        int one = 1, fd = accept4(listener->fd, (struct sockaddr *)&peer, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        int one = 1,
+            fd = accept4(listener->fd, (struct sockaddr *)&peer, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
         if (fd < 0) {
             if (errno == EINTR || errno == ECONNABORTED)
                 continue;
             if (errno != EAGAIN && errno != EWOULDBLOCK) {
-                /* Out of descriptors: the next client that leaves makes room, or the next tick tries again. */
+                /* Out of descriptors: the next client that leaves makes room, or the next tick tries again.
+                 */
                 log_warning("cannot accept a client: %s", g_strerror(errno));
                 g_mutex_lock(&server->lock);
                 server->refused++;
@@ -295,7 +298,7 @@ static void accept_some(guint32 events, void *opaque)
     server_update_accepting(server);
 }
 
-/* --- listeners -------------------------------------------------------------------------------------------- */
+/* --- listeners ----------------------------------------------------------------------------------- */
 
 typedef struct NewListener {
     RpcServer *server;
@@ -304,8 +307,8 @@ typedef struct NewListener {
 
 static gboolean watch_listener(RpcServer *server, Listener *listener, GError **error)
 {
-    listener->watch = io_watch_add(server->loop, listener->fd, server->accepting ? EPOLLIN : 0, accept_some, listener,
-                                   error);
+    listener->watch = io_watch_add(server->loop, listener->fd, server->accepting ? EPOLLIN : 0, accept_some,
+                                   listener, error);
     return listener->watch != NULL;
 }
 
@@ -319,7 +322,8 @@ static void add_posted(void *opaque)
         log_error("cannot listen: %s", error->message);
 }
 
-static gboolean add_listener_fd(RpcServer *server, int fd, const RpcListener *spec, char *unlink_path, GError **error)
+static gboolean add_listener_fd(RpcServer *server, int fd, const RpcListener *spec, char *unlink_path,
+                                GError **error)
 {
     Listener *listener;
     struct sockaddr_storage address = {0};
@@ -327,7 +331,8 @@ static gboolean add_listener_fd(RpcServer *server, int fd, const RpcListener *sp
 
     if (getsockname(fd, (struct sockaddr *)&address, &length) < 0 ||
         listen(fd, (int)MIN(server->config.max_queued_clients, G_MAXINT)) < 0) {
-        error_set_errno(error, errno, "Cannot listen on %s", unlink_path != NULL ? unlink_path : "the socket");
+        error_set_errno(error, errno, "Cannot listen on %s",
+                        unlink_path != NULL ? unlink_path : "the socket");
         close(fd);
         g_free(unlink_path);
         return FALSE;
@@ -338,11 +343,14 @@ static gboolean add_listener_fd(RpcServer *server, int fd, const RpcListener *sp
         return FALSE;
     }
     listener = g_new0(Listener, 1);
-    *listener = (Listener){.server = server, .fd = fd, .unlink_path = unlink_path, .readonly = spec->readonly,
+    *listener = (Listener){.server = server,
+                           .fd = fd,
+                           .unlink_path = unlink_path,
+                           .readonly = spec->readonly,
                            .auth = spec->auth};
-    listener->kind = spec->tls                          ? CLIENT_TRANSPORT_TLS
-                     : address.ss_family == AF_UNIX     ? CLIENT_TRANSPORT_UNIX
-                                                        : CLIENT_TRANSPORT_TCP;
+    listener->kind = spec->tls                      ? CLIENT_TRANSPORT_TLS
+                     : address.ss_family == AF_UNIX ? CLIENT_TRANSPORT_UNIX
+                                                    : CLIENT_TRANSPORT_TCP;
     if (server->started) {
         NewListener *new = g_new(NewListener, 1);
 
@@ -363,8 +371,8 @@ static gboolean remove_stale(const struct sockaddr_un *address, GError **error)
     if (lstat(address->sun_path, &st) < 0)
         return TRUE;
     if (!S_ISSOCK(st.st_mode))
-        return error_set(error, VIR_ERR_OPERATION_FAILED, "Cannot listen on '%s': the file exists and is no socket",
-                         address->sun_path);
+        return error_set(error, VIR_ERR_OPERATION_FAILED,
+                         "Cannot listen on '%s': the file exists and is no socket", address->sun_path);
     if (fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) == 0)
         return error_set(error, VIR_ERR_OPERATION_FAILED,
                          "Cannot listen on '%s': another daemon serves this socket; stop it first",
@@ -381,8 +389,9 @@ static gboolean listen_unix(RpcServer *server, const RpcListener *spec, GError *
     int result;
 
     if (strlen(spec->unix_path) >= sizeof address.sun_path)
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Cannot listen on '%s': the path is longer than %zu bytes",
-                         spec->unix_path, sizeof address.sun_path - 1);
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "Cannot listen on '%s': the path is longer than %zu bytes", spec->unix_path,
+                         sizeof address.sun_path - 1);
     g_strlcpy(address.sun_path, spec->unix_path, sizeof address.sun_path);
     if (!remove_stale(&address, error))
         return FALSE;
@@ -469,7 +478,8 @@ static void connection_posted(void *opaque)
         log_warning("cannot serve a connection: %s", error->message);
 }
 
-gboolean rpc_server_add_connection(RpcServer *server, int fd, gboolean readonly, ClientAuth auth, GError **error)
+gboolean rpc_server_add_connection(RpcServer *server, int fd, gboolean readonly, ClientAuth auth,
+                                   GError **error)
 {
     NewConnection *new;
 
@@ -483,7 +493,7 @@ gboolean rpc_server_add_connection(RpcServer *server, int fd, gboolean readonly,
     return TRUE;
 }
 
-/* --- threads ---------------------------------------------------------------------------------------------- */
+/* --- threads ------------------------------------------------------------------------------------- */
 
 static gpointer io_thread(gpointer opaque)
 {
@@ -576,7 +586,7 @@ void rpc_server_free(RpcServer *server)
     g_free(server);
 }
 
-/* --- questions -------------------------------------------------------------------------------------------- */
+/* --- questions ----------------------------------------------------------------------------------- */
 
 void rpc_server_stats(RpcServer *server, RpcServerStats *ret_stats)
 {
@@ -590,8 +600,8 @@ void rpc_server_stats(RpcServer *server, RpcServerStats *ret_stats)
     ret_stats->calls = __atomic_load_n(&server->calls, __ATOMIC_RELAXED);
     ret_stats->events_lost = __atomic_load_n(&server->events_lost, __ATOMIC_RELAXED);
     if (server->workers != NULL)
-        workers_count(server->workers, &ret_stats->workers, &ret_stats->workers_busy, &ret_stats->prio_workers,
-                      &ret_stats->jobs_queued);
+        workers_count(server->workers, &ret_stats->workers, &ret_stats->workers_busy,
+                      &ret_stats->prio_workers, &ret_stats->jobs_queued);
 }
 
 gint64 rpc_server_idle_since(RpcServer *server)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Streams: see stream.h. A stream is in its client's table (client->streams, by serial) from its activation to its end;
- * whoever takes it out of there ends it, so that end runs once. ops run on the I/O thread only: functions that are
- * called elsewhere and have to call an op post it.
+ * Streams: see stream.h. A stream is in its client's table (client->streams, by serial) from its activation
+ * to its end; whoever takes it out of there ends it, so that end runs once. ops run on the I/O thread only:
+ * functions that are called elsewhere and have to call an op post it.
  */
 #define ERROR_FROM VIR_FROM_STREAMS
 #define LOG_SOURCE "rpc"
@@ -21,18 +21,18 @@ struct Stream {
     gboolean sparse;
 
     /* guarded by the client's lock */
-    gboolean active;  /* in the table */
-    gboolean over;    /* no message is sent any more */
+    gboolean active; /* in the table */
+    gboolean over; /* no message is sent any more */
     gboolean aborted; /* for ops.end */
     gboolean thirsty; /* stream_room() said 0: tell when there is some */
-    gboolean full;    /* counted in client->streams_full */
-    gsize queued;     /* to the client */
-    gsize pending;    /* from the client, not consumed */
+    gboolean full; /* counted in client->streams_full */
+    gsize queued; /* to the client */
+    gsize pending; /* from the client, not consumed */
 
     /* I/O thread */
-    gboolean started;   /* ops.start was called */
+    gboolean started; /* ops.start was called */
     gboolean finishing; /* the client has sent its finish */
-    gboolean ended;     /* ops.end was called */
+    gboolean ended; /* ops.end was called */
 };
 
 static gpointer stream_key(guint32 serial)
@@ -170,9 +170,10 @@ void stream_activate(Stream *stream)
     io_loop_post(stream->client->server->loop, start_posted, stream);
 }
 
-/* --- to the client ---------------------------------------------------------------------------------------- */
+/* --- to the client ------------------------------------------------------------------------------- */
 
-static OutMessage *stream_message(Stream *stream, guint32 type, guint32 status, const void *data, gsize length)
+static OutMessage *stream_message(Stream *stream, guint32 type, guint32 status, const void *data,
+                                  gsize length)
 {
     WireHeader header = stream->header;
     XdrWriter writer = {0};
@@ -292,7 +293,7 @@ void stream_fail(Stream *stream, const GError *error)
     conclude(stream, out_message_new(&writer, OUT_STREAM), TRUE);
 }
 
-/* --- from the client (I/O thread) ------------------------------------------------------------------------- */
+/* --- from the client (I/O thread) ---------------------------------------------------------------- */
 
 void stream_consumed(Stream *stream, gsize length)
 {
@@ -336,10 +337,12 @@ static void receive_data(Stream *stream, const guint8 *payload, gsize length)
 static void receive_hole(Stream *stream, const guint8 *payload, gsize length)
 {
     g_autoptr(GError) error = NULL;
-    gint64 hole = length >= 12 ? (gint64)((guint64)wire_get_word(payload) << 32 | wire_get_word(payload + 4)) : -1;
+    gint64 hole =
+        length >= 12 ? (gint64)((guint64)wire_get_word(payload) << 32 | wire_get_word(payload + 4)) : -1;
 
     if (hole < 0) {
-        error_set(&error, VIR_ERR_RPC, "Unable to decode message payload: a stream hole of impossible length");
+        error_set(&error, VIR_ERR_RPC,
+                  "Unable to decode message payload: a stream hole of impossible length");
     } else if (!stream->sparse || stream->ops.hole == NULL) {
         error_set(&error, VIR_ERR_RPC, "Unexpected stream hole");
     } else {
@@ -414,7 +417,7 @@ void stream_close_all(Client *client)
     }
 }
 
-/* --- bytes ------------------------------------------------------------------------------------------------ */
+/* --- bytes --------------------------------------------------------------------------------------- */
 
 typedef struct BytesSource {
     GBytes *bytes;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A stream bridged to a descriptor that can be polled: consoles, channels, sockets. Everything on the I/O thread.
- * Regular files and block devices never say "not now": they have a thread, see stream_file.c.
+ * A stream bridged to a descriptor that can be polled: consoles, channels, sockets. Everything on the I/O
+ * thread. Regular files and block devices never say "not now": they have a thread, see stream_file.c.
  */
 #define ERROR_FROM VIR_FROM_STREAMS
 #include <errno.h>
@@ -22,11 +22,11 @@ typedef struct FdBridge {
     StreamEndFunc on_end;
     void *opaque;
     IoWatch *watch;
-    GQueue queue;    /* of GBytes: to the descriptor */
+    GQueue queue; /* of GBytes: to the descriptor */
     gsize head_sent; /* of the first */
-    gboolean eof;    /* nothing more to read */
-    gboolean dead;   /* the other side has gone: what the client writes is dropped */
-    gboolean stuck;  /* no room towards the client */
+    gboolean eof; /* nothing more to read */
+    gboolean dead; /* the other side has gone: what the client writes is dropped */
+    gboolean stuck; /* no room towards the client */
     gboolean finish; /* the client's finish waits for the queue */
     Stream *stream;
 } FdBridge;
@@ -252,6 +252,8 @@ gboolean stream_attach_fd_full(Call *call, int fd, StreamFdFlags flags, const St
     if (fstat(fd, &st) < 0) {
         error_set_errno(error, errno, "Unable to access stream");
         close(fd);
+        if (options->on_end != NULL)
+            options->on_end(TRUE, options->opaque);
         return FALSE;
     }
     if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Files as streams. Disks block, so each transfer has a thread of its own that takes orders from a queue (uploads) or
- * waits for room (downloads). The stream's ops, on the I/O thread, only put things in and signal.
+ * Files as streams. Disks block, so each transfer has a thread of its own that takes orders from a queue
+ * (uploads) or waits for room (downloads). The stream's ops, on the I/O thread, only put things in and
+ * signal.
  */
 #define ERROR_FROM VIR_FROM_STREAMS
 #include "driver/rpc/stream_file.h"
@@ -34,11 +35,11 @@ typedef struct FileJob {
 
     GMutex lock;
     GCond changed;
-    GQueue items;    /* of Item; guarded by lock */
+    GQueue items; /* of Item; guarded by lock */
     gboolean finish; /* guarded by lock: the client has sent everything */
-    gboolean over;   /* guarded by lock: the stream has ended */
+    gboolean over; /* guarded by lock: the stream has ended */
     gboolean aborted;
-    gboolean room;   /* guarded by lock: worth asking stream_room again */
+    gboolean room; /* guarded by lock: worth asking stream_room again */
 } FileJob;
 
 static void item_free(gpointer opaque)
@@ -63,7 +64,7 @@ static void job_unref(FileJob *job)
     g_free(job);
 }
 
-/* --- download --------------------------------------------------------------------------------------------- */
+/* --- download ------------------------------------------------------------------------------------ */
 
 /* FALSE: the stream is over. */
 static gboolean wait_for_room(FileJob *job, gsize *ret_room)
@@ -87,7 +88,8 @@ static gboolean wait_for_room(FileJob *job, gsize *ret_room)
     }
 }
 
-/* Where data goes on: sends the hole before it. *ret_data is how much of it there is. FALSE: error is set or over. */
+/* Where data goes on: sends the hole before it. *ret_data is how much of it there is. FALSE: error is set or
+ * over. */
 static gboolean skip_hole(FileJob *job, guint64 *ret_data, GError **error)
 {
     off_t at = lseek(job->fd, 0, SEEK_CUR), data, end;
@@ -150,13 +152,14 @@ static gboolean download(FileJob *job, GError **error)
     while (!eof && job->left > 0) {
         guint64 extent;
 
-        if (!skip_hole(job, &extent, error) || !send_extent(job, extent == 0 ? 1 : extent, buffer, &eof, error))
+        if (!skip_hole(job, &extent, error) ||
+            !send_extent(job, extent == 0 ? 1 : extent, buffer, &eof, error))
             return FALSE;
     }
     return stream_send_eof(job->stream);
 }
 
-/* --- upload ----------------------------------------------------------------------------------------------- */
+/* --- upload -------------------------------------------------------------------------------------- */
 
 static gboolean no_space(GError **error)
 {
@@ -240,7 +243,8 @@ static gboolean upload(FileJob *job, GError **error)
     while (fine && (item = next_item(job, &over)) != NULL) {
         gsize size = item->bytes != NULL ? g_bytes_get_size(item->bytes) : 0;
 
-        fine = item->bytes != NULL ? write_bytes(job, item->bytes, error) : write_hole(job, item->hole, error);
+        fine =
+            item->bytes != NULL ? write_bytes(job, item->bytes, error) : write_hole(job, item->hole, error);
         item_free(item);
         stream_consumed(job->stream, size);
     }
@@ -267,7 +271,7 @@ static gpointer file_thread(gpointer opaque)
     return NULL;
 }
 
-/* --- ops, on the I/O thread ------------------------------------------------------------------------------- */
+/* --- ops, on the I/O thread ---------------------------------------------------------------------- */
 
 static void file_start(Stream *stream, void *opaque)
 {
@@ -336,7 +340,8 @@ static void file_end(Stream *stream, gboolean aborted, void *opaque)
     job_unref(job);
 }
 
-gboolean stream_file_attach(Call *call, int fd, StreamFdFlags flags, const StreamFdOptions *options, GError **error)
+gboolean stream_file_attach(Call *call, int fd, StreamFdFlags flags, const StreamFdOptions *options,
+                            GError **error)
 {
     StreamOps ops = {.start = file_start, .finish = file_finish, .writable = file_writable, .end = file_end};
     struct stat st;

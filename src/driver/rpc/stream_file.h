@@ -5,4 +5,5 @@
 #include "driver/rpc/stream.h"
 
 /* One direction only: reading wins when both are asked for. Takes fd also on failure. */
-gboolean stream_file_attach(Call *call, int fd, StreamFdFlags flags, const StreamFdOptions *options, GError **error);
+gboolean stream_file_attach(Call *call, int fd, StreamFdFlags flags, const StreamFdOptions *options,
+                            GError **error);

@@ -38,18 +38,18 @@ static gboolean load(Tls *tls, const RpcTlsConfig *config, GError **error)
     if ((code = gnutls_certificate_allocate_credentials(&tls->credentials)) < 0)
         return error_set(error, VIR_ERR_INTERNAL_ERROR, "Unable to allocate x509 credentials: %s",
                          gnutls_strerror(code));
-    if (config->ca_file != NULL &&
-        (code = gnutls_certificate_set_x509_trust_file(tls->credentials, config->ca_file, GNUTLS_X509_FMT_PEM)) < 0)
+    if (config->ca_file != NULL && (code = gnutls_certificate_set_x509_trust_file(
+                                        tls->credentials, config->ca_file, GNUTLS_X509_FMT_PEM)) < 0)
         return tls_failed(error, code, "CA certificate", config->ca_file);
-    if (config->crl_file != NULL &&
-        (code = gnutls_certificate_set_x509_crl_file(tls->credentials, config->crl_file, GNUTLS_X509_FMT_PEM)) < 0)
+    if (config->crl_file != NULL && (code = gnutls_certificate_set_x509_crl_file(
+                                         tls->credentials, config->crl_file, GNUTLS_X509_FMT_PEM)) < 0)
         return tls_failed(error, code, "certificate revocation list", config->crl_file);
     if ((code = gnutls_certificate_set_x509_key_file(tls->credentials, config->cert_file, config->key_file,
                                                      GNUTLS_X509_FMT_PEM)) < 0)
         return tls_failed(error, code, "server certificate", config->cert_file);
     if ((code = gnutls_priority_init(&tls->priority, priority, &at)) < 0)
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Failed to set TLS session priority to %s: %s", priority,
-                         gnutls_strerror(code));
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Failed to set TLS session priority to %s: %s",
+                         priority, gnutls_strerror(code));
     return TRUE;
 }
 
@@ -148,7 +148,8 @@ static gboolean verify(TlsSession *session, char **ret_dn, GError **error)
     if (session->tls->verify) {
         code = gnutls_certificate_verify_peers2(session->session, &status);
         if (code < 0)
-            return error_set(error, VIR_ERR_SYSTEM_ERROR, "Unable to verify TLS peer: %s", gnutls_strerror(code));
+            return error_set(error, VIR_ERR_SYSTEM_ERROR, "Unable to verify TLS peer: %s",
+                             gnutls_strerror(code));
         if (status != 0) {
             gnutls_datum_t text = {0};
 
@@ -161,7 +162,8 @@ static gboolean verify(TlsSession *session, char **ret_dn, GError **error)
     }
     chain = gnutls_certificate_get_peers(session->session, &count);
     if (chain == NULL || count == 0)
-        return !session->tls->verify || error_set(error, VIR_ERR_SYSTEM_ERROR, "The client sent no certificate");
+        return !session->tls->verify ||
+               error_set(error, VIR_ERR_SYSTEM_ERROR, "The client sent no certificate");
     dn = g_malloc0(length);
     code = gnutls_x509_crt_init(&cert);
     if (code == 0)

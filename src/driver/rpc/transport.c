@@ -85,7 +85,8 @@ gssize transport_writev(Transport *transport, const struct iovec *iov, int count
         return socket_result(n, "write to", error);
     }
     for (int i = 0; i < count; i++) {
-        gssize done = transport->ops->write(transport->layer, transport->fd, iov[i].iov_base, iov[i].iov_len, error);
+        gssize done =
+            transport->ops->write(transport->layer, transport->fd, iov[i].iov_base, iov[i].iov_len, error);
 
         if (done < 0)
             return total > 0 && done == TRANSPORT_AGAIN ? total : done;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Bytes over a connected socket: plain, under TLS, or under a SASL security layer. Everything is non-blocking.
- * A plain transport may be written by any thread (its owner serialises writers); with a layer only by the I/O thread.
+ * Bytes over a connected socket: plain, under TLS, or under a SASL security layer. Everything is
+ * non-blocking. A plain transport may be written by any thread (its owner serialises writers); with a layer
+ * only by the I/O thread.
  */
 #pragma once
 
@@ -18,7 +19,8 @@ typedef struct Transport Transport;
 typedef struct TransportOps {
     /* At most size bytes. */
     gssize (*read)(void *layer, int fd, void *data, gsize size, GError **error);
-    /* What was taken: all of a layer's output is buffered until the socket takes it, so AGAIN means nothing taken. */
+    /* What was taken: all of a layer's output is buffered until the socket takes it, so AGAIN means nothing
+     * taken. */
     gssize (*write)(void *layer, int fd, const void *data, gsize length, GError **error);
     /* Bytes read from the socket but not yet given out: read again before waiting for the socket. */
     gboolean (*has_input)(void *layer);

@@ -10,7 +10,7 @@
 
 #include "driver/rpc/xdr.h"
 
-/* --- building ------------------------------------------------------------------------------------------- */
+/* --- building ------------------------------------------------------------------------------------ */
 
 typedef struct TypedParams {
     GArray *list; /* of WireTypedParam */
@@ -23,7 +23,8 @@ guint typed_params_count(const TypedParams *params);
 /* The list becomes the caller's: g_malloc'ed elements for a generated Ret. params is empty afterwards. */
 WireTypedParam *typed_params_steal(TypedParams *params, guint32 *ret_count);
 
-/* field: copied. The _fmt forms take the field as a format, e.g. ("vcpu.%u.state", i). A NULL string adds nothing. */
+/* field: copied. The _fmt forms take the field as a format, e.g. ("vcpu.%u.state", i). A NULL string adds
+ * nothing. */
 void typed_params_add_int(TypedParams *params, const char *field, gint32 value);
 void typed_params_add_uint(TypedParams *params, const char *field, guint32 value);
 void typed_params_add_llong(TypedParams *params, const char *field, gint64 value);
@@ -34,11 +35,14 @@ void typed_params_add_string(TypedParams *params, const char *field, const char 
 void typed_params_addf_int(TypedParams *params, gint32 value, const char *format, ...) G_GNUC_PRINTF(3, 4);
 void typed_params_addf_uint(TypedParams *params, guint32 value, const char *format, ...) G_GNUC_PRINTF(3, 4);
 void typed_params_addf_llong(TypedParams *params, gint64 value, const char *format, ...) G_GNUC_PRINTF(3, 4);
-void typed_params_addf_ullong(TypedParams *params, guint64 value, const char *format, ...) G_GNUC_PRINTF(3, 4);
-void typed_params_addf_boolean(TypedParams *params, gboolean value, const char *format, ...) G_GNUC_PRINTF(3, 4);
-void typed_params_addf_string(TypedParams *params, const char *value, const char *format, ...) G_GNUC_PRINTF(3, 4);
+void typed_params_addf_ullong(TypedParams *params, guint64 value, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
+void typed_params_addf_boolean(TypedParams *params, gboolean value, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
+void typed_params_addf_string(TypedParams *params, const char *value, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
 
-/* --- reading -------------------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------------- */
 
 typedef struct TypedParamSpec {
     const char *field;
@@ -47,7 +51,7 @@ typedef struct TypedParamSpec {
 } TypedParamSpec;
 
 /* Every parameter is known, has its type and is given once. VIR_ERR_INVALID_ARG in libvirt's words. */
-gboolean typed_params_validate(const WireTypedParam *params, guint32 count, const TypedParamSpec *specs, gsize n_specs,
-                               GError **error);
+gboolean typed_params_validate(const WireTypedParam *params, guint32 count, const TypedParamSpec *specs,
+                               gsize n_specs, GError **error);
 /* The first one of that name, or NULL. */
 const WireTypedParam *typed_params_find(const WireTypedParam *params, guint32 count, const char *field);

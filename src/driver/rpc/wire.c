@@ -60,8 +60,8 @@ static void put_string(XdrWriter *writer, const char *string)
     xdr_put_bytes(writer, zeroes, -length & 3);
 }
 
-/* As libvirt fills its error object: str1 is the format of the number's standing text, str2 the detail, the integers
- * -1; the domain and network of older days are never set. */
+/* As libvirt fills its error object: str1 is the format of the number's standing text, str2 the detail, the
+ * integers -1; the domain and network of older days are never set. */
 void wire_put_error(XdrWriter *writer, const GError *error)
 {
     g_autofree char *text = error_full_text(error);

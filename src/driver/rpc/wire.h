@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Frames of libvirt's RPC: a length word that counts itself, six header words, a payload; descriptors follow a
- * message of a *_WITH_FDS type as one dummy byte each. Any thread.
+ * Frames of libvirt's RPC: a length word that counts itself, six header words, a payload; descriptors follow
+ * a message of a *_WITH_FDS type as one dummy byte each. Any thread.
  */
 #pragma once
 

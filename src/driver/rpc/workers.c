@@ -12,8 +12,8 @@ typedef struct Job {
 
 struct Workers {
     GMutex lock; /* guards everything below */
-    GCond any;   /* ordinary workers wait here */
-    GCond high;  /* priority workers */
+    GCond any; /* ordinary workers wait here */
+    GCond high; /* priority workers */
     GCond ended;
     GQueue queue[2]; /* of Job; [1] high */
     guint64 pushed;
@@ -74,8 +74,8 @@ static gpointer worker(gpointer opaque)
         workers->idle++;
         gboolean woken = g_cond_wait_until(&workers->any, &workers->lock, g_get_monotonic_time() + IDLE_USEC);
         workers->idle--;
-        if (!woken && !fresh && workers->total > workers->min &&
-            g_queue_is_empty(&workers->queue[0]) && g_queue_is_empty(&workers->queue[1]))
+        if (!woken && !fresh && workers->total > workers->min && g_queue_is_empty(&workers->queue[0]) &&
+            g_queue_is_empty(&workers->queue[1]))
             break;
         fresh = FALSE;
     }
@@ -156,7 +156,8 @@ void workers_free(Workers *workers)
         return;
     g_mutex_lock(&workers->lock);
     workers->stopping = TRUE;
-    if (workers->total == 0 && (!g_queue_is_empty(&workers->queue[0]) || !g_queue_is_empty(&workers->queue[1])))
+    if (workers->total == 0 &&
+        (!g_queue_is_empty(&workers->queue[0]) || !g_queue_is_empty(&workers->queue[1])))
         start_worker(workers);
     g_cond_broadcast(&workers->any);
     g_cond_broadcast(&workers->high);
@@ -170,7 +171,8 @@ void workers_free(Workers *workers)
     g_free(workers);
 }
 
-void workers_count(Workers *workers, guint *ret_total, guint *ret_busy, guint *ret_priority, guint *ret_queued)
+void workers_count(Workers *workers, guint *ret_total, guint *ret_busy, guint *ret_priority,
+                   guint *ret_queued)
 {
     g_mutex_lock(&workers->lock);
     *ret_total = workers->total;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The worker threads. Ordinary workers take every job in the order of arrival; priority workers take high-priority
- * jobs only, so that a host full of stuck low-priority calls can still be asked and a hung guest destroyed.
- * Ordinary workers are started on demand up to a maximum and end again when idle for long. Any thread.
+ * The worker threads. Ordinary workers take every job in the order of arrival; priority workers take
+ * high-priority jobs only, so that a host full of stuck low-priority calls can still be asked and a hung
+ * guest destroyed. Ordinary workers are started on demand up to a maximum and end again when idle for long.
+ * Any thread.
  */
 #pragma once
 
@@ -16,4 +17,5 @@ void workers_start(Workers *workers);
 /* Runs what is queued to its end, then ends all threads. Nothing may be pushed meanwhile but by jobs. */
 void workers_free(Workers *workers);
 void workers_push(Workers *workers, gboolean high, void (*run)(void *opaque), void *opaque);
-void workers_count(Workers *workers, guint *ret_total, guint *ret_busy, guint *ret_priority, guint *ret_queued);
+void workers_count(Workers *workers, guint *ret_total, guint *ret_busy, guint *ret_priority,
+                   guint *ret_queued);

@@ -56,7 +56,7 @@ static gsize op_smallest(XdrOp op, const XdrType *type)
     return op == XDR_STRUCT ? MAX(type->smallest, 4) : op == XDR_HYPER ? 8 : 4;
 }
 
-/* --- decoding --------------------------------------------------------------------------------------------- */
+/* --- decoding ------------------------------------------------------------------------------------ */
 
 static gboolean bad(Reader *in, const char *what)
 {
@@ -336,7 +336,7 @@ gboolean xdr_decode(const XdrType *type, const guint8 *data, gsize length, void 
     return TRUE;
 }
 
-/* --- encoding --------------------------------------------------------------------------------------------- */
+/* --- encoding ------------------------------------------------------------------------------------ */
 
 void xdr_writer_clear(XdrWriter *writer)
 {
@@ -446,8 +446,8 @@ static gboolean put_param_value(Encoder *enc, const ParamValue *value, guint32 l
     case VIR_TYPED_PARAM_STRING:
         return put_string(enc, value->s, limit);
     default:
-        return error_set(enc->error, VIR_ERR_RPC, "Unable to encode message payload: unknown parameter type %d",
-                         value->type);
+        return error_set(enc->error, VIR_ERR_RPC,
+                         "Unable to encode message payload: unknown parameter type %d", value->type);
     }
 }
 
@@ -558,7 +558,8 @@ static gboolean put_struct(Encoder *enc, const XdrType *type, const void *value)
     return fits(enc, 0, 0, 0);
 }
 
-gboolean xdr_encode(const XdrType *type, const void *value, XdrWriter *writer, gsize max_length, GError **error)
+gboolean xdr_encode(const XdrType *type, const void *value, XdrWriter *writer, gsize max_length,
+                    GError **error)
 {
     Encoder enc = {.out = writer, .max_length = max_length, .type = type, .error = error};
     gsize start = writer->length;
@@ -570,7 +571,7 @@ gboolean xdr_encode(const XdrType *type, const void *value, XdrWriter *writer, g
     return TRUE;
 }
 
-/* --- clearing --------------------------------------------------------------------------------------------- */
+/* --- clearing ------------------------------------------------------------------------------------ */
 
 static void clear_struct(const XdrType *type, void *value);
 

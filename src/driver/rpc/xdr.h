@@ -12,21 +12,21 @@
 
 typedef enum XdrOp {
     XDR_NONE,
-    XDR_WORD,       /* 32 bits */
-    XDR_HYPER,      /* 64 bits, also doubles */
-    XDR_CHAR,       /* a word on the wire, gint8 in C */
-    XDR_UCHAR,      /* a word, guint8 */
-    XDR_USHORT,     /* a word, guint16 */
-    XDR_STRING,     /* char *, NULL is sent as "" */
+    XDR_WORD, /* 32 bits */
+    XDR_HYPER, /* 64 bits, also doubles */
+    XDR_CHAR, /* a word on the wire, gint8 in C */
+    XDR_UCHAR, /* a word, guint8 */
+    XDR_USHORT, /* a word, guint16 */
+    XDR_STRING, /* char *, NULL is sent as "" */
     XDR_OPT_STRING, /* a word "present", then a string */
-    XDR_UUID,       /* 16 bytes */
+    XDR_UUID, /* 16 bytes */
     XDR_STRUCT,
     XDR_OPT_STRUCT,
-    XDR_ARRAY,      /* count, then elements of op "element" */
-    XDR_OPAQUE,     /* count, bytes, padding */
+    XDR_ARRAY, /* count, then elements of op "element" */
+    XDR_OPAQUE, /* count, bytes, padding */
     XDR_CHAR_FIXED, /* "limit" words, a character each */
-    XDR_TEXT,       /* count, then a word a character including a final NUL */
-    XDR_CHARS,      /* count, then a word a character */
+    XDR_TEXT, /* count, then a word a character including a final NUL */
+    XDR_CHARS, /* count, then a word a character */
     XDR_PARAM_VALUE /* libvirt's typed parameter value: type, then by type */
 } XdrOp;
 
@@ -38,13 +38,13 @@ typedef struct XdrField {
     guint8 element; /* XDR_ARRAY only */
     guint32 offset;
     guint32 len_offset; /* of the guint32 count, when the op has one */
-    guint32 limit;      /* elements, or bytes of a string */
+    guint32 limit; /* elements, or bytes of a string */
     const XdrType *type;
 } XdrField;
 
 struct XdrType {
     const char *name;
-    guint32 size;     /* of the C struct */
+    guint32 size; /* of the C struct */
     guint32 smallest; /* bytes on the wire at least */
     guint32 n_fields;
     const XdrField *fields;
@@ -88,8 +88,9 @@ void xdr_patch_word(XdrWriter *writer, gsize offset, guint32 value);
  * *ret_used, unless NULL, is the number of bytes consumed. */
 gboolean xdr_decode(const XdrType *type, const guint8 *data, gsize length, void *value, gsize *ret_used,
                     GError **error);
-/* Appends value. FALSE and VIR_ERR_RPC when a limit is exceeded or the writer would grow beyond max_length bytes;
- * what was appended so far is then taken back. */
-gboolean xdr_encode(const XdrType *type, const void *value, XdrWriter *writer, gsize max_length, GError **error);
+/* Appends value. FALSE and VIR_ERR_RPC when a limit is exceeded or the writer would grow beyond max_length
+ * bytes; what was appended so far is then taken back. */
+gboolean xdr_encode(const XdrType *type, const void *value, XdrWriter *writer, gsize max_length,
+                    GError **error);
 /* Frees everything the value owns and zeroes it. A zeroed value is fine. */
 void xdr_clear(const XdrType *type, void *value);
