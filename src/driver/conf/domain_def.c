@@ -453,7 +453,9 @@ DomainDef *domain_def_parse_node(xmlNodePtr node, const DomainDefEnv *env, guint
 
     if (!parse_all(def, node, &ctx, error))
         return NULL;
-    if (!(flags & DOMAIN_DEF_PARSE_STATUS)) {
+    if (flags & DOMAIN_DEF_PARSE_STATUS) {
+        domain_def_complete(def);
+    } else {
         if (!domain_def_post_parse(def, ctx.env, flags, error))
             return NULL;
         if (!(flags & DOMAIN_DEF_PARSE_SKIP_VALIDATE) && !domain_def_validate(def, ctx.env, error))
@@ -512,5 +514,5 @@ DomainDef *domain_def_copy_inactive(const DomainDef *def, const DomainDefEnv *en
 {
     g_autofree char *xml = domain_def_format(def, DOMAIN_DEF_FORMAT_SECURE | DOMAIN_DEF_FORMAT_INACTIVE);
 
-    return domain_def_parse(xml, env, DOMAIN_DEF_PARSE_INACTIVE | DOMAIN_DEF_PARSE_SKIP_VALIDATE, error);
+    return domain_def_parse(xml, env, DOMAIN_DEF_PARSE_INACTIVE | DOMAIN_DEF_PARSE_STATUS, error);
 }

@@ -216,6 +216,8 @@ DomainDef *domain_def_copy_inactive(const DomainDef *def, const DomainDefEnv *en
 
 /* domain_defaults.c: what parsing does after the elements are read. */
 gboolean domain_def_post_parse(DomainDef *def, const DomainDefEnv *env, guint flags, GError **error);
+/* What a definition that was complete when it was written still needs: values that the XML does not say. */
+void domain_def_complete(DomainDef *def);
 /* domain_validate.c: everything, or one device before it is attached (duplicate addresses, targets, aliases,
  * boot order too). */
 gboolean domain_def_validate(const DomainDef *def, const DomainDefEnv *env, GError **error);

@@ -112,6 +112,16 @@ static gboolean fill_memory(DomainDef *def, guint flags, GError **error)
     return TRUE;
 }
 
+static void fill_hotpluggable(DomainDef *def)
+{
+    for (guint i = 0; i < def->vcpus->len; i++) {
+        VcpuDef *vcpu = domain_def_vcpu(def, i);
+
+        if (vcpu->hotpluggable == TRISTATE_ABSENT)
+            vcpu->hotpluggable = vcpu->online ? TRISTATE_NO : TRISTATE_YES;
+    }
+}
+
 static gboolean fill_vcpus(DomainDef *def, GError **error)
 {
     gboolean ordered = domain_def_vcpu(def, 0)->order != 0;
@@ -140,12 +150,11 @@ static gboolean fill_vcpus(DomainDef *def, GError **error)
         }
         previous = vcpu;
     }
+    fill_hotpluggable(def);
     for (guint i = 0; i < def->vcpus->len; i++) {
-        VcpuDef *vcpu = domain_def_vcpu(def, i);
+        const VcpuDef *vcpu = domain_def_vcpu(def, i);
 
-        if (vcpu->hotpluggable == TRISTATE_ABSENT)
-            vcpu->hotpluggable = vcpu->online ? TRISTATE_NO : TRISTATE_YES;
-        else if (vcpu->hotpluggable == TRISTATE_NO && !vcpu->online)
+        if (vcpu->hotpluggable == TRISTATE_NO && !vcpu->online)
             return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                              "vcpu '%u' is both offline and not hotpluggable", i);
     }
@@ -682,4 +691,10 @@ gboolean domain_def_post_parse(DomainDef *def, const DomainDefEnv *env, guint fl
         return FALSE;
     domain_def_boot_order(def);
     return TRUE;
+}
+
+void domain_def_complete(DomainDef *def)
+{
+    fill_hotpluggable(def);
+    domain_def_boot_order(def);
 }
