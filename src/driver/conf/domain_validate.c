@@ -30,11 +30,8 @@ gboolean domain_name_check(const char *name, GError **error)
         return error_set(error, VIR_ERR_XML_ERROR,
                          "the name of a domain is limited to %d bytes: '%.40s...' has %zu", DOMAIN_NAME_MAX,
                          name, strlen(name));
-    for (const char *p = name; *p != '\0'; p++) {
-        if (g_ascii_isspace(name[0]) && p == name && strspn(name, " \t") == strlen(name))
-            return error_set(error, VIR_ERR_XML_ERROR, "name '%s' must not consist of white space only",
-                             name);
-    }
+    if (strspn(name, " \t\r\f\v") == strlen(name))
+        return error_set(error, VIR_ERR_XML_ERROR, "name '%s' must not consist of white space only", name);
     return TRUE;
 }
 
