@@ -200,7 +200,8 @@ static int drop_tables(Qcow2 *q, uint64_t from)
 static int shrink_to(Image *image, uint64_t size, Err *err)
 {
     Qcow2 *q = qcow2_of(image);
-    uint64_t first = DIV_ROUND_UP(size, q->cluster_size), end = DIV_ROUND_UP(image->size, q->cluster_size);
+    /* To the end of the tables: VM state that was left behind the disk goes too. */
+    uint64_t first = DIV_ROUND_UP(size, q->cluster_size), end = (uint64_t)q->l1_size << q->l2_bits;
     uint64_t file_size, used;
     int ret;
 
