@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -116,8 +117,8 @@ int image_set_backing_name(Image *image, const char *name, const char *format, E
         memset(q->h.backing_name, 0, sizeof q->h.backing_name);
         memset(q->h.backing_format, 0, sizeof q->h.backing_format);
         if (name != NULL) {
-            strcpy(q->h.backing_name, name);
-            strcpy(q->h.backing_format, format != NULL ? format : "");
+            snprintf(q->h.backing_name, sizeof q->h.backing_name, "%s", name);
+            snprintf(q->h.backing_format, sizeof q->h.backing_format, "%s", format != NULL ? format : "");
         }
         ret = qcow2_write_header(q, err);
         if (ret == 0 && (ret = host_file_sync(&image->file)) < 0)

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,14 +110,14 @@ static int fill_header(const ImageCreateParams *p, uint64_t size, Qcow2Header *h
     }
     if (p->data_file != NULL) {
         h->incompatible |= QCOW2_INCOMPAT_DATA_FILE;
-        strcpy(h->data_file, p->data_file);
+        snprintf(h->data_file, sizeof h->data_file, "%s", p->data_file);
         if (p->data_file_raw)
             h->autoclear |= QCOW2_AUTOCLEAR_DATA_RAW;
     }
     if (p->backing_name != NULL)
-        strcpy(h->backing_name, p->backing_name);
+        snprintf(h->backing_name, sizeof h->backing_name, "%s", p->backing_name);
     if (p->backing_format != NULL)
-        strncpy(h->backing_format, p->backing_format, sizeof h->backing_format - 1);
+        snprintf(h->backing_format, sizeof h->backing_format, "%s", p->backing_format);
     if (p->passphrase != NULL) {
         h->crypt_method = QCOW2_CRYPT_LUKS;
         h->has_crypt = true;

@@ -490,9 +490,9 @@ int luks_create(LuksWrite write, void *opaque, const void *passphrase, size_t pa
         iterations = calibrate(hash);
     iterations = MAX(iterations, 1000u);
     memcpy(header, "LUKS\xba\xbe\0\1", 8);
-    strcpy((char *)header + 8, "aes");
-    strcpy((char *)header + 40, "xts-plain64");
-    strcpy((char *)header + 72, "sha256");
+    memcpy(header + 8, "aes", sizeof "aes");
+    memcpy(header + 40, "xts-plain64", sizeof "xts-plain64");
+    memcpy(header + 72, "sha256", sizeof "sha256");
     put_be32(header + 104, (uint32_t)(luks_payload_offset() / LUKS_SECTOR));
     put_be32(header + 108, NEW_KEY_LEN);
     put_be32(header + 164, MAX(iterations / 8, 1000u));

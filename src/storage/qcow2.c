@@ -524,7 +524,8 @@ int qcow2_reload(Qcow2 *q, Err *err)
 
     free_tables(q);
     q->pending_head = q->pending_safe = q->pending_written = q->pending_tail;
-    q->l1_is_dirty = q->prepared = q->need_sync = false;
+    q->l1_is_dirty = q->need_sync = false;
+    q->prepared = false;
     ret = host_file_pread(&q->image->file, q->head, q->cluster_size, 0);
     if (ret < 0)
         return err_set(err, -ret, "%s: cannot read the header: %s", q->image->name, strerror(-ret));

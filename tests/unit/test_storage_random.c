@@ -104,7 +104,7 @@ static int step(Run *r)
         if (r->n_snapshots == MAX_SNAPSHOTS)
             return 0;
         snprintf(r->names[r->n_snapshots], 16, "s%u", ++r->counter);
-        strcpy(snapshot.name, r->names[r->n_snapshots]);
+        memcpy(snapshot.name, r->names[r->n_snapshots], 16);
         ret = image_snapshot_create(r->image, &snapshot, &err);
         if (ret == 0)
             memcpy(r->saved[r->n_snapshots++], r->model, DISK);
