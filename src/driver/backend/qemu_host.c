@@ -42,6 +42,7 @@ void qemu_host_free(QemuHost *host)
     for (guint i = 0; i < host->passt_pidfds->len; i++)
         close(g_array_index(host->passt_pidfds, int, i));
     g_array_unref(host->passt_pidfds);
+    g_ptr_array_unref(host->passt_logs);
     for (guint i = 0; i < host->ports->len; i++)
         port_table_release(host->config->ports, g_array_index(host->ports, guint, i));
     g_array_unref(host->ports);
@@ -58,15 +59,35 @@ static void close_value(gpointer value)
     close(GPOINTER_TO_INT(value));
 }
 
+/* The last line of a helper's log that is not about its own logging. Caller frees. */
+static char *last_line(const char *path)
+{
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+    const char *found = "it said nothing";
+
+    if (!g_file_get_contents(path, &text, NULL, NULL) || !g_utf8_validate(text, -1, NULL))
+        return g_strdup(found);
+    lines = g_strsplit(text, "\n", -1);
+    for (char **line = lines; *line != NULL; line++) {
+        if ((*line)[0] != '\0' && !g_str_has_prefix(*line, "Failed to send "))
+            found = *line;
+    }
+    return g_strdup(found);
+}
+
 gboolean qemu_host_helpers_live(const QemuHost *host, GError **error)
 {
     for (guint i = 0; i < host->passt_pidfds->len; i++) {
         struct pollfd pfd = {.fd = g_array_index(host->passt_pidfds, int, i), .events = POLLIN};
+        g_autofree char *words = NULL;
 
-        if (poll(&pfd, 1, 0) > 0)
-            return error_set(error, VIR_ERR_INTERNAL_ERROR,
-                             "passt, the network of an interface, exited while the "
-                             "domain was started");
+        if (poll(&pfd, 1, 0) <= 0)
+            continue;
+        words = last_line(host->passt_logs->pdata[i]);
+        return error_set(error, VIR_ERR_INTERNAL_ERROR,
+                         "passt, the network of an interface, exited while the domain was started: %s",
+                         words);
     }
     return TRUE;
 }
@@ -278,6 +299,7 @@ static gboolean open_interface(QemuHost *host, DomainDef *live, InterfaceDef *ne
             if (!passt_start(host->config, net, log, &fds->stream, &pidfd, error))
                 return FALSE;
             g_array_append_val(host->passt_pidfds, pidfd);
+            g_ptr_array_add(host->passt_logs, g_steal_pointer(&log));
         }
         return TRUE;
     case INTERFACE_NETWORK:
@@ -325,6 +347,7 @@ QemuHost *qemu_host_prepare(const BackendConfig *config, DomainDef *live, const 
     host->config = config;
     host->monitor_fd = -1;
     host->passt_pidfds = g_array_new(FALSE, FALSE, sizeof(int));
+    host->passt_logs = g_ptr_array_new_with_free_func(g_free);
     host->ports = g_array_new(FALSE, FALSE, sizeof(guint));
     host->made = g_ptr_array_new_with_free_func(g_free);
     host->sockets = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, close_value);

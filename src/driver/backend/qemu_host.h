@@ -14,6 +14,7 @@ typedef struct QemuHost {
     QemuNetFds *nets; /* one an interface */
     guint n_nets;
     GArray *passt_pidfds; /* int */
+    GPtrArray *passt_logs; /* paths, by the same index */
     GHashTable *sockets; /* alias -> listening descriptor */
     GPtrArray *made; /* paths of sockets we made: removed again when the start fails */
     GArray *ports; /* guint: reserved until QEMU has them */

@@ -85,6 +85,8 @@ void vm_process_unref(VmProcess *vm)
     if (vm->free_opaque != NULL)
         vm->free_opaque(vm->opaque);
     close(vm->pidfd);
+    if (vm->publish_source != NULL)
+        g_source_unref(vm->publish_source);
     g_queue_clear_full(&vm->held, (GDestroyNotify)held_free);
     g_main_context_unref(vm->context);
     g_mutex_clear(&vm->lock);
