@@ -25,6 +25,12 @@ tests_unit_test_rpc_sasl_CFLAGS = $(DAEMON_CFLAGS) $(SASL_CFLAGS)
 tests_unit_test_rpc_sasl_LDADD = $(RPC_LIBS)
 TESTS += tests/unit/test_rpc_sasl
 
+check_PROGRAMS += tests/unit/test_rpc_polkit
+tests_unit_test_rpc_polkit_SOURCES = tests/unit/test_rpc_polkit.c
+tests_unit_test_rpc_polkit_CFLAGS = $(DAEMON_CFLAGS)
+tests_unit_test_rpc_polkit_LDADD = $(RPC_LIBS)
+TESTS += tests/unit/test_rpc_polkit
+
 # The real tables with handlers allowed to be absent, for programs that link only this layer.
 WEAK_TABLE = src/driver/rpc/rpc_table.c
 WEAK_CPPFLAGS = $(AM_CPPFLAGS) -DRPC_HANDLERS_WEAK
