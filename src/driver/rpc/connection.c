@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A connection: reading and cutting frames, the output queue, keepalive, the end. See private.h for who may
- * touch what.
+ * A connection: reading and cutting frames, keepalive, the end (its output: output.c). See private.h for who
+ * may touch what.
  *
  * Input is read into a buffer of the server's; only what is left of a message that has not come whole is kept
  * with the client, in a buffer that grows with the bytes that really arrive. Nothing is read while too much
@@ -23,214 +23,9 @@
 #include "driver/rpc/private.h"
 
 #define READS_A_TURN 4 /* then others get their turn */
-#define IOVECS 128
 #define RX_FDS_MAX (4 * WIRE_FDS_MAX)
 #define HANDSHAKE_USEC (20 * G_USEC_PER_SEC)
 #define GREETING_USEC (300 * G_USEC_PER_SEC) /* a person may be asked for a password */
-
-/* --- output -------------------------------------------------------------------------------------- */
-
-OutMessage *out_message_new(XdrWriter *writer, OutKind kind)
-{
-    OutMessage *message = g_new0(OutMessage, 1);
-
-    message->data = g_steal_pointer(&writer->data);
-    message->length = writer->length;
-    message->kind = kind;
-    *writer = (XdrWriter){0};
-    return message;
-}
-
-void out_message_free(OutMessage *message)
-{
-    for (guint i = message->fds_sent; i < message->n_fds; i++)
-        close(message->fds[i]);
-    g_free(message->fds);
-    g_free(message->data);
-    if (message->stream != NULL)
-        stream_unref(message->stream);
-    g_free(message);
-}
-
-static void sent_locked(Client *client, OutMessage *message)
-{
-    client->out_bytes -= message->length;
-    if (message->kind == OUT_EVENT) {
-        client->out_events--;
-        client->out_event_bytes -= message->length;
-    }
-    if (message->stream != NULL)
-        stream_sent_locked(message->stream, message->stream_bytes);
-    if (message->then_close) {
-        client->input_over = TRUE;
-        connection_poke_locked(client);
-    }
-    if (message->then_sasl && client->sasl != NULL) {
-        transport_set_layer(&client->transport, &sasl_transport_ops, client->sasl);
-        client->encrypted_by_sasl = TRUE;
-    }
-}
-
-/* Sends the descriptors of a message whose bytes are out. */
-static gssize send_fds_locked(Client *client, OutMessage *message, GError **error)
-{
-    while (message->fds_sent < message->n_fds) {
-        gssize n = transport_send_fd(&client->transport, message->fds[message->fds_sent], error);
-
-        if (n < 0)
-            return n;
-        close(message->fds[message->fds_sent++]);
-    }
-    return 1;
-}
-
-/* Marks n bytes at the head of the queue as sent. done collects what is finished. */
-static void advance_locked(Client *client, gsize n, GQueue *done)
-{
-    OutMessage *message;
-
-    while ((message = g_queue_peek_head(&client->out)) != NULL) {
-        gsize part = MIN(n, message->length - message->sent);
-
-        message->sent += part;
-        n -= part;
-        if (message->sent < message->length || message->fds_sent < message->n_fds)
-            break;
-        g_queue_pop_head(&client->out);
-        sent_locked(client, message);
-        g_queue_push_tail(done, message);
-    }
-}
-
-static gssize write_some_locked(Client *client, GError **error)
-{
-    struct iovec iov[IOVECS];
-    OutMessage *head = g_queue_peek_head(&client->out);
-    int count = 0;
-
-    if (head->sent == head->length)
-        return send_fds_locked(client, head, error) < 0 ? TRANSPORT_AGAIN : 0;
-    for (GList *l = client->out.head; l != NULL && count < IOVECS; l = l->next) {
-        OutMessage *message = l->data;
-
-        iov[count].iov_base = message->data + message->sent;
-        iov[count++].iov_len = message->length - message->sent;
-        if (message->n_fds > 0 || message->then_sasl || message->then_close)
-            break;
-    }
-    return transport_writev(&client->transport, iov, count, error);
-}
-
-/* Writes as much as the socket takes. A layer (TLS, SASL) is the I/O thread's alone. */
-static void flush_locked(Client *client, GQueue *done)
-{
-    g_autoptr(GError) error = NULL;
-
-    if (client->handshake != NULL)
-        return;
-    if (client->transport.ops != NULL && !io_loop_is_current(client->server->loop)) {
-        connection_poke_locked(client);
-        return;
-    }
-    while (!client->broken && !g_atomic_int_get(&client->closed)) {
-        gssize n = transport_flush(&client->transport, &error);
-
-        if (n > 0) {
-            if (g_queue_is_empty(&client->out)) {
-                client->want_write = FALSE;
-                return;
-            }
-            n = write_some_locked(client, &error);
-        }
-        if (n == TRANSPORT_AGAIN && error == NULL) {
-            if (!client->want_write) {
-                client->want_write = TRUE;
-                connection_poke_locked(client); /* to wait for EPOLLOUT */
-            }
-            return;
-        }
-        if (n < 0) {
-            log_debug("client %" G_GUINT64_FORMAT ": %s", client->id,
-                      error != NULL ? error->message : "write failed");
-            client->broken = TRUE;
-            break;
-        }
-        advance_locked(client, (gsize)n, done);
-    }
-    if (client->broken)
-        connection_poke_locked(client);
-}
-
-static void free_messages(GQueue *messages)
-{
-    OutMessage *message;
-
-    while ((message = g_queue_pop_head(messages)) != NULL)
-        out_message_free(message);
-}
-
-static void flush(Client *client)
-{
-    GQueue done = G_QUEUE_INIT;
-
-    g_mutex_lock(&client->lock);
-    flush_locked(client, &done);
-    g_mutex_unlock(&client->lock);
-    free_messages(&done);
-}
-
-static gboolean queue_locked(Client *client, OutMessage *message)
-{
-    if (g_atomic_int_get(&client->closed) || client->broken)
-        return FALSE;
-    g_queue_push_tail(&client->out, message);
-    client->out_bytes += message->length;
-    if (message->kind == OUT_EVENT) {
-        client->out_events++;
-        client->out_event_bytes += message->length;
-    }
-    return TRUE;
-}
-
-gboolean connection_queue_if(Client *client, OutMessage *message, gboolean now,
-                             gboolean (*check)(OutMessage *message))
-{
-    GQueue done = G_QUEUE_INIT;
-    gboolean queued;
-
-    g_mutex_lock(&client->lock);
-    queued = (check == NULL || check(message)) && queue_locked(client, message);
-    if (queued && now && !client->want_write)
-        flush_locked(client, &done);
-    g_mutex_unlock(&client->lock);
-    free_messages(&done);
-    if (!queued)
-        out_message_free(message);
-    return queued;
-}
-
-gboolean connection_queue(Client *client, OutMessage *message, gboolean now)
-{
-    return connection_queue_if(client, message, now, NULL);
-}
-
-/* For callers that hold the lock: the I/O thread sends it. The message is not freed when it is refused. */
-gboolean connection_queue_locked(Client *client, OutMessage *message, gboolean now)
-{
-    gboolean queued = queue_locked(client, message);
-
-    if (queued && now)
-        connection_poke_locked(client);
-    return queued;
-}
-
-gboolean connection_send_empty(Client *client, const WireHeader *header)
-{
-    XdrWriter writer = {0};
-
-    wire_end(&writer, wire_begin(&writer, header));
-    return connection_queue(client, out_message_new(&writer, OUT_REPLY), TRUE);
-}
 
 /* --- what the I/O thread waits for --------------------------------------------------------------- */
 
@@ -583,7 +378,7 @@ static void ready(guint32 events, void *opaque)
         return;
     }
     if (events & EPOLLOUT)
-        flush(client);
+        connection_flush(client);
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         readable(client);
     if (client->ended)
@@ -593,7 +388,7 @@ static void ready(guint32 events, void *opaque)
         return;
     }
     dispatch_pump(client);
-    flush(client);
+    connection_flush(client);
     report_lost(client);
     update_watch(client);
 }
@@ -609,13 +404,13 @@ void connection_wake(void *opaque)
         return;
     if (client->handshake == NULL) {
         dispatch_pump(client);
-        flush(client);
+        connection_flush(client);
         readable(client);
     }
     if (client->ended)
         return;
     dispatch_pump(client);
-    flush(client);
+    connection_flush(client);
     report_lost(client);
     g_mutex_lock(&client->lock);
     if (client->broken) {
@@ -736,7 +531,7 @@ void connection_close(Client *client)
         client->sasl = NULL; /* freed with the transport */
     transport_clear(&client->transport);
     g_mutex_unlock(&client->lock);
-    free_messages(&out);
+    out_messages_free(&out);
     g_clear_pointer(&client->handshake, tls_session_free);
     stream_close_all(client);
     dispatch_drop(client);

@@ -27,6 +27,7 @@ libkiterpc_a_SOURCES = \
 	%D%/connection.c \
 	%D%/dispatch.c \
 	%D%/ioloop.h %D%/ioloop.c \
+	%D%/output.c \
 	%D%/polkit.c \
 	%D%/private.h \
 	%D%/procedure.h \

@@ -160,6 +160,9 @@ gboolean connection_start(Client *client, TlsSession *handshake, GError **error)
 void connection_wake(void *client); /* takes a reference with it */
 void connection_close(Client *client);
 void connection_keepalive(Client *client, gint64 now);
+/* output.c, any thread */
+void connection_flush(Client *client);
+void out_messages_free(GQueue *messages);
 /* any thread */
 void connection_poke(Client *client); /* have the I/O thread look at it again */
 void connection_poke_locked(Client *client);
