@@ -16,7 +16,7 @@ libkitebackend_a_SOURCES = \
 	%D%/qemu_live.h %D%/qemu_live.c \
 	%D%/qmp_client.h %D%/qmp_client.c \
 	%D%/qmp_framer.h %D%/qmp_framer.c \
-	%D%/tap.h %D%/tap.c \
+	%D%/tap.h %D%/tap.c %D%/tap_bandwidth.c \
 	%D%/unix_socket.h %D%/unix_socket.c \
 	%D%/vm_process.h %D%/vm_process.c %D%/vm_spawn.c
 libkitebackend_a_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)

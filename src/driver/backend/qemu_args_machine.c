@@ -117,6 +117,8 @@ gboolean args_machine(QemuBuilder *b, GError **error)
         g_string_append(machine, ",acpi=off");
     if (hpet != NULL)
         machine_tristate(machine, "hpet", hpet->present);
+    if (def->os.bios_useserial == TRISTATE_YES)
+        g_string_append(machine, ",graphics=off"); /* SeaBIOS then talks on the first serial port */
     args_add_text(b, "-machine", g_string_free(machine, FALSE));
     return ok && add_accel(b, error);
 }
@@ -228,8 +230,6 @@ static void add_boot(QemuBuilder *b)
 
         args_add(b, "-acpitable", "sig=SLIC,file=%s", path);
     }
-    if (os->bios_useserial == TRISTATE_YES)
-        args_add(b, "-device", "sga");
 }
 
 gboolean args_platform(QemuBuilder *b, GError **error)

@@ -11,6 +11,7 @@
 #include "common/atomic_file.h"
 #include "common/error.h"
 #include "common/fd.h"
+#include "common/log.h"
 #include "driver/backend/passt.h"
 #include "driver/backend/port_table.h"
 #include "driver/backend/tap.h"
@@ -272,6 +273,9 @@ static gboolean open_tap(const BackendConfig *config, const DomainDef *live, Int
     }
     fds->n_tap = request.queues;
     fds->tap = g_steal_pointer(&opened);
+    if (net->bandwidth.present && config->privileged &&
+        !tap_set_bandwidth(net->target, &net->bandwidth, error))
+        return FALSE;
     if (type == INTERFACE_ETHERNET && net->script != NULL) {
         const char *argv[] = {net->script, net->target, NULL};
         g_autoptr(GError) local = NULL;
@@ -286,9 +290,30 @@ static gboolean open_tap(const BackendConfig *config, const DomainDef *live, Int
     return open_vhost(config, live, net, fds, error);
 }
 
+/* What only other drivers or other switches can do is refused, not left out. */
+static gboolean check_interface(const BackendConfig *config, const InterfaceDef *net, GError **error)
+{
+    if (net->filterref.filter != NULL)
+        return error_set_from(error, VIR_FROM_NWFILTER, VIR_ERR_NO_NWFILTER,
+                              "no nwfilter with matching name '%s'", net->filterref.filter);
+    if (net->vlan.n_tags > 0)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "interface '%s': setting VLAN tags is not supported for this type of network",
+                         net->mac);
+    if (net->virtualport.present && net->virtualport.type != VIRTUALPORT_NONE)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "interface '%s': <virtualport type='%s'> is not supported", net->mac,
+                         virtualport_type_to_string(net->virtualport.type));
+    if (net->bandwidth.present && (!config->privileged || interface_actual_type(net) == INTERFACE_USER))
+        log_warning("interface '%s': <bandwidth> has no effect on this type of network", net->mac);
+    return TRUE;
+}
+
 static gboolean open_interface(QemuHost *host, DomainDef *live, InterfaceDef *net, QemuNetFds *fds,
                                const VmStartOptions *options, GError **error)
 {
+    if (!check_interface(host->config, net, error))
+        return FALSE;
     switch (interface_actual_type(net)) {
     case INTERFACE_USER:
         if (net->backend == NET_BACKEND_PASST) {

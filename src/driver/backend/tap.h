@@ -7,6 +7,8 @@
 
 #include <glib.h>
 
+#include "driver/conf/def_net_common.h"
+
 typedef struct TapRequest {
     const char *name; /* NULL or a pattern "vnet%d": chosen by the kernel */
     const char *mac; /* the guest's: names the interface in errors, and gives the tap's own */
@@ -24,6 +26,10 @@ gboolean tap_open(const TapRequest *request, int *ret_fds, char **ret_name, GErr
 /* Opens /dev/vhost-net n times. FALSE with errno in *ret_errnum when it is not there; opened ones are closed.
  */
 gboolean vhost_net_open(int *ret_fds, guint n, int *ret_errnum);
+/* Shapes a tap by tc(8): inbound is what the guest receives (rate, ceiling and burst of an HTB class),
+ * outbound what it sends (a policer). NULL or empty: no limits any more. Works without the kernel's sfq.
+ * VIR_ERR_INTERNAL_ERROR with tc's words. */
+gboolean tap_set_bandwidth(const char *name, const NetBandwidth *bandwidth, GError **error);
 /* Session mode: qemu-bridge-helper gives a tap on the bridge. */
 gboolean tap_from_helper(const char *helper, const char *bridge, gboolean vnet_hdr, int *ret_fd,
                          GError **error);
