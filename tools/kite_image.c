@@ -763,7 +763,7 @@ static int cmd_bench(int argc, char **argv)
         if (random_access)
             offset = ALIGN_DOWN(next_random(&seed) % span, size);
         ret = write ? image_pwrite(image, buf, size, offset) : image_pread(image, buf, size, offset);
-        offset += step;
+        offset = (offset + step) % image_size(image); /* as qemu-img bench */
         if (offset >= span)
             offset = 0;
         if (flush_every != 0 && i % flush_every == 0 && ret == 0)

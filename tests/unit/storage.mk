@@ -42,3 +42,5 @@ tests_fuzz_fuzz_qcow2_CFLAGS = $(STORAGE_TEST_CFLAGS)
 tests_fuzz_fuzz_qcow2_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_qcow2_LDADD = $(STORAGE_TEST_LDADD)
 endif
+
+EXTRA_DIST += tests/bench/image.sh

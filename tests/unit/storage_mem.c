@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <zlib.h>
 
 #include "common/checked.h"
@@ -299,27 +300,34 @@ uint64_t mem_check(MemFile *f, uint64_t *ret_leaks)
     return ret < 0 ? UINT64_MAX : check.corruptions + check.check_errors;
 }
 
-bool qemu_img_is_content(const MemFile *f, const char *name, bool luks)
+int qemu_img_check(const MemFile *f, const char *name, bool luks)
 {
     char path[128], command[768];
     int status;
 
     if (system("command -v qemu-img >/dev/null 2>&1") != 0)
-        return true;
+        return 0;
     snprintf(path, sizeof path, "%s.tmp.qcow2", name);
     if (mem_file_save(f, path) < 0)
-        return false;
+        return -1;
     snprintf(command, sizeof command,
              "qemu-img check --object secret,id=s,data=secret 'json:{\"driver\":\"qcow2\",\"backing\":null,%s"
              "\"file\":{\"driver\":\"file\",\"filename\":\"%s\"}}' >%s.log 2>&1",
              luks ? "\"encrypt\":{\"format\":\"luks\",\"key-secret\":\"s\"}," : "", path, path);
     status = system(command);
-    if (status != 0)
-        printf("# qemu-img check %s: status %d\n", path, status);
     snprintf(command, sizeof command, "%s.log", path);
-    if (status == 0) {
+    if (status == 0 || WEXITSTATUS(status) == 3) {
         remove(path);
         remove(command);
     }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+bool qemu_img_is_content(const MemFile *f, const char *name, bool luks)
+{
+    int status = qemu_img_check(f, name, luks);
+
+    if (status != 0)
+        printf("# qemu-img check %s: status %d\n", name, status);
     return status == 0;
 }

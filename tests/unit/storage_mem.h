@@ -45,6 +45,8 @@ void mem_create(MemFile *file, ImageCreateParams params);
 
 /* Corruptions (and errors of the check itself), printed; leaks through ret_leaks. Opens read only. */
 uint64_t mem_check(MemFile *file, uint64_t *ret_leaks);
+/* Its exit status (2: corrupt, 3: leaks); 0 when it is not installed. What it does not like stays as NAME.tmp.qcow2. */
+int qemu_img_check(const MemFile *file, const char *name, bool luks);
 /* True: not installed, or content with the image. */
 bool qemu_img_is_content(const MemFile *file, const char *name, bool luks);
 

@@ -4,7 +4,8 @@
  * looked at: everything written arrived (the process was killed), nothing since the last sync did, or a random choice
  * of it. Each must check without corruption (leaks allowed; a dirty image is repaired by opening it) and hold in each
  * sector what was flushed last or something newer. Then the same with a disk that is full from write N on and later
- * has room again. KITE_TEST_SOAK=N tries N choices a cut.
+ * has room again. KITE_TEST_SOAK=N tries N choices a cut,
+ * KITE_TEST_QEMU=1 also asks qemu-img about each disk that is not marked dirty.
  */
 #include "config.h"
 
@@ -217,6 +218,14 @@ static bool survives(World *w, uint64_t keep, const char *how)
     int ret;
 
     after.file = mem_file_after_cut(w->file, keep);
+    if (getenv("KITE_TEST_QEMU") != NULL && !(w->config->params.version != 2 && (after.file->data[79] & 1))) {
+        int status = qemu_img_check(after.file, "cut", false);
+
+        if (status != 0 && status != 3) {
+            printf("# %s: qemu-img check says %d\n", how, status);
+            goto out;
+        }
+    }
     /* Not even a dirty image may have counts that repair cannot make right. */
     if (!open_world(&after)) {
         printf("# %s: does not open\n", how);
