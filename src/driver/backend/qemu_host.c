@@ -179,7 +179,7 @@ static gboolean prepare_graphics(QemuHost *host, GraphicsDef *graphics, const ch
     if (!vnc && graphics->type != GRAPHICS_SPICE)
         return TRUE;
     if (graphics_listen(graphics) == NULL)
-        graphics_set_listen(graphics, LISTEN_ADDRESS, fallback ? fallback : "127.0.0.1");
+        graphics_set_listen(graphics, LISTEN_ADDRESS, NULL);
     listen = graphics_listen(graphics);
     if (listen->type == LISTEN_SOCKET) {
         if (listen->socket == NULL) {
@@ -193,8 +193,10 @@ static gboolean prepare_graphics(QemuHost *host, GraphicsDef *graphics, const ch
     if (listen->type == LISTEN_NETWORK && listen->address == NULL)
         return error_set(error, VIR_ERR_NO_NETWORK, "no network with matching name '%s'",
                          listen->network ? listen->network : "");
-    if (listen->address == NULL)
+    if (listen->address == NULL) {
         listen->address = g_strdup(fallback ? fallback : "127.0.0.1");
+        listen->from_config = TRUE;
+    }
     address = listen->address;
     if (graphics->autoport)
         graphics->port = -1;

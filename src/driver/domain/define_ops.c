@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "driver/conf/def_chr.h"
+#include "driver/conf/def_graphics.h"
 #include "driver/conf/domain_def.h"
 #include "driver/domain/domain_events.h"
 #include "driver/domain/domain_list.h"
@@ -14,6 +16,48 @@
 #include "driver/domain/persist.h"
 #include "driver/driver.h"
 #include "driver/rpc/call.h"
+
+/* --- what clients send back --------------------------------------------------------------------------------- */
+
+/* In the order in which it will be read again, so that a definition looks the same now and after a restart. */
+static void settle_controllers(DomainDef *def)
+{
+    g_autoptr(GPtrArray) all = g_ptr_array_new();
+
+    for (guint i = 0; i < domain_def_n(def, DEVICE_CONTROLLER); i++)
+        g_ptr_array_add(all, domain_def_get(def, DEVICE_CONTROLLER, i));
+    for (guint i = 0; i < all->len; i++)
+        domain_def_steal(def, g_ptr_array_index(all, i));
+    for (guint i = 0; i < all->len; i++)
+        domain_def_insert(def, g_ptr_array_index(all, i));
+}
+
+/* The listen address that the daemon's settings gave the running domain. */
+static void forget_listen_addresses(DomainDef *def, const DomainDef *live)
+{
+    for (guint i = 0; i < domain_def_n(def, DEVICE_GRAPHICS) && i < domain_def_n(live, DEVICE_GRAPHICS); i++) {
+        GraphicsListen *listen = graphics_listen(domain_def_get(def, DEVICE_GRAPHICS, i));
+        const GraphicsListen *running = graphics_listen(domain_def_get(live, DEVICE_GRAPHICS, i));
+
+        if (listen != NULL && running != NULL && running->from_config &&
+            g_strcmp0(listen->address, running->address) == 0)
+            g_clear_pointer(&listen->address, g_free);
+    }
+}
+
+void domain_def_settle(Driver *driver, const DomainDef *live, DomainDef *def)
+{
+    settle_controllers(def);
+    if (live != NULL)
+        forget_listen_addresses(def, live);
+    /* Sockets that we made in the folder of a run. */
+    DOMAIN_DEF_FOREACH(ChrDef, channel, def, DEVICE_CHANNEL) {
+        if (channel->source.path != NULL && channel->target.channel == CHANNEL_TARGET_VIRTIO &&
+            (g_str_has_prefix(channel->source.path, driver->paths->domain_run_dir) ||
+             g_str_has_prefix(channel->source.path, driver->paths->channel_dir)))
+            g_clear_pointer(&channel->source.path, g_free);
+    }
+}
 
 /* --- define --------------------------------------------------------------------------------------------- */
 
@@ -57,6 +101,7 @@ static gboolean define(Call *call, const char *xml, guint flags, WireDomain *ret
         return FALSE;
 
     lock_acquire(&dom->lock);
+    domain_def_settle(driver, dom->live, def);
     is_new = !dom->listed;
     added = dom->config == NULL;
     lock_release(&dom->lock);
