@@ -52,7 +52,8 @@ int pidfile_acquire(const char *path, GError **error)
         if (fstat(fd, &opened) < 0 || stat(path, &present) < 0 || opened.st_ino != present.st_ino ||
             opened.st_dev != present.st_dev)
             continue;
-        if (ftruncate(fd, 0) < 0 || !fd_write_all(fd, text, strlen(text), NULL)) {
+        /* Others may read who runs, whatever our umask. */
+        if (fchmod(fd, 0644) < 0 || ftruncate(fd, 0) < 0 || !fd_write_all(fd, text, strlen(text), NULL)) {
             error_set_errno(error, errno, "cannot write pid file '%s'", path);
             return -1;
         }
