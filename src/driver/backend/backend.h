@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "driver/backend/vm_process.h"
+#include "driver/conf/def_disk.h"
 
 typedef struct DomainDef DomainDef;
 
@@ -136,9 +137,17 @@ struct BackendOps {
     /* After the VM has ended (or before a start): removes sockets, taps and helpers that belong to it. live
      * may be NULL when only the run folder is known. Never fails. */
     void (*cleanup)(const BackendConfig *config, DomainDef *live, const char *run_dir);
+
+    /* Puts source (indexes for its nodes are given here; empty: nothing) into the drive of a CD-ROM or floppy. The
+     * caller puts it into live afterwards. Worker thread, modify lock held. NULL: not supported. */
+    gboolean (*change_media)(VmProcess *vm, const DomainDef *live, const DiskDef *disk, StorageSource *source,
+                             gboolean force, GError **error);
 };
 
 extern const BackendOps backend_qemu;
+/* qemu_media.c */
+gboolean qemu_change_media(VmProcess *vm, const DomainDef *live, const DiskDef *disk, StorageSource *source,
+                           gboolean force, GError **error);
 
 /* By BackendOps.name, NULL when unknown. */
 const BackendOps *backend_by_name(const char *name);

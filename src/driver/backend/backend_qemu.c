@@ -376,4 +376,5 @@ const BackendOps backend_qemu = {
     .reconnect = qemu_reconnect,
     .refresh = qemu_refresh,
     .cleanup = qemu_cleanup,
+    .change_media = qemu_change_media,
 };

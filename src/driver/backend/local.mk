@@ -14,6 +14,7 @@ libkitebackend_a_SOURCES = \
 	%D%/qemu_files.c \
 	%D%/qemu_host.h %D%/qemu_host.c \
 	%D%/qemu_live.h %D%/qemu_live.c \
+	%D%/qemu_media.c \
 	%D%/qmp_client.h %D%/qmp_client.c \
 	%D%/qmp_framer.h %D%/qmp_framer.c \
 	%D%/tap.h %D%/tap.c %D%/tap_bandwidth.c \

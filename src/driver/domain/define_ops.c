@@ -17,9 +17,11 @@
 #include "driver/driver.h"
 #include "driver/rpc/call.h"
 
-/* --- what clients send back --------------------------------------------------------------------------------- */
+/* --- what clients send back
+ * --------------------------------------------------------------------------------- */
 
-/* In the order in which it will be read again, so that a definition looks the same now and after a restart. */
+/* In the order in which it will be read again, so that a definition looks the same now and after a restart.
+ */
 static void settle_controllers(DomainDef *def)
 {
     g_autoptr(GPtrArray) all = g_ptr_array_new();
@@ -35,7 +37,8 @@ static void settle_controllers(DomainDef *def)
 /* The listen address that the daemon's settings gave the running domain. */
 static void forget_listen_addresses(DomainDef *def, const DomainDef *live)
 {
-    for (guint i = 0; i < domain_def_n(def, DEVICE_GRAPHICS) && i < domain_def_n(live, DEVICE_GRAPHICS); i++) {
+    for (guint i = 0; i < domain_def_n(def, DEVICE_GRAPHICS) && i < domain_def_n(live, DEVICE_GRAPHICS);
+         i++) {
         GraphicsListen *listen = graphics_listen(domain_def_get(def, DEVICE_GRAPHICS, i));
         const GraphicsListen *running = graphics_listen(domain_def_get(live, DEVICE_GRAPHICS, i));
 
@@ -51,7 +54,8 @@ void domain_def_settle(Driver *driver, const DomainDef *live, DomainDef *def)
     if (live != NULL)
         forget_listen_addresses(def, live);
     /* Sockets that we made in the folder of a run. */
-    DOMAIN_DEF_FOREACH(ChrDef, channel, def, DEVICE_CHANNEL) {
+    DOMAIN_DEF_FOREACH(ChrDef, channel, def, DEVICE_CHANNEL)
+    {
         if (channel->source.path != NULL && channel->target.channel == CHANNEL_TARGET_VIRTIO &&
             (g_str_has_prefix(channel->source.path, driver->paths->domain_run_dir) ||
              g_str_has_prefix(channel->source.path, driver->paths->channel_dir)))

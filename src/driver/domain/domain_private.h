@@ -27,8 +27,8 @@ void domain_agent_drop(Domain *dom);
 /* define_ops.c: the domain that a definition belongs to (domain_list_claim) with its modify lock held. */
 Domain *domain_claim_locked(Driver *driver, const DomainDef *def, guint claim_flags, const char *api,
                             GError **error);
-/* Takes out of a new definition what came from the live XML of the domain (live may be NULL) and is not the user's. State
- * lock held when live is the domain's. */
+/* Takes out of a new definition what came from the live XML of the domain (live may be NULL) and is not the
+ * user's. State lock held when live is the domain's. */
 void domain_def_settle(Driver *driver, const DomainDef *live, DomainDef *def);
 /* Of the managed save image. Modify lock held. Caller frees. */
 char *domain_managed_save_path(Domain *dom);

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Changing the medium of a CD-ROM or floppy drive of a running QEMU (qemu qapi/block.json:
+ * blockdev-open-tray, -remove-medium, -insert-medium, -close-tray). The tray is asked to open; a guest that
+ * has locked it answers by letting go or not, and force opens it all the same.
+ */
+#include <string.h>
+
+#include "common/error.h"
+#include "driver/backend/backend.h"
+#include "driver/backend/monitor.h"
+#include "driver/backend/qemu_args.h"
+
+/* Newest first, as blockdev-add wants them; the names of those that were added go to added. */
+static gboolean add_nodes(QmpClient *qmp, const DiskDef *disk, GPtrArray *added, GError **error)
+{
+    g_autoptr(GPtrArray) nodes = qemu_disk_nodes(disk, error);
+
+    if (nodes == NULL)
+        return FALSE;
+    for (guint i = 0; i < nodes->len; i++) {
+        json_t *node = g_ptr_array_index(nodes, i);
+        g_autofree char *name = g_strdup(json_string_value(json_object_get(node, "node-name")));
+
+        if (!vm_blockdev_add(qmp, json_incref(node), error))
+            return FALSE;
+        g_ptr_array_insert(added, 0, g_steal_pointer(&name));
+    }
+    return TRUE;
+}
+
+/* The top one first: a node that another uses cannot go. */
+static void delete_nodes(QmpClient *qmp, GPtrArray *names)
+{
+    for (guint i = 0; i < names->len; i++)
+        vm_blockdev_del(qmp, g_ptr_array_index(names, i), NULL);
+}
+
+static GPtrArray *names_of(const DiskDef *disk)
+{
+    g_autoptr(GPtrArray) nodes = qemu_disk_nodes(disk, NULL);
+    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+
+    for (guint i = 0; nodes != NULL && i < nodes->len; i++)
+        g_ptr_array_insert(
+            names, 0, g_strdup(json_string_value(json_object_get(g_ptr_array_index(nodes, i), "node-name"))));
+    return names;
+}
+
+static guint highest_index(const DomainDef *def)
+{
+    guint highest = 0;
+
+    DOMAIN_DEF_FOREACH(DiskDef, disk, def, DEVICE_DISK)
+    {
+        for (const StorageSource *s = disk->source; s != NULL; s = s->backing)
+            highest = MAX(highest, s->index);
+    }
+    return highest;
+}
+
+gboolean qemu_change_media(VmProcess *vm, const DomainDef *live, const DiskDef *disk, StorageSource *source,
+                           gboolean force, GError **error)
+{
+    QmpClient *qmp = vm_process_qmp(vm);
+    g_autofree char *id = qemu_disk_qdev(disk);
+    g_autofree char *top = NULL;
+    g_autoptr(GPtrArray) old = names_of(disk);
+    g_autoptr(GPtrArray) added = g_ptr_array_new_with_free_func(g_free);
+    guint index = highest_index(live);
+    DiskDef changed = *disk;
+
+    changed.source = source;
+    for (StorageSource *s = source; s != NULL; s = s->backing) {
+        if (!storage_source_is_empty(s))
+            s->index = ++index;
+    }
+    if (!storage_source_is_empty(source)) {
+        top = qemu_disk_node_name(&changed);
+        if (!add_nodes(qmp, &changed, added, error)) {
+            delete_nodes(qmp, added);
+            return FALSE;
+        }
+    }
+    if (!vm_tray_open(qmp, id, force, error) || !vm_medium_remove(qmp, id, error) ||
+        (top != NULL && !vm_medium_insert(qmp, id, top, error))) {
+        delete_nodes(qmp, added);
+        return FALSE;
+    }
+    delete_nodes(qmp, old);
+    return top == NULL || vm_tray_close(qmp, id, error);
+}
