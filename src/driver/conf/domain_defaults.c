@@ -647,6 +647,19 @@ static gboolean fill_boot(DomainDef *def, GError **error)
     return TRUE;
 }
 
+/* A live XML that is defined again names sockets that its run made up. */
+static void drop_run_paths(DomainDef *def, const DomainDefEnv *env)
+{
+    if (env->run_dir == NULL)
+        return;
+    DOMAIN_DEF_FOREACH(ChrDef, channel, def, DEVICE_CHANNEL)
+    {
+        if (channel->source.type == CHR_TYPE_UNIX && channel->source.path != NULL &&
+            g_str_has_prefix(channel->source.path, env->run_dir))
+            g_clear_pointer(&channel->source.path, g_free);
+    }
+}
+
 static gboolean fill_devices(DomainDef *def, const DeviceContext *ctx, GError **error)
 {
     for (int kind = 0; kind < DEVICE_KIND_LAST; kind++) {
@@ -663,6 +676,7 @@ gboolean domain_def_post_parse(DomainDef *def, const DomainDefEnv *env, guint fl
     env = ctx.env;
     if (!fill_os(def, env, error))
         return FALSE;
+    drop_run_paths(def, env);
     fill_controller_indexes(def);
     if (!fill_firmware(def, env, error))
         return FALSE;

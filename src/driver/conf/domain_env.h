@@ -20,6 +20,9 @@ struct DomainDefEnv {
     const char *schema_path; /* domain.rng; NULL: the installed one */
     const char *default_arch; /* NULL: x86_64 */
     const char *nvram_dir; /* where <nvram> of a domain is put; NULL: /var/lib/libvirt/qemu/nvram */
+    /* Sockets below it were made up for a run, they are no part of a definition: unix channels in a definition to
+     * be kept lose such a path. NULL: there is no such folder. */
+    const char *run_dir;
     gboolean session; /* an unprivileged daemon */
     const char *spice_listen, *vnc_listen; /* default listen address; NULL: 127.0.0.1 */
 

@@ -129,6 +129,7 @@ DomainDefEnv *conf_env_new(Driver *driver)
         return env;
     env->rich_defaults = TRUE;
     env->nvram_dir = driver->paths->nvram_dir;
+    env->run_dir = driver->paths->domain_run_dir;
     env->session = !driver->paths->privileged;
     if (driver->config != NULL) {
         env->vnc_listen = driver->config->vnc_listen;
