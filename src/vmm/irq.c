@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * GSI routing and irqfds. GSIs 0..23 are lines (0..15 to both PICs, all to the IOAPIC); each unmasked MSI
+ * GSI routing and irqfds. GSIs 0..23 are lines to the IOAPIC, and not to the PICs, which the MADT
+ * says are not there: nobody initialises or masks them; each unmasked MSI
  * vector has a GSI from 24 up, whose route holds its address and data. A vector is attached to its eventfd
  * with KVM_IRQFD while it is unmasked; detached, the eventfd just counts, which is exactly the pending bit.
  * KVM delivers a count that is already there when the irqfd is attached again.
@@ -20,7 +21,7 @@
 
 #define MSI_GSI_FIRST IRQ_LINES
 #define MSI_GSI_MAX 2048
-#define LINE_ROUTES (16 + IRQ_LINES)
+#define LINE_ROUTES IRQ_LINES
 
 struct IrqMsi {
     Irq *irq;
@@ -59,14 +60,6 @@ static int push_routes(Irq *irq)
 
     memset(irq->routing, 0, sizeof *irq->routing + need * sizeof *e);
     if (!irq->vm->split_irqchip) {
-        for (unsigned i = 0; i < 16; i++) {
-            if (i == 2)
-                continue; /* the cascade between the PICs */
-            e[n].gsi = i;
-            e[n].type = KVM_IRQ_ROUTING_IRQCHIP;
-            e[n].u.irqchip.irqchip = i < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE;
-            e[n++].u.irqchip.pin = i & 7;
-        }
         for (unsigned i = 0; i < IRQ_LINES; i++) {
             e[n].gsi = i;
             e[n].type = KVM_IRQ_ROUTING_IRQCHIP;

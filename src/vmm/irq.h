@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Interrupts into the guest: legacy lines (GSIs of PIC and IOAPIC) and message-signalled ones. Raising one is
+ * Interrupts into the guest: lines (GSIs, pins of the IOAPIC) and message-signalled ones. Raising one is
  * one write to an eventfd that KVM turns into an interrupt (irqfd), from any thread, without a vCPU exit.
  */
 #pragma once
@@ -18,7 +18,7 @@ typedef struct Irq Irq;
 int irq_new(KvmVm *vm, Irq **ret, Err *err);
 void irq_free(Irq *irq);
 
-/* Level of a line; any thread. Lines below 16 reach PIC and IOAPIC. */
+/* Level of a line; any thread. Lines reach the IOAPIC. */
 void irq_line_set(Irq *irq, unsigned gsi, bool level);
 /* A line that is raised by an edge only (GED, RTC). */
 void irq_line_pulse(Irq *irq, unsigned gsi);

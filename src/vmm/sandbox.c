@@ -52,7 +52,11 @@ static int enter_empty_root(void)
     if (chdir("/tmp") < 0 ||
         mount(NULL, ".", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
         return -errno;
-    if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+    if (syscall(SYS_pivot_root, ".", ".") == 0)
+        return umount2(".", MNT_DETACH) < 0 || chdir("/") < 0 ? -errno : 0;
+    /* An initramfs is no mount that can be left: the new root is moved over it (Linux,
+     * ramfs-rootfs-initramfs.rst). */
+    if (mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
         return -errno;
     return 0;
 }

@@ -93,13 +93,11 @@ static void set_reset_msrs(Vcpu *vcpu)
     }
 }
 
-/* LINT0 of the boot CPU takes the PIC's interrupts, LINT1 is the NMI, as firmware leaves it (MP
- * spec 1.4, 3.6.1). */
+/* LINT1 is the NMI, as the MADT says; LINT0 stays masked: there is no PIC behind it. */
 static void set_lint(struct kvm_lapic_state *lapic)
 {
-    uint32_t extint = 7u << 8, nmi = 4u << 8;
+    uint32_t nmi = 4u << 8;
 
-    memcpy(lapic->regs + 0x350, &extint, 4);
     memcpy(lapic->regs + 0x360, &nmi, 4);
 }
 
@@ -137,8 +135,7 @@ int vcpu_new(const VcpuHost *host, unsigned index, uint32_t apic_id, struct kvm_
         (r = CALL(vcpu, KVM_GET_VCPU_EVENTS, &vcpu->reset_events, err)) < 0 ||
         (r = CALL(vcpu, KVM_GET_MP_STATE, &vcpu->reset_mp_state, err)) < 0)
         goto fail;
-    if (index == 0)
-        set_lint(&vcpu->reset_lapic);
+    set_lint(&vcpu->reset_lapic);
     if ((r = CALL(vcpu, KVM_SET_LAPIC, &vcpu->reset_lapic, err)) < 0)
         goto fail;
     vcpu->reset_mp_state.mp_state = index == 0 ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_UNINITIALIZED;

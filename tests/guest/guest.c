@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The freestanding test guest. Its command line names a test; it prints what it finds on the first serial
+ * port and powers off through ACPI's sleep register. Driven by tests/guest/check_kvm.py.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { COM1 = 0x3f8, ACPI = 0x600, PVPANIC = 0x505, I8042 = 0x64 };
+#define ECAM 0xe0000000ull
+#define LAPIC 0xfee00000ull
+#define IOAPIC 0xfec00000ull
+#define TRAMPOLINE 0x8000ull
+#define MARKER ((volatile uint64_t *)0x700000) /* survives a reset */
+
+extern const char trampoline[], trampoline_end[];
+extern volatile uint64_t ap_stack;
+void guest_main(uint32_t info);
+void ap_main(void);
+
+/* --- hardware access
+ * ------------------------------------------------------------------------------------------- */
+
+static void outb(uint16_t port, uint8_t v)
+{
+    __asm__ volatile("outb %0, %1" ::"a"(v), "d"(port));
+}
+
+static uint8_t inb(uint16_t port)
+{
+    uint8_t v;
+
+    __asm__ volatile("inb %1, %0" : "=a"(v) : "d"(port));
+    return v;
+}
+
+static uint32_t inl(uint16_t port)
+{
+    uint32_t v;
+
+    __asm__ volatile("inl %1, %0" : "=a"(v) : "d"(port));
+    return v;
+}
+
+static volatile uint32_t *reg32(uint64_t address)
+{
+    return (volatile uint32_t *)address;
+}
+
+static void pause_cpu(void)
+{
+    __asm__ volatile("pause" ::: "memory");
+}
+
+/* --- output
+ * ---------------------------------------------------------------------------------------------------- */
+
+static void put(char c)
+{
+    while (!(inb(COM1 + 5) & 0x20))
+        pause_cpu();
+    outb(COM1, (uint8_t)c);
+}
+
+static void print(const char *s)
+{
+    for (; *s; s++)
+        put(*s);
+}
+
+static void print_hex(uint64_t v, int digits)
+{
+    for (int i = digits - 1; i >= 0; i--)
+        put("0123456789abcdef"[v >> (4 * i) & 15]);
+}
+
+static void line(const char *text, uint64_t v, int digits)
+{
+    print(text);
+    print_hex(v, digits);
+    put('\n');
+}
+
+static __attribute__((noreturn)) void power_off(void)
+{
+    outb(ACPI + 4, 0x20 | 5 << 2);
+    for (;;)
+        __asm__ volatile("cli; hlt");
+}
+
+static bool equal(const char *a, const char *b)
+{
+    while (*a && *a == *b) {
+        a++;
+        b++;
+    }
+    return *a == *b;
+}
+
+/* --- interrupts
+ * ------------------------------------------------------------------------------------------------ */
+
+struct frame;
+static volatile uint32_t hits[256];
+static struct {
+    uint16_t low, selector, flags, mid;
+    uint32_t high, zero;
+} idt[256] __attribute__((aligned(16)));
+
+#define HANDLER(n)                                                                                           \
+    static __attribute__((interrupt)) void handler_##n(struct frame *f)                                      \
+    {                                                                                                        \
+        (void)f;                                                                                             \
+        __atomic_fetch_add(&hits[n], 1, __ATOMIC_RELAXED);                                                   \
+        *reg32(LAPIC + 0xb0) = 0;                                                                            \
+    }
+HANDLER(64)
+HANDLER(65)
+HANDLER(66)
+
+static void set_gate(unsigned n, void (*fn)(struct frame *))
+{
+    uint64_t at = (uint64_t)fn;
+
+    idt[n].low = (uint16_t)at;
+    idt[n].selector = 8;
+    idt[n].flags = 0x8e00;
+    idt[n].mid = (uint16_t)(at >> 16);
+    idt[n].high = (uint32_t)(at >> 32);
+}
+
+static void interrupts_on(void)
+{
+    struct {
+        uint16_t limit;
+        uint64_t base;
+    } __attribute__((packed)) pointer = {sizeof idt - 1, (uint64_t)idt};
+
+    set_gate(64, handler_64);
+    set_gate(65, handler_65);
+    set_gate(66, handler_66);
+    __asm__ volatile("lidt %0" ::"m"(pointer));
+    *reg32(LAPIC + 0xf0) = 0x1ff; /* software enable, spurious vector 0xff */
+    __asm__ volatile("sti");
+}
+
+static bool wait_hits(unsigned vector, uint32_t count)
+{
+    for (uint32_t i = 0; i < 20000000; i++) {
+        if (hits[vector] >= count)
+            return true;
+        pause_cpu();
+    }
+    return false;
+}
+
+/* --- PCI and virtio
+ * -------------------------------------------------------------------------------------------- */
+
+static uint32_t pci_read(unsigned devfn, unsigned offset)
+{
+    return *reg32(ECAM + (uint64_t)devfn * 4096 + offset);
+}
+
+static void pci_write(unsigned devfn, unsigned offset, uint32_t v)
+{
+    *reg32(ECAM + (uint64_t)devfn * 4096 + offset) = v;
+}
+
+static int find_device(uint32_t id)
+{
+    for (unsigned devfn = 0; devfn < 256; devfn++) {
+        if (pci_read(devfn, 0) == id)
+            return (int)devfn;
+    }
+    return -1;
+}
+
+static unsigned find_cap(unsigned devfn, uint8_t id, uint8_t virtio_type)
+{
+    for (unsigned at = pci_read(devfn, 0x34) & 0xff; at; at = pci_read(devfn, at) >> 8 & 0xff) {
+        uint32_t head = pci_read(devfn, at);
+
+        if ((head & 0xff) == id && (virtio_type == 0 || head >> 24 == virtio_type))
+            return at;
+    }
+    return 0;
+}
+
+static uint8_t ring[4096 * 3] __attribute__((aligned(4096)));
+static uint8_t buffer[256] __attribute__((aligned(64)));
+
+typedef struct Rng {
+    unsigned devfn;
+    volatile uint8_t *bar, *common;
+    volatile uint16_t *notify;
+} Rng;
+
+static bool rng_start(Rng *r, uint64_t desc_flags_next)
+{
+    int devfn = find_device(0x10441af4);
+    unsigned cap;
+    volatile uint32_t *entry;
+    uint64_t *desc = (uint64_t *)ring;
+
+    if (devfn < 0)
+        return false;
+    r->devfn = (unsigned)devfn;
+    r->bar = (volatile uint8_t *)(uint64_t)(pci_read(r->devfn, 0x10) & ~15u);
+    cap = find_cap(r->devfn, 9, 1);
+    r->common = r->bar + pci_read(r->devfn, cap + 8);
+    cap = find_cap(r->devfn, 9, 2);
+    r->notify = (volatile uint16_t *)(r->bar + pci_read(r->devfn, cap + 8));
+    cap = find_cap(r->devfn, 0x11, 0);
+    entry = (volatile uint32_t *)(r->bar + (pci_read(r->devfn, cap + 4) & ~7u));
+    entry[4] = (uint32_t)LAPIC; /* vector 1 of the table: the queue */
+    entry[5] = 0;
+    entry[6] = 64;
+    entry[7] = 0;
+    pci_write(r->devfn, cap, pci_read(r->devfn, cap) | 1u << 31);
+
+    r->common[0x14] = 0;
+    while (r->common[0x14] != 0)
+        pause_cpu();
+    r->common[0x14] = 3;
+    *(volatile uint32_t *)(r->common + 8) = 1;
+    *(volatile uint32_t *)(r->common + 12) = 1; /* VERSION_1 */
+    r->common[0x14] = 11;
+    if (!(r->common[0x14] & 8))
+        return false;
+    *(volatile uint16_t *)(r->common + 0x16) = 0;
+    *(volatile uint16_t *)(r->common + 0x18) = 8;
+    *(volatile uint16_t *)(r->common + 0x1a) = 1;
+    *(volatile uint64_t *)(r->common + 0x20) = (uint64_t)ring;
+    *(volatile uint64_t *)(r->common + 0x28) = (uint64_t)ring + 4096;
+    *(volatile uint64_t *)(r->common + 0x30) = (uint64_t)ring + 8192;
+    *(volatile uint16_t *)(r->common + 0x1c) = 1;
+    desc[0] = (uint64_t)buffer;
+    desc[1] = 64 | desc_flags_next << 32;
+    r->common[0x14] = 15;
+    return true;
+}
+
+static void rng_ask(Rng *r)
+{
+    volatile uint16_t *avail = (volatile uint16_t *)(ring + 4096);
+
+    avail[2] = 0;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    avail[1] = 1;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    *r->notify = 0;
+}
+
+/* --- tests
+ * ----------------------------------------------------------------------------------------------------- */
+
+static void test_pci(void)
+{
+    for (unsigned devfn = 0; devfn < 256; devfn++) {
+        if (pci_read(devfn, 0) != UINT32_MAX) {
+            print("pci ");
+            print_hex(devfn >> 3, 2);
+            line(" ", pci_read(devfn, 0), 8);
+        }
+    }
+}
+
+static void test_rng(void)
+{
+    Rng r;
+    uint64_t sum = 0;
+
+    interrupts_on();
+    if (!rng_start(&r, 2)) {
+        print("rng not found\n");
+        return;
+    }
+    rng_ask(&r);
+    print(wait_hits(64, 1) ? "rng interrupt\n" : "rng no interrupt\n");
+    for (unsigned i = 0; i < 64; i++)
+        sum += buffer[i];
+    line("rng used ", *(volatile uint16_t *)(ring + 8194), 4);
+    line("rng written ", *(volatile uint32_t *)(ring + 8192 + 8), 8);
+    print(sum != 0 && buffer[64] == 0 ? "rng bytes\n" : "rng no bytes\n");
+}
+
+static void test_loop(void)
+{
+    Rng r;
+
+    interrupts_on();
+    if (!rng_start(&r, 3)) { /* writable, next = itself */
+        print("rng not found\n");
+        return;
+    }
+    rng_ask(&r);
+    for (uint32_t i = 0; i < 10000000 && !(r.common[0x14] & 64); i++)
+        pause_cpu();
+    line("status ", r.common[0x14], 2);
+    print(rng_start(&r, 2) ? "restarted\n" : "not restarted\n");
+    rng_ask(&r);
+    print(wait_hits(64, 1) ? "works again\n" : "dead\n");
+}
+
+static volatile uint32_t aps_up, aps_hit;
+static uint8_t ap_stacks[16][4096];
+
+void ap_main(void)
+{
+    interrupts_on();
+    __atomic_fetch_add(&aps_up, 1, __ATOMIC_SEQ_CST);
+    ap_stack = 0;
+    for (;;) {
+        __asm__ volatile("hlt");
+        __atomic_fetch_add(&aps_hit, 1, __ATOMIC_SEQ_CST);
+    }
+}
+
+static void delay(void)
+{
+    for (uint32_t i = 0; i < 20000; i++)
+        pause_cpu();
+}
+
+static void test_smp(unsigned cpus)
+{
+    interrupts_on();
+    for (long i = 0; i < trampoline_end - trampoline; i++)
+        ((volatile char *)TRAMPOLINE)[i] = trampoline[i];
+    for (unsigned id = 1; id < cpus; id++) {
+        ap_stack = (uint64_t)ap_stacks[id] + sizeof ap_stacks[id];
+        *reg32(LAPIC + 0x310) = id << 24;
+        *reg32(LAPIC + 0x300) = 0x4500; /* INIT */
+        delay();
+        *reg32(LAPIC + 0x310) = id << 24;
+        *reg32(LAPIC + 0x300) = 0x4600 | TRAMPOLINE >> 12; /* start-up */
+        for (uint32_t i = 0; i < 50000000 && aps_up < id; i++)
+            pause_cpu();
+    }
+    line("cpus up ", aps_up, 2);
+    *reg32(LAPIC + 0x300) = 0xc4000 | 65; /* to all others */
+    for (uint32_t i = 0; i < 50000000 && hits[65] < cpus - 1; i++)
+        pause_cpu();
+    line("ipis ", hits[65], 2);
+}
+
+static void test_button(void)
+{
+    interrupts_on();
+    *reg32(IOAPIC) = 0x10 + 2 * 9;
+    *reg32(IOAPIC + 0x10) = 66; /* edge, high, to APIC 0 */
+    print("waiting\n");
+    while (hits[66] == 0)
+        __asm__ volatile("sti; hlt");
+    line("event ", inl(ACPI), 8);
+    line("again ", inl(ACPI), 8);
+}
+
+static void test_reset(bool by_keyboard)
+{
+    if (MARKER[0] == 0x6b697465) {
+        print("second life\n");
+        MARKER[0] = 0;
+        return;
+    }
+    MARKER[0] = 0x6b697465;
+    print("resetting\n");
+    if (by_keyboard)
+        outb(I8042, 0xfe);
+    else
+        outb(ACPI + 6, 1);
+    for (;;)
+        pause_cpu();
+}
+
+static void test_scribble(void)
+{
+    /* Every register of the entropy device and of the ACPI block, with nonsense. */
+    int devfn = find_device(0x10441af4);
+    uint64_t x = 88172645463325252ull;
+    volatile uint32_t *bar;
+
+    if (devfn < 0)
+        return;
+    bar = reg32(pci_read((unsigned)devfn, 0x10) & ~15u);
+    for (unsigned i = 0; i < 20000; i++) {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        bar[(x >> 8) % (0x8000 / 4)] = (uint32_t)(x >> 20);
+        if (i % 16 == 0)
+            pci_write((unsigned)devfn, 0x40 + ((unsigned)(x >> 40) % 0xc0 & ~3u), (uint32_t)x);
+    }
+    print("scribbled\n");
+}
+
+void guest_main(uint32_t info)
+{
+    const char *test = (const char *)*(uint64_t *)(uint64_t)(info + 24);
+
+    if (*(uint32_t *)(uint64_t)info != 0x336ec578)
+        print("wrong start info\n");
+    print("guest ");
+    print(test);
+    put('\n');
+    if (equal(test, "pci"))
+        test_pci();
+    else if (equal(test, "rng"))
+        test_rng();
+    else if (equal(test, "loop"))
+        test_loop();
+    else if (equal(test, "smp2"))
+        test_smp(2);
+    else if (equal(test, "smp4"))
+        test_smp(4);
+    else if (equal(test, "button"))
+        test_button();
+    else if (equal(test, "reset"))
+        test_reset(false);
+    else if (equal(test, "kbdreset"))
+        test_reset(true);
+    else if (equal(test, "panic"))
+        outb(PVPANIC, 1);
+    else if (equal(test, "triple")) {
+        struct {
+            uint16_t limit;
+            uint64_t base;
+        } __attribute__((packed)) none = {0, 0};
+
+        if (MARKER[0] == 0x74726970) {
+            MARKER[0] = 0;
+            print("second life\n");
+        } else {
+            MARKER[0] = 0x74726970;
+            __asm__ volatile("lidt %0; int3" ::"m"(none));
+        }
+    } else if (equal(test, "scribble"))
+        test_scribble();
+    else if (equal(test, "spin"))
+        for (;;)
+            MARKER[1]++;
+    print("end\n");
+    power_off();
+}

@@ -1,0 +1,18 @@
+# Freestanding guests and the tests that run them on a working /dev/kvm: make check-kvm.
+EXTRA_DIST += %D%/entry.S %D%/guest.c %D%/guest.ld %D%/check_kvm.py
+EXTRA_DIST += tests/lab/run.sh tests/lab/outer-init tests/lab/inner-init tests/lab/job-boot
+CLEANFILES += tests/guest/test-guest.elf
+
+tests/guest/test-guest.elf: $(srcdir)/tests/guest/entry.S $(srcdir)/tests/guest/guest.c $(srcdir)/tests/guest/guest.ld
+	$(AM_V_CCLD)$(MKDIR_P) tests/guest && $(CC) -std=gnu11 -m64 -O2 -ffreestanding -fno-pie -no-pie -nostdlib -static \
+		-mno-red-zone -mgeneral-regs-only -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none \
+		-Wl,-T,$(srcdir)/tests/guest/guest.ld -Wl,--build-id=none -Wl,-z,noexecstack -o $@ \
+		$(srcdir)/tests/guest/entry.S $(srcdir)/tests/guest/guest.c
+
+PHONY_TARGETS += check-kvm check-lab
+check-kvm: kite-vmm tests/guest/test-guest.elf
+	$(PYTHON) $(srcdir)/tests/guest/check_kvm.py ./kite-vmm tests/guest/test-guest.elf || test $$? = 77
+
+check-lab: kite-vmm
+	KITE_VMM=$(abs_builddir)/kite-vmm $(srcdir)/tests/lab/run.sh $(srcdir)/tests/lab/job-boot 1 || test $$? = 77
+	KITE_VMM=$(abs_builddir)/kite-vmm $(srcdir)/tests/lab/run.sh $(srcdir)/tests/lab/job-boot 4 || test $$? = 77
