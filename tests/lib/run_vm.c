@@ -28,7 +28,7 @@
 
 static gboolean args_only, do_reconnect, show_monitor;
 static char *until;
-static int seconds = 30;
+static int seconds = 30, user = -1;
 static gint exited_count;
 
 static void on_event(VmProcess *vm, const char *name, json_t *data, gint64 secs, guint32 micros,
@@ -209,6 +209,7 @@ int main(int argc, char **argv)
         {"monitor", 0, 0, G_OPTION_ARG_NONE, &show_monitor, "ask for block statistics", NULL},
         {"until", 0, 0, G_OPTION_ARG_STRING, &until, "text on the serial port", "TEXT"},
         {"seconds", 0, 0, G_OPTION_ARG_INT, &seconds, "how long", "N"},
+        {"user", 0, 0, G_OPTION_ARG_INT, &user, "run QEMU as this uid and gid", "UID"},
         {NULL}};
     g_autoptr(GOptionContext) options = g_option_context_new("FOLDER DOMAIN.xml");
     g_autoptr(GError) error = NULL;
@@ -239,6 +240,10 @@ int main(int argc, char **argv)
     g_mkdir_with_parents(argv[1], 0755);
     cache = qemu_caps_cache_new(argv[1], NULL);
     config = backend_config_new(context, cache, geteuid() == 0);
+    if (user >= 0) {
+        config->user = (uid_t)user;
+        config->group = (gid_t)user;
+    }
     thread = g_thread_new("vm", vm_thread, loop);
     status = args_only ? print_args(config, def) : run(config, argv[1], def);
     g_main_loop_quit(loop);

@@ -11,6 +11,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -130,10 +132,31 @@ static QemuArgs *make_args(const BackendConfig *config, DomainDef *live, const V
     return args;
 }
 
+/* The groups of the VM's user ("kvm" for /dev/kvm, ...). Caller frees; NULL: none. */
+static gid_t *groups_of(const BackendConfig *config, guint *ret_n)
+{
+    char buffer[4096];
+    struct passwd entry, *found = NULL;
+    int n = 64;
+    gid_t *groups;
+
+    *ret_n = 0;
+    if (config->user == (uid_t)-1 || getpwuid_r(config->user, &entry, buffer, sizeof(buffer), &found) != 0 ||
+        found == NULL)
+        return NULL;
+    groups = g_new(gid_t, n);
+    if (getgrouplist(entry.pw_name, config->group, groups, &n) < 0)
+        n = 64; /* the first ones */
+    *ret_n = (guint)n;
+    return groups;
+}
+
 static gboolean spawn(const BackendConfig *config, const DomainDef *live, const VmStartOptions *options,
                       const QemuArgs *args, int log, pid_t *ret_pid, int *ret_pidfd, GError **error)
 {
     g_auto(GStrv) env = make_environment(live, options, args);
+    guint n_groups = 0;
+    g_autofree gid_t *groups = groups_of(config, &n_groups);
     VmSpawn what = {
         .argv = (const char *const *)args->argv->pdata,
         .env = (const char *const *)env,
@@ -143,6 +166,8 @@ static gboolean spawn(const BackendConfig *config, const DomainDef *live, const 
         .output_fd = log,
         .uid = config->user,
         .gid = config->group,
+        .groups = groups,
+        .n_groups = n_groups,
         .max_core = config->max_core,
         .max_locked = live->memtune.locked ? G_MAXUINT64 : 0,
     };

@@ -311,10 +311,6 @@ gboolean args_audio(QemuBuilder *b, GError **error)
         g_autofree char *id = g_strdup_printf("audio%u", audio->id);
         json_t *props;
 
-        if (b->context->caps != NULL && audio->type != AUDIO_NONE &&
-            !qemu_caps_has_variant(b->context->caps, "audiodev", driver))
-            return args_unsupported(error, "audio type '%s' is not supported with '%s'",
-                                    audio_type_to_string(audio->type), b->context->emulator);
         props = json_pack("{s:s, s:s}", "id", id, "driver", driver);
         prop_uint(props, "timer-period", audio->timer_period);
         prop_bool(props, "try-mmap", audio->try_mmap);

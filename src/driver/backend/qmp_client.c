@@ -424,11 +424,13 @@ static gboolean post(QmpClient *client, char *text, const int *fds, guint n_fds)
 
 static guint greeting_version(json_t *greeting)
 {
+    static const char *const parts[] = {"major", "minor", "micro"};
     json_t *qemu = json_object_get(json_object_get(json_object_get(greeting, "QMP"), "version"), "qemu");
+    guint version = 0;
 
-    return (guint)(json_integer_value(json_object_get(qemu, "major")) * 1000000 +
-                   json_integer_value(json_object_get(qemu, "minor")) * 1000 +
-                   json_integer_value(json_object_get(qemu, "micro")));
+    for (gsize i = 0; i < G_N_ELEMENTS(parts); i++)
+        version = version * 1000 + (guint)CLAMP(json_integer_value(json_object_get(qemu, parts[i])), 0, 999);
+    return version;
 }
 
 static void handle_reply(QmpClient *client, json_t *object, const char *text)

@@ -93,6 +93,8 @@ typedef struct VmSpawn {
     int output_fd; /* stdout and stderr; stdin is /dev/null */
     uid_t uid; /* (uid_t)-1: as we are */
     gid_t gid;
+    const gid_t *groups; /* supplementary groups, when uid or gid is set */
+    guint n_groups;
     guint64 max_core; /* RLIMIT_CORE bytes; G_MAXUINT64: unlimited */
     guint64 max_locked; /* RLIMIT_MEMLOCK bytes, 0: leave */
 } VmSpawn;

@@ -69,8 +69,8 @@ static int child_main(void *data)
         if (spawn->max_locked != 0 && setrlimit(RLIMIT_MEMLOCK, &locked) < 0)
             return child_fail(context, "set the limit of locked memory");
     }
-    if (spawn->gid != (gid_t)-1 &&
-        (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setgid, spawn->gid) < 0))
+    if (spawn->gid != (gid_t)-1 && (syscall(SYS_setgroups, (size_t)spawn->n_groups, spawn->groups) < 0 ||
+                                    syscall(SYS_setgid, spawn->gid) < 0))
         return child_fail(context, "change the group");
     if (spawn->uid != (uid_t)-1 && syscall(SYS_setuid, spawn->uid) < 0)
         return child_fail(context, "change the user");
