@@ -78,7 +78,8 @@ static int raw_read_indirect(Image *image, const ImageExtent *extent, uint64_t s
 
 static int raw_discard(Image *image, uint64_t offset, uint64_t length, ImageRequest *wait)
 {
-    if (image->flags & IMAGE_OPEN_UNMAP)
+    /* A hole in an encrypted payload would read as noise. */
+    if ((image->flags & IMAGE_OPEN_UNMAP) && image->luks == NULL)
         host_file_punch(&image->file, image->raw_base + offset, length);
     return 0;
 }

@@ -44,3 +44,7 @@ tests_fuzz_fuzz_qcow2_LDADD = $(STORAGE_TEST_LDADD)
 endif
 
 EXTRA_DIST += tests/bench/image.sh
+
+check_SCRIPTS += tests/unit/storage_interop.sh
+TESTS += tests/unit/storage_interop.sh
+EXTRA_DIST += tests/unit/storage_interop.sh
