@@ -71,7 +71,8 @@ gboolean vm_process_kill(VmProcess *vm, gboolean force);
 gboolean vm_process_wait(VmProcess *vm, guint timeout_ms);
 
 /* Stops watching and drops the callbacks without touching the process: for a daemon that goes away. After it
- * returns no callback runs any more. */
+ * returns no callback runs any more,
+ * so the caller must hold no lock that a callback takes. */
 void vm_process_detach(VmProcess *vm);
 
 /* "qemu-system-x86_64 (pid 12) was killed by signal 11 (Segmentation fault): last words". Caller frees. */
