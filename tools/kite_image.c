@@ -24,6 +24,7 @@
 #define CHUNK (2u << 20)
 
 static const char *passphrase;
+static int open_direct; /* O_DIRECT, for bench -t none */
 
 __attribute__((format(printf, 1, 2), noreturn)) static void die(const char *format, ...)
 {
@@ -110,7 +111,7 @@ static int fill_params(const char *path, ImageFormat format, unsigned flags, Ima
     PathOpener *opener = calloc(1, sizeof *opener);
 
     image_open_params_init(p);
-    p->fd = open(path, (flags & IMAGE_OPEN_RDONLY ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+    p->fd = open(path, (flags & IMAGE_OPEN_RDONLY ? O_RDONLY : O_RDWR) | O_CLOEXEC | open_direct);
     if (p->fd < 0) {
         free(opener);
         return err_set(err, errno, "cannot open '%s': %s", path, strerror(errno));
@@ -733,7 +734,7 @@ static int cmd_bench(int argc, char **argv)
     void *buf;
     int c, ret = 0;
 
-    while ((c = getopt(argc, argv, "f:c:s:S:o:d:wrq")) != -1) {
+    while ((c = getopt(argc, argv, "f:c:s:S:o:d:t:wrq")) != -1) {
         switch (c) {
         case 'f': format = optarg; break;
         case 'c': count = parse_size(optarg); break;
@@ -741,6 +742,7 @@ static int cmd_bench(int argc, char **argv)
         case 'S': step = parse_size(optarg); break;
         case 'o': offset = parse_size(optarg); break;
         case 'd': break; /* one at a time: the engine below io_uring */
+        case 't': open_direct = strcmp(optarg, "none") == 0 ? O_DIRECT : 0; break;
         case 'w': write = true; break;
         case 'r': random_access = true; break;
         case 'q': break;
@@ -828,7 +830,7 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *usage;
 } commands[] = {
-    {"bench", cmd_bench, "[-w] [-r] [-c COUNT] [-s SIZE] [-S STEP] [-o OFFSET] [-f FMT] FILE"},
+    {"bench", cmd_bench, "[-w] [-r] [-t none] [-c COUNT] [-s SIZE] [-S STEP] [-o OFFSET] [-f FMT] FILE"},
     {"check", cmd_check, "[-f FMT] [-r leaks|all] [-U] FILE"},
     {"commit", cmd_commit, "[-d] FILE"},
     {"compare", cmd_compare, "[-f FMT] [-F FMT] FILE1 FILE2"},
