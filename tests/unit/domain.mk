@@ -9,3 +9,10 @@ tests_unit_test_domain_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
 tests_unit_test_domain_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_test_domain_LDADD = $(DOMAIN_LIBS)
 TESTS += tests/unit/test_domain
+
+check_PROGRAMS += tests/fuzz/fuzz_status_file
+tests_fuzz_fuzz_status_file_SOURCES = tests/fuzz/fuzz_status_file.c tests/fuzz/replay_main.c
+tests_fuzz_fuzz_status_file_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
+tests_fuzz_fuzz_status_file_LDADD = $(DOMAIN_LIBS)
+EXTRA_DIST += tests/fuzz/corpus/status_file
+TESTS += tests/fuzz/fuzz_status_file
