@@ -229,7 +229,7 @@ static int qcow2_flush(Image *image)
     int ret;
 
     pthread_mutex_lock(&image->lock);
-    ret = qcow2_write_back(q);
+    ret = image->corrupt ? -EIO : qcow2_write_back(q);
     written = q->pending_written;
     pthread_mutex_unlock(&image->lock);
     if (ret == 0)
