@@ -138,9 +138,9 @@ static gboolean get_present(Reader *in, gboolean *ret_present)
 
     if (!get_word(in, &word))
         return FALSE;
-    if (word > 1)
-        return bad(in, "neither present nor absent");
-    *ret_present = word == 1;
+    /* RFC 4506 has 0 and 1 only, but libvirtd takes any other word for 1, and clients rely on it: go-libvirt sends
+     * 0x01000000 in CONNECT_OPEN. */
+    *ret_present = word != 0;
     return TRUE;
 }
 
