@@ -73,7 +73,9 @@ def end(process):
 
 
 def errors_in_log():
-    return [line for line in log_text().splitlines() if "Traceback" in line or "Error polling" in line or
+    lines = log_text().splitlines()
+    traces = ["\n".join(lines[i:i + 25]) for i, line in enumerate(lines) if "Traceback" in line]
+    return traces or [line for line in lines if "Traceback" in line or "Error polling" in line or
             "Unable to open connection" in line or ("ERROR" in line and "libvirt" in line.lower())]
 
 
@@ -87,7 +89,7 @@ def opens_and_lists():
         time.sleep(3)
         picture("manager")
         assert process.poll() is None, log_text()[-2000:]
-        assert not errors_in_log(), errors_in_log()
+        assert not errors_in_log(), "\n".join(errors_in_log())
     finally:
         end(process)
 
@@ -101,7 +103,7 @@ def shows_details():
         time.sleep(3)
         picture("details")
         assert process.poll() is None, log_text()[-2000:]
-        assert not errors_in_log(), errors_in_log()
+        assert not errors_in_log(), "\n".join(errors_in_log())
     finally:
         end(process)
 
@@ -117,7 +119,7 @@ def shows_console():
         time.sleep(3)
         picture("console")
         assert process.poll() is None, log_text()[-2000:]
-        assert not errors_in_log(), errors_in_log()
+        assert not errors_in_log(), "\n".join(errors_in_log())
     finally:
         end(process)
 

@@ -156,7 +156,8 @@ static void test_limits(void)
     static const guint8 huge_count[] = {0, 0, 0x40, 0, 0, 0, 0, 0}; /* 16384 strings in 4 bytes */
     static const guint8 over_limit[] = {0, 0, 0x40, 1, 0, 0, 0, 0};
     static const guint8 inner_nul[] = {0, 0, 0, 3, 'a', 0, 'b', 0};
-    static const guint8 not_bool[] = {0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0};
+    /* go-libvirt's way to say that the optional name is there: any word but 0 means so. */
+    static const guint8 odd_bool[] = {1, 0, 0, 0, 0, 0, 0, 1, 'k', 0, 0, 0, 0, 0, 0, 0};
     ConnectListDefinedDomainsRet names = {0};
     DomainLookupByNameArgs lookup;
     ConnectOpenArgs open;
@@ -170,7 +171,9 @@ static void test_limits(void)
     g_assert_true(error_is(error, VIR_ERR_RPC));
     g_assert_false(
         xdr_decode(&xdr_domain_lookup_by_name_args, inner_nul, sizeof inner_nul, &lookup, NULL, NULL));
-    g_assert_false(xdr_decode(&xdr_connect_open_args, not_bool, sizeof not_bool, &open, NULL, NULL));
+    g_assert_true(xdr_decode(&xdr_connect_open_args, odd_bool, sizeof odd_bool, &open, NULL, NULL));
+    g_assert_cmpstr(open.name, ==, "k");
+    xdr_clear(&xdr_connect_open_args, &open);
 
     names.names_len = 16385;
     names.names = g_new0(char *, names.names_len);
