@@ -12,6 +12,10 @@ libkitedomain_a_SOURCES = \
 	%D%/events.h %D%/events.c \
 	%D%/persist.h %D%/persist.c \
 	%D%/status_file.h %D%/status_file.c
+# Statistics and other figures.
+libkitedomain_a_SOURCES += \
+	%D%/stats_cache.c %D%/stats_cache.h %D%/stats_disk.c %D%/stats_disk.h %D%/stats_figures.c %D%/stats_figures.h \
+	%D%/stats_name.h %D%/stats_ops.c %D%/stats_proc.c %D%/stats_proc.h
 libkitedomain_a_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
 # What a program that uses domain/ links.
 DOMAIN_LIBS = libkitedomain.a libkitebackend.a libkitehost.a libkiteconf.a libkiteconfig.a libkiterpc.a \

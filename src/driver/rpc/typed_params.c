@@ -43,8 +43,7 @@ WireTypedParam *typed_params_steal(TypedParams *params, guint32 *ret_count)
     return list;
 }
 
-/* A new, zeroed parameter at the end; takes field. */
-static WireTypedParam *append(TypedParams *params, char *field, int type)
+WireTypedParam *typed_params_append(TypedParams *params, char *field, int type)
 {
     WireTypedParam *param;
 
@@ -55,18 +54,39 @@ static WireTypedParam *append(TypedParams *params, char *field, int type)
     return param;
 }
 
+WireTypedParam *typed_params_at(TypedParams *params, guint index)
+{
+    g_assert(index < params->list->len);
+    return &g_array_index(params->list, WireTypedParam, index);
+}
+
+void typed_params_drop_unset(TypedParams *params)
+{
+    guint kept = 0;
+
+    for (guint i = 0; i < params->list->len; i++) {
+        WireTypedParam *param = typed_params_at(params, i);
+
+        if (param->value.type == 0)
+            free_param(param);
+        else
+            *typed_params_at(params, kept++) = *param;
+    }
+    g_array_set_size(params->list, kept);
+}
+
 /* One pair of functions a type: with the field as it is, and as a format. */
 #define ADDER(name, ctype, TYPE, member)                                                                     \
     void typed_params_add_##name(TypedParams *params, const char *field, ctype value)                        \
     {                                                                                                        \
-        append(params, g_strdup(field), VIR_TYPED_PARAM_##TYPE)->value.member = value;                       \
+        typed_params_append(params, g_strdup(field), VIR_TYPED_PARAM_##TYPE)->value.member = value;                       \
     }
 #define ADDER_F(name, ctype, TYPE, member)                                                                   \
     void typed_params_addf_##name(TypedParams *params, ctype value, const char *format, ...)                 \
     {                                                                                                        \
         va_list ap;                                                                                          \
         va_start(ap, format);                                                                                \
-        append(params, g_strdup_vprintf(format, ap), VIR_TYPED_PARAM_##TYPE)->value.member = value;          \
+        typed_params_append(params, g_strdup_vprintf(format, ap), VIR_TYPED_PARAM_##TYPE)->value.member = value;          \
         va_end(ap);                                                                                          \
     }
 
@@ -83,13 +103,13 @@ ADDER_F(boolean, gboolean, BOOLEAN, b)
 
 void typed_params_add_boolean(TypedParams *params, const char *field, gboolean value)
 {
-    append(params, g_strdup(field), VIR_TYPED_PARAM_BOOLEAN)->value.b = value;
+    typed_params_append(params, g_strdup(field), VIR_TYPED_PARAM_BOOLEAN)->value.b = value;
 }
 
 void typed_params_add_string(TypedParams *params, const char *field, const char *value)
 {
     if (value != NULL)
-        append(params, g_strdup(field), VIR_TYPED_PARAM_STRING)->value.s = g_strdup(value);
+        typed_params_append(params, g_strdup(field), VIR_TYPED_PARAM_STRING)->value.s = g_strdup(value);
 }
 
 void typed_params_addf_string(TypedParams *params, const char *value, const char *format, ...)
@@ -99,7 +119,7 @@ void typed_params_addf_string(TypedParams *params, const char *value, const char
     if (value == NULL)
         return;
     va_start(ap, format);
-    append(params, g_strdup_vprintf(format, ap), VIR_TYPED_PARAM_STRING)->value.s = g_strdup(value);
+    typed_params_append(params, g_strdup_vprintf(format, ap), VIR_TYPED_PARAM_STRING)->value.s = g_strdup(value);
     va_end(ap);
 }
 

@@ -23,6 +23,14 @@ guint typed_params_count(const TypedParams *params);
 /* The list becomes the caller's: g_malloc'ed elements for a generated Ret. params is empty afterwards. */
 WireTypedParam *typed_params_steal(TypedParams *params, guint32 *ret_count);
 
+/* A parameter of that type (VIR_TYPED_PARAM_*) whose value, zero now, the caller fills in; takes field, which is
+ * g_malloc'ed. Valid until the next one is added. For long lists whose names are cheaply made. */
+WireTypedParam *typed_params_append(TypedParams *params, char *field, int type);
+/* The one at index, which must be there. */
+WireTypedParam *typed_params_at(TypedParams *params, guint index);
+/* Takes out those that got no type (appended with type 0 and never filled in). */
+void typed_params_drop_unset(TypedParams *params);
+
 /* field: copied. The _fmt forms take the field as a format, e.g. ("vcpu.%u.state", i). A NULL string adds
  * nothing. */
 void typed_params_add_int(TypedParams *params, const char *field, gint32 value);

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Last known figures of running VMs, refreshed by asynchronous QMP. */
+#include "driver/domain/stats_cache.h"
+
+#include <string.h>
+
+#include "driver/backend/backend.h"
+#include "driver/backend/monitor.h"
+#include "driver/conf/def_memballoon.h"
+#include "driver/conf/domain_def.h"
+
+typedef struct StatsCache {
+    gatomicrefcount refs;
+    guint64 run; /* of the domain; constant */
+    /* under cache_lock: */
+    GArray *figures[FIGURES_LAST];
+    guint pending; /* FIGURES_BIT()s of questions on their way */
+    guint absent; /* ... that this VM does not know */
+    gboolean answered; /* has ever said anything */
+    gboolean slow; /* was waited for in vain since it last said something */
+    GSList *waiting; /* Waiter */
+} StatsCache;
+
+typedef struct Waiter {
+    StatsRefresh *refresh;
+    guint left; /* FIGURES_BIT()s that it still waits for */
+} Waiter;
+
+struct StatsRefresh {
+    GCond done;
+    guint domains_left;
+    guint wait_ms;
+    GPtrArray *caches; /* of StatsCache, references: where it may be among the waiting */
+};
+
+typedef struct Question {
+    StatsCache *cache;
+    FiguresKind kind;
+} Question;
+
+/* Guards all caches: held for a few instructions only, inside state locks and nothing else. */
+static GMutex cache_lock;
+
+static void cache_unref(gpointer data)
+{
+    StatsCache *cache = data;
+
+    if (cache == NULL || !g_atomic_ref_count_dec(&cache->refs))
+        return;
+    for (guint i = 0; i < FIGURES_LAST; i++)
+        g_clear_pointer(&cache->figures[i], g_array_unref);
+    g_assert(cache->waiting == NULL);
+    g_free(cache);
+}
+
+static StatsCache *cache_ref(StatsCache *cache)
+{
+    g_atomic_ref_count_inc(&cache->refs);
+    return cache;
+}
+
+/* That of the present run, or NULL. State lock held. */
+static StatsCache *cache_of(Domain *dom)
+{
+    StatsCache *cache = dom->stats;
+
+    if (cache != NULL && (!domain_active(dom) || cache->run != dom->run)) {
+        dom->stats = NULL;
+        cache_unref(cache);
+        cache = NULL;
+    }
+    return cache;
+}
+
+static StatsCache *cache_make(Domain *dom)
+{
+    StatsCache *cache = cache_of(dom);
+
+    if (cache != NULL)
+        return cache;
+    cache = g_new0(StatsCache, 1);
+    g_atomic_ref_count_init(&cache->refs);
+    cache->run = dom->run;
+    dom->stats = cache;
+    dom->stats_free = cache_unref;
+    return cache;
+}
+
+/* --- answers -------------------------------------------------------------------------------------------- */
+
+/* Whoever waits for these has them, or will not get them. cache_lock held. */
+static void settle(StatsCache *cache, guint bits)
+{
+    GSList **link = &cache->waiting;
+
+    while (*link != NULL) {
+        Waiter *waiter = (*link)->data;
+
+        waiter->left &= ~bits;
+        if (waiter->left != 0) {
+            link = &(*link)->next;
+            continue;
+        }
+        if (--waiter->refresh->domains_left == 0)
+            g_cond_signal(&waiter->refresh->done);
+        g_free(waiter);
+        *link = g_slist_delete_link(*link, *link);
+    }
+}
+
+static void on_answer(QmpClient *client, json_t *result, const GError *error, gpointer opaque)
+{
+    Question *question = opaque;
+    StatsCache *cache = question->cache;
+    guint bit = FIGURES_BIT(question->kind);
+    GArray *figures = result != NULL ? figures_read(question->kind, result) : NULL;
+    GArray *old = NULL;
+    /* A refusal is an answer; silence and a closed socket are none. */
+    gboolean refused =
+        result == NULL && !error_is(error, VIR_ERR_OPERATION_TIMEOUT) && !qmp_client_is_lost(client);
+
+    g_mutex_lock(&cache_lock);
+    cache->pending &= ~bit;
+    if (figures != NULL || refused) {
+        old = cache->figures[question->kind];
+        cache->figures[question->kind] = figures;
+        cache->answered = TRUE;
+        cache->slow = FALSE;
+    }
+    if (refused && strstr(error->message, "has not been found") != NULL)
+        cache->absent |= bit;
+    settle(cache, bit);
+    g_mutex_unlock(&cache_lock);
+
+    if (old != NULL)
+        g_array_unref(old);
+    cache_unref(cache);
+    g_free(question);
+}
+
+/* --- questions ------------------------------------------------------------------------------------------ */
+
+StatsRefresh *stats_refresh_new(void)
+{
+    StatsRefresh *refresh = g_new0(StatsRefresh, 1);
+
+    g_cond_init(&refresh->done);
+    refresh->caches = g_ptr_array_new_with_free_func(cache_unref);
+    return refresh;
+}
+
+static const char *balloon_alias(const Domain *dom)
+{
+    const MemballoonDef *balloon = DOMAIN_DEF_SINGLE(MemballoonDef, dom->live, DEVICE_MEMBALLOON);
+
+    return balloon != NULL && balloon->model != MEMBALLOON_NONE ? balloon->info.alias : NULL;
+}
+
+/* Less what this VM cannot have. */
+static guint sensible(const Domain *dom, guint wanted)
+{
+    const guint kvm =
+        FIGURES_BIT(FIGURES_KVM_SCHEMA) | FIGURES_BIT(FIGURES_KVM_VM) | FIGURES_BIT(FIGURES_KVM_VCPUS);
+
+    if (balloon_alias(dom) == NULL)
+        wanted &= ~(FIGURES_BIT(FIGURES_BALLOON) | FIGURES_BIT(FIGURES_GUEST_MEMORY));
+    if (dom->live->virt_type != VIRT_KVM)
+        wanted &= ~kvm;
+    if (dom->live->iothreads->len == 0)
+        wanted &= ~FIGURES_BIT(FIGURES_IOTHREADS);
+    return wanted;
+}
+
+static void send(QmpClient *qmp, StatsCache *cache, FiguresKind kind, const char *balloon)
+{
+    Question *question = g_new0(Question, 1);
+
+    question->cache = cache_ref(cache);
+    question->kind = kind;
+    qmp_call_async(qmp, figures_command(kind), figures_arguments(kind, balloon), 0, on_answer, question);
+}
+
+void stats_refresh_ask(StatsRefresh *refresh, Domain *dom, guint wanted)
+{
+    g_autofree char *balloon = NULL;
+    StatsCache *cache;
+    QmpClient *qmp;
+    guint ask;
+
+    lock_assert_held(&dom->lock);
+    if (!domain_active(dom) || dom->live == NULL || dom->vm == NULL || dom->starting)
+        return;
+    qmp = vm_process_qmp(dom->vm);
+    if (qmp == NULL || qmp_client_is_lost(qmp))
+        return;
+    wanted = sensible(dom, wanted);
+    cache = cache_make(dom);
+    g_mutex_lock(&cache_lock);
+    wanted &= ~cache->absent;
+    if (cache->figures[FIGURES_KVM_SCHEMA] != NULL)
+        wanted &= ~FIGURES_BIT(FIGURES_KVM_SCHEMA); /* does not change */
+    ask = wanted & ~cache->pending;
+    cache->pending |= ask;
+    if (wanted != 0 && !cache->slow) {
+        Waiter *waiter = g_new0(Waiter, 1);
+
+        waiter->refresh = refresh;
+        waiter->left = wanted;
+        cache->waiting = g_slist_prepend(cache->waiting, waiter);
+        refresh->domains_left++;
+        refresh->wait_ms = MAX(refresh->wait_ms, cache->answered ? STATS_WAIT_MS : STATS_FIRST_WAIT_MS);
+        g_ptr_array_add(refresh->caches, cache_ref(cache));
+    }
+    g_mutex_unlock(&cache_lock);
+
+    if (ask & FIGURES_BIT(FIGURES_GUEST_MEMORY))
+        balloon = vm_balloon_path(balloon_alias(dom));
+    for (guint i = 0; i < FIGURES_LAST; i++) {
+        if (ask & FIGURES_BIT(i))
+            send(qmp, cache, i, balloon);
+    }
+}
+
+/* Takes refresh out of those who wait for cache: in vain. cache_lock held. */
+static void give_up(StatsCache *cache, StatsRefresh *refresh)
+{
+    GSList **link = &cache->waiting;
+
+    while (*link != NULL) {
+        Waiter *waiter = (*link)->data;
+
+        if (waiter->refresh != refresh) {
+            link = &(*link)->next;
+            continue;
+        }
+        cache->slow = TRUE;
+        refresh->domains_left--;
+        g_free(waiter);
+        *link = g_slist_delete_link(*link, *link);
+    }
+}
+
+void stats_refresh_wait(StatsRefresh *refresh)
+{
+    gint64 deadline = g_get_monotonic_time() + (gint64)refresh->wait_ms * 1000;
+
+    g_mutex_lock(&cache_lock);
+    while (refresh->domains_left > 0) {
+        if (!g_cond_wait_until(&refresh->done, &cache_lock, deadline))
+            break;
+    }
+    for (guint i = 0; refresh->domains_left > 0 && i < refresh->caches->len; i++)
+        give_up(g_ptr_array_index(refresh->caches, i), refresh);
+    g_mutex_unlock(&cache_lock);
+}
+
+void stats_refresh_free(StatsRefresh *refresh)
+{
+    if (refresh == NULL)
+        return;
+    g_mutex_lock(&cache_lock);
+    for (guint i = 0; refresh->domains_left > 0 && i < refresh->caches->len; i++)
+        give_up(g_ptr_array_index(refresh->caches, i), refresh);
+    g_mutex_unlock(&cache_lock);
+    g_ptr_array_unref(refresh->caches);
+    g_cond_clear(&refresh->done);
+    g_free(refresh);
+}
+
+/* --- reading -------------------------------------------------------------------------------------------- */
+
+void stats_view_take(Domain *dom, StatsView *ret)
+{
+    StatsCache *cache;
+
+    lock_assert_held(&dom->lock);
+    *ret = (StatsView){0};
+    cache = cache_of(dom);
+    if (cache == NULL)
+        return;
+    g_mutex_lock(&cache_lock);
+    for (guint i = 0; i < FIGURES_LAST; i++) {
+        if (cache->figures[i] != NULL)
+            ret->figures[i] = g_array_ref(cache->figures[i]);
+    }
+    g_mutex_unlock(&cache_lock);
+}
+
+void stats_view_clear(StatsView *view)
+{
+    for (guint i = 0; i < FIGURES_LAST; i++)
+        g_clear_pointer(&view->figures[i], g_array_unref);
+}
+
+gboolean stats_fresh_view(Domain *dom, guint wanted, StatsView *ret, GError **error)
+{
+    g_autoptr(StatsRefresh) refresh = stats_refresh_new();
+    gboolean active;
+
+    *ret = (StatsView){0};
+    lock_acquire(&dom->lock);
+    active = domain_require_active(dom, error);
+    if (active)
+        stats_refresh_ask(refresh, dom, wanted);
+    lock_release(&dom->lock);
+    if (active)
+        stats_refresh_wait(refresh);
+    lock_acquire(&dom->lock);
+    if (!active || !domain_require_active(dom, error))
+        return FALSE;
+    stats_view_take(dom, ret);
+    return TRUE;
+}
