@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "driver/conf/def_chr.h"
 #include "driver/conf/def_graphics.h"
 #include "driver/conf/domain_def.h"
 #include "driver/domain/domain_events.h"
@@ -48,19 +47,11 @@ static void forget_listen_addresses(DomainDef *def, const DomainDef *live)
     }
 }
 
-void domain_def_settle(Driver *driver, const DomainDef *live, DomainDef *def)
+void domain_def_settle(const DomainDef *live, DomainDef *def)
 {
     settle_controllers(def);
     if (live != NULL)
         forget_listen_addresses(def, live);
-    /* Sockets that we made in the folder of a run. */
-    DOMAIN_DEF_FOREACH(ChrDef, channel, def, DEVICE_CHANNEL)
-    {
-        if (channel->source.path != NULL && channel->target.channel == CHANNEL_TARGET_VIRTIO &&
-            (g_str_has_prefix(channel->source.path, driver->paths->domain_run_dir) ||
-             g_str_has_prefix(channel->source.path, driver->paths->channel_dir)))
-            g_clear_pointer(&channel->source.path, g_free);
-    }
 }
 
 /* --- define --------------------------------------------------------------------------------------------- */
@@ -105,7 +96,7 @@ static gboolean define(Call *call, const char *xml, guint flags, WireDomain *ret
         return FALSE;
 
     lock_acquire(&dom->lock);
-    domain_def_settle(driver, dom->live, def);
+    domain_def_settle(dom->live, def);
     is_new = !dom->listed;
     added = dom->config == NULL;
     lock_release(&dom->lock);

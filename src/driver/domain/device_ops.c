@@ -62,7 +62,7 @@ static gboolean change_config(Domain *dom, const char *xml, Edit edit, GError **
     dev = device_def_parse(xml, def, env, DOMAIN_DEF_PARSE_INACTIVE | DOMAIN_DEF_PARSE_ABI_UPDATE, error);
     if (dev == NULL || !edit(def, &dev, env, error))
         return FALSE;
-    domain_def_settle(dom->driver, NULL, def);
+    domain_def_settle(NULL, def);
     return domain_replace_config(dom, g_steal_pointer(&def), error);
 }
 

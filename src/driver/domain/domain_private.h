@@ -29,7 +29,7 @@ Domain *domain_claim_locked(Driver *driver, const DomainDef *def, guint claim_fl
                             GError **error);
 /* Takes out of a new definition what came from the live XML of the domain (live may be NULL) and is not the
  * user's. State lock held when live is the domain's. */
-void domain_def_settle(Driver *driver, const DomainDef *live, DomainDef *def);
+void domain_def_settle(const DomainDef *live, DomainDef *def);
 /* Of the managed save image. Modify lock held. Caller frees. */
 char *domain_managed_save_path(Domain *dom);
 
