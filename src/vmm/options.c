@@ -87,7 +87,7 @@ static int add_net(json_t *desc, const char *spec, Err *err)
     fd = open_file("/dev/net/tun", O_RDWR | O_NONBLOCK, "device", err);
     if (fd < 0)
         return fd;
-    strcpy(ifr.ifr_name, spec + 4);
+    snprintf(ifr.ifr_name, sizeof ifr.ifr_name, "%s", spec + 4);
     if (ioctl(fd, TUNSETIFF, &ifr) < 0)
         return err_set(err, errno, "cannot use the tap %s: %s", spec + 4, strerror(errno));
     snprintf(net_id, sizeof net_id, "net%u", n);
