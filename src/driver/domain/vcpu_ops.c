@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * RPC handlers that tell of processors: virDomainGetVcpus, GetVcpuPinInfo, GetEmulatorPinInfo,
+ * GetIOThreadInfo, GetCPUStats. What threads do is read from the kernel, what is pinned from the definitions;
+ * no monitor is asked.
+ */
+#include <sched.h>
+#include <string.h>
+
+#include "driver/backend/backend.h"
+#include "driver/conf/domain_def.h"
+#include "driver/domain/domain_private.h"
+#include "driver/domain/stats_cache.h"
+#include "driver/domain/stats_proc.h"
+#include "driver/driver.h"
+#include "driver/host/host.h"
+#include "driver/rpc/call.h"
+#include "driver/rpc/typed_params.h"
+
+/* What one reply may carry (remote_types.rpc). */
+enum { VCPUS_MAX = 16384, CPUMAPS_MAX = 8388608, CPU_STATS_PARAMS_MAX = 16, CPU_STATS_CPUS_MAX = 128 };
+
+#define AFFECT (VIR_DOMAIN_AFFECT_LIVE | VIR_DOMAIN_AFFECT_CONFIG)
+
+/* --- maps ----------------------------------------------------------------------------------------------- */
+
+/* CPUs of the host that are online. */
+static Bitmap *host_cpus(Driver *driver)
+{
+    const HostTopology *topology = host_topology(driver->host);
+    Bitmap *map = bitmap_new();
+
+    for (guint i = 0; i < topology->cpus->len; i++) {
+        const HostCpu *cpu = g_ptr_array_index(topology->cpus, i);
+
+        if (cpu->online)
+            bitmap_set(map, cpu->id);
+    }
+    return map;
+}
+
+/* CPUs that a thread may run on; empty when it is gone. */
+static Bitmap *thread_cpus(pid_t tid)
+{
+    gsize size = CPU_ALLOC_SIZE(BITMAP_MAX_BITS);
+    g_autofree cpu_set_t *set = g_malloc0(size);
+    Bitmap *map = bitmap_new();
+
+    if (tid <= 0 || sched_getaffinity(tid, size, set) < 0)
+        return map;
+    for (guint i = 0; i < BITMAP_MAX_BITS; i++) {
+        if (CPU_ISSET_S(i, size, set))
+            bitmap_set(map, i);
+    }
+    return map;
+}
+
+/* What is meant by no map of a vCPU's own. */
+static const Bitmap *pinned(const DomainDef *def, const Bitmap *own, const Bitmap *host)
+{
+    if (own != NULL)
+        return own;
+    return def->cpuset != NULL && !def->placement_auto ? def->cpuset : host;
+}
+
+/* Sizes that a client asks for; the words are those of libvirt's daemon. */
+static gboolean check_maps(gint32 count, const char *count_name, gint32 maplen, GError **error)
+{
+    if (count < 0)
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "%s must be non-negative", count_name);
+    if (maplen < 0)
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "maplen must be non-negative");
+    if (count > VCPUS_MAX)
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "%s > REMOTE_VCPUINFO_MAX", count_name);
+    if ((gint64)count * maplen > CPUMAPS_MAX)
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "maxinfo * maplen > REMOTE_CPUMAPS_MAX");
+    return TRUE;
+}
+
+/* --- vCPUs ---------------------------------------------------------------------------------------------- */
+
+typedef struct Thread {
+    guint number;
+    pid_t tid;
+} Thread;
+
+/* The threads of the online vCPUs. FALSE when the VM is off or has no threads of their own for them. */
+static gboolean vcpu_threads(Domain *dom, GArray *threads, pid_t *ret_pid, GError **error)
+{
+    gboolean any = FALSE;
+    LOCK_SCOPE(&dom->lock);
+
+    if (!domain_active(dom))
+        return error_set(error, VIR_ERR_OPERATION_INVALID,
+                         "cannot retrieve vcpu information for inactive domain");
+    *ret_pid = dom->pid;
+    for (guint i = 0; dom->info != NULL && i < dom->info->n_vcpus; i++) {
+        const Thread thread = {i, dom->info->vcpus[i].tid};
+
+        if (!dom->info->vcpus[i].online)
+            continue;
+        any |= thread.tid > 0;
+        g_array_append_val(threads, thread);
+    }
+    return any || error_set(error, VIR_ERR_OPERATION_INVALID, "cpu affinity is not supported");
+}
+
+gboolean call_domain_get_vcpus(Call *call, const DomainGetVcpusArgs *args, DomainGetVcpusRet *ret,
+                               GError **error)
+{
+    g_autoptr(Domain) dom = NULL;
+    g_autoptr(GArray) threads = g_array_new(FALSE, FALSE, sizeof(Thread));
+    pid_t pid = 0;
+    guint n;
+
+    if (!check_maps(args->maxinfo, "maxinfo", args->maplen, error))
+        return FALSE;
+    dom = domain_from_wire(call, &args->dom, error);
+    if (dom == NULL || !vcpu_threads(dom, threads, &pid, error))
+        return FALSE;
+    n = MIN((guint)args->maxinfo, threads->len);
+    ret->info = g_new0(WireVcpuInfo, n);
+    ret->info_len = n;
+    ret->cpumaps_len = (guint32)args->maxinfo * (guint32)args->maplen;
+    ret->cpumaps = g_malloc0(ret->cpumaps_len);
+    for (guint i = 0; i < n; i++) {
+        const Thread *thread = &g_array_index(threads, Thread, i);
+        g_autoptr(Bitmap) map = thread_cpus(thread->tid);
+        ProcFigures figures;
+
+        proc_figures(pid, thread->tid, &figures);
+        ret->info[i].number = thread->number;
+        ret->info[i].state = VIR_VCPU_RUNNING;
+        ret->info[i].cpu_time = figures.user + figures.system;
+        ret->info[i].cpu = figures.cpu;
+        bitmap_to_bytes(map, ret->cpumaps + (gsize)i * (gsize)args->maplen, (gsize)args->maplen);
+    }
+    return TRUE;
+}
+
+gboolean call_domain_get_vcpu_pin_info(Call *call, const DomainGetVcpuPinInfoArgs *args,
+                                       DomainGetVcpuPinInfoRet *ret, GError **error)
+{
+    g_autoptr(Domain) dom = NULL;
+    g_autoptr(Bitmap) host = NULL;
+    const DomainDef *def;
+
+    if (!call_check_flags(call, args->flags, AFFECT, error) ||
+        !check_maps(args->ncpumaps, "ncpumaps", args->maplen, error))
+        return FALSE;
+    dom = domain_from_wire(call, &args->dom, error);
+    if (dom == NULL)
+        return FALSE;
+    host = host_cpus(call_driver(call));
+    LOCK_SCOPE(&dom->lock);
+    def = domain_one_def_for(dom, args->flags, NULL, error);
+    if (def == NULL)
+        return FALSE;
+    ret->num = (gint32)MIN((guint)args->ncpumaps, domain_def_vcpus_max(def));
+    ret->cpumaps_len = (guint32)args->ncpumaps * (guint32)args->maplen;
+    ret->cpumaps = g_malloc0(ret->cpumaps_len);
+    for (gint32 i = 0; i < ret->num; i++)
+        bitmap_to_bytes(pinned(def, domain_def_vcpu(def, (guint)i)->pin, host),
+                        ret->cpumaps + (gsize)i * (gsize)args->maplen, (gsize)args->maplen);
+    return TRUE;
+}
+
+gboolean call_domain_get_emulator_pin_info(Call *call, const DomainGetEmulatorPinInfoArgs *args,
+                                           DomainGetEmulatorPinInfoRet *ret, GError **error)
+{
+    g_autoptr(Domain) dom = NULL;
+    g_autoptr(Bitmap) host = NULL;
+    const DomainDef *def;
+
+    if (!call_check_flags(call, args->flags, AFFECT, error) || !check_maps(1, "maps", args->maplen, error))
+        return FALSE;
+    dom = domain_from_wire(call, &args->dom, error);
+    if (dom == NULL)
+        return FALSE;
+    host = host_cpus(call_driver(call));
+    LOCK_SCOPE(&dom->lock);
+    def = domain_one_def_for(dom, args->flags, NULL, error);
+    if (def == NULL)
+        return FALSE;
+    ret->ret = 1;
+    ret->cpumaps_len = (guint32)args->maplen;
+    ret->cpumaps = g_malloc0(ret->cpumaps_len);
+    bitmap_to_bytes(pinned(def, def->cputune.emulator_pin, host), ret->cpumaps, ret->cpumaps_len);
+    return TRUE;
+}
+
+/* --- I/O threads ---------------------------------------------------------------------------------------- */
+
+static void put_map(WireDomainIothreadInfo *info, const Bitmap *map)
+{
+    info->cpumap_len = (guint32)MAX(bitmap_last(map), 0) / 8 + 1;
+    info->cpumap = g_malloc0(info->cpumap_len);
+    bitmap_to_bytes(map, info->cpumap, info->cpumap_len);
+}
+
+/* As defined. State lock held. */
+static void iothreads_of(const DomainDef *def, const Bitmap *host, DomainGetIothreadInfoRet *ret)
+{
+    ret->info_len = def->iothreads->len;
+    ret->info = g_new0(WireDomainIothreadInfo, ret->info_len);
+    for (guint i = 0; i < ret->info_len; i++) {
+        const IothreadDef *thread = g_ptr_array_index(def->iothreads, i);
+
+        ret->info[i].iothread_id = thread->id;
+        put_map(&ret->info[i], pinned(def, thread->pin, host));
+    }
+}
+
+/* As they are: order and threads as the monitor tells, or told when the VM was started. */
+static gboolean iothreads_live(Domain *dom, DomainGetIothreadInfoRet *ret, GError **error)
+{
+    g_autoptr(GArray) threads = g_array_new(FALSE, FALSE, sizeof(Thread));
+    g_auto(StatsView) view = {0};
+    const GArray *told;
+    gboolean active = stats_fresh_view(dom, FIGURES_BIT(FIGURES_IOTHREADS), &view, error);
+
+    told = view.figures[FIGURES_IOTHREADS];
+    for (guint i = 0; active && i < figures_count(told); i++) {
+        const Thread thread = {figure_at(told, IothreadFigure, i)->id,
+                               figure_at(told, IothreadFigure, i)->tid};
+
+        g_array_append_val(threads, thread);
+    }
+    for (guint i = 0; active && told == NULL && dom->info != NULL && i < dom->info->n_iothreads; i++) {
+        const Thread thread = {dom->info->iothreads[i].id, dom->info->iothreads[i].tid};
+
+        g_array_append_val(threads, thread);
+    }
+    lock_release(&dom->lock);
+    if (!active)
+        return FALSE;
+    ret->info_len = threads->len;
+    ret->info = g_new0(WireDomainIothreadInfo, ret->info_len);
+    for (guint i = 0; i < threads->len; i++) {
+        const Thread *thread = &g_array_index(threads, Thread, i);
+        g_autoptr(Bitmap) map = thread_cpus(thread->tid);
+
+        ret->info[i].iothread_id = thread->number;
+        put_map(&ret->info[i], map);
+    }
+    return TRUE;
+}
+
+gboolean call_domain_get_iothread_info(Call *call, const DomainGetIothreadInfoArgs *args,
+                                       DomainGetIothreadInfoRet *ret, GError **error)
+{
+    g_autoptr(Domain) dom = NULL;
+    g_autoptr(Bitmap) host = NULL;
+    guint flags = args->flags;
+    gboolean good;
+
+    if (!call_check_flags(call, flags, AFFECT, error))
+        return FALSE;
+    dom = domain_from_wire(call, &args->dom, error);
+    if (dom == NULL)
+        return FALSE;
+    host = host_cpus(call_driver(call));
+    lock_acquire(&dom->lock);
+    good = domain_affect(dom, &flags, error);
+    if (good && (flags & VIR_DOMAIN_AFFECT_CONFIG))
+        iothreads_of(dom->config, host, ret);
+    lock_release(&dom->lock);
+    if (!good || (!(flags & VIR_DOMAIN_AFFECT_CONFIG) && !iothreads_live(dom, ret, error)))
+        return FALSE;
+    ret->ret = ret->info_len;
+    return TRUE;
+}
+
+/* --- processor time ------------------------------------------------------------------------------------- */
+
+/* A VM has no control group of its own, so the kernel does not count its time by host CPU: there is the total
+ * (start_cpu -1) only, and the number of figures for one CPU is 0, which clients know as "not available". */
+gboolean call_domain_get_cpu_stats(Call *call, const DomainGetCpuStatsArgs *args, DomainGetCpuStatsRet *ret,
+                                   GError **error)
+{
+    g_autoptr(Domain) dom = NULL;
+    g_auto(TypedParams) params = {0};
+    ProcFigures figures;
+    pid_t pid;
+
+    if (!call_check_flags(call, args->flags, VIR_TYPED_PARAM_STRING_OKAY, error))
+        return FALSE;
+    if (args->nparams > CPU_STATS_PARAMS_MAX)
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "nparams too large");
+    if (args->ncpus > CPU_STATS_CPUS_MAX)
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "ncpus too large");
+    dom = domain_from_wire(call, &args->dom, error);
+    if (dom == NULL)
+        return FALSE;
+    lock_acquire(&dom->lock);
+    pid = domain_require_active(dom, error) ? dom->pid : -1;
+    lock_release(&dom->lock);
+    if (pid == -1)
+        return FALSE;
+    if (args->start_cpu != -1) {
+        const HostTopology *topology = host_topology(((Driver *)call_driver(call))->host);
+
+        if (args->start_cpu < 0 || (guint)args->start_cpu >= topology->cpus->len)
+            return error_set(error, VIR_ERR_INVALID_ARG, "start_cpu %d larger than maximum of %u",
+                             args->start_cpu, topology->cpus->len - 1);
+        ret->nparams = args->nparams == 0 && args->ncpus == 0 ? (gint32)topology->cpus->len : 0;
+        return TRUE;
+    }
+    if (args->nparams == 0) {
+        ret->nparams = 3;
+        return TRUE;
+    }
+    if (!proc_figures(pid, 0, &figures))
+        return error_set(error, VIR_ERR_OPERATION_FAILED, "cannot read the times of process %d: it is gone",
+                         (int)pid);
+    typed_params_init(&params);
+    typed_params_add_ullong(&params, VIR_DOMAIN_CPU_STATS_CPUTIME, figures.user + figures.system);
+    if (args->nparams > 1)
+        typed_params_add_ullong(&params, VIR_DOMAIN_CPU_STATS_USERTIME, figures.user);
+    if (args->nparams > 2)
+        typed_params_add_ullong(&params, VIR_DOMAIN_CPU_STATS_SYSTEMTIME, figures.system);
+    ret->params = typed_params_steal(&params, &ret->params_len);
+    ret->nparams = (gint32)ret->params_len;
+    return TRUE;
+}
