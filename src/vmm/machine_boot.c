@@ -59,7 +59,7 @@ int machine_load_boot(Machine *m, Err *err)
 
     if ((r = load_acpi(m, err)) < 0 ||
         (r = linux_load(&m->kernel, m->memory, ACPI_ADDRESS, &entry, err)) < 0 ||
-        (r = vcpu_get_sregs(m->vcpus[0], &sregs, err)) < 0 ||
+        (r = vcpu_get_reset_sregs(m->vcpus[0], &sregs, err)) < 0 ||
         (r = regs_boot(&entry, m->memory, &regs, &sregs, err)) < 0)
         return r;
     return vcpu_set_boot(m->vcpus[0], &regs, &sregs, err);

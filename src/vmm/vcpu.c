@@ -42,6 +42,10 @@ struct Vcpu {
     pthread_cond_t changed;
     bool pause_wanted, stop_wanted; /* lock; pause_wanted also read as a hint */
     bool paused; /* atomic, written under lock */
+    int (*work)(Vcpu *vcpu, const void *data, Err *err); /* lock; run by the paused thread */
+    const void *work_data;
+    Err *work_err;
+    int work_result;
 
     /* As KVM made it: what a reset goes back to. */
     struct kvm_regs reset_regs;
@@ -170,32 +174,74 @@ void vcpu_free(Vcpu *vcpu)
 /* --- registers (paused)
  * --------------------------------------------------------------------------------------- */
 
-int vcpu_get_sregs(Vcpu *vcpu, struct kvm_sregs *ret, Err *err)
+int vcpu_get_reset_sregs(Vcpu *vcpu, struct kvm_sregs *ret, Err *err)
 {
-    return CALL(vcpu, KVM_GET_SREGS, ret, err);
+    (void)err;
+    *ret = vcpu->reset_sregs;
+    return 0;
+}
+
+/* A vCPU's ioctls belong on its own thread (api.rst, "General description"): the paused thread does them. */
+static int on_thread(Vcpu *vcpu, int (*work)(Vcpu *, const void *, Err *), const void *data, Err *err)
+{
+    int r;
+
+    if (!vcpu->started)
+        return work(vcpu, data, err);
+    pthread_mutex_lock(&vcpu->lock);
+    vcpu->work = work;
+    vcpu->work_data = data;
+    vcpu->work_err = err;
+    pthread_cond_broadcast(&vcpu->changed);
+    while (vcpu->work != NULL)
+        pthread_cond_wait(&vcpu->changed, &vcpu->lock);
+    r = vcpu->work_result;
+    pthread_mutex_unlock(&vcpu->lock);
+    return r;
+}
+
+typedef struct BootRegisters {
+    const struct kvm_regs *regs;
+    const struct kvm_sregs *sregs;
+} BootRegisters;
+
+static int set_boot_work(Vcpu *vcpu, const void *data, Err *err)
+{
+    const BootRegisters *b = data;
+    int r = CALL(vcpu, KVM_SET_SREGS, (void *)(uintptr_t)b->sregs, err);
+
+    return r < 0 ? r : CALL(vcpu, KVM_SET_REGS, (void *)(uintptr_t)b->regs, err);
 }
 
 int vcpu_set_boot(Vcpu *vcpu, const struct kvm_regs *regs, const struct kvm_sregs *sregs, Err *err)
 {
-    int r = CALL(vcpu, KVM_SET_SREGS, (void *)(uintptr_t)sregs, err);
+    BootRegisters b = {.regs = regs, .sregs = sregs};
 
-    return r < 0 ? r : CALL(vcpu, KVM_SET_REGS, (void *)(uintptr_t)regs, err);
+    return on_thread(vcpu, set_boot_work, &b, err);
 }
 
-int vcpu_reset(Vcpu *vcpu, Err *err)
+static int reset_work(Vcpu *vcpu, const void *data, Err *err)
 {
     int r;
 
+    (void)data;
     /* The local APIC follows APIC_BASE, which is in sregs: registers first. */
-    if ((r = CALL(vcpu, KVM_SET_SREGS, &vcpu->reset_sregs, err)) < 0 ||
-        (r = CALL(vcpu, KVM_SET_REGS, &vcpu->reset_regs, err)) < 0 ||
-        (r = CALL(vcpu, KVM_SET_FPU, &vcpu->reset_fpu, err)) < 0 ||
+    /* The boot CPU gets its entry state by vcpu_set_boot() at once; it never is in real mode here. */
+    if (vcpu->index > 0 && ((r = CALL(vcpu, KVM_SET_SREGS, &vcpu->reset_sregs, err)) < 0 ||
+                            (r = CALL(vcpu, KVM_SET_REGS, &vcpu->reset_regs, err)) < 0))
+        return r;
+    if ((r = CALL(vcpu, KVM_SET_FPU, &vcpu->reset_fpu, err)) < 0 ||
         (r = CALL(vcpu, KVM_SET_VCPU_EVENTS, &vcpu->reset_events, err)) < 0)
         return r;
     set_reset_msrs(vcpu);
     if ((r = CALL(vcpu, KVM_SET_LAPIC, &vcpu->reset_lapic, err)) < 0)
         return r;
     return CALL(vcpu, KVM_SET_MP_STATE, &vcpu->reset_mp_state, err);
+}
+
+int vcpu_reset(Vcpu *vcpu, Err *err)
+{
+    return on_thread(vcpu, reset_work, NULL, err);
 }
 
 int vcpu_nmi(Vcpu *vcpu)
@@ -224,10 +270,10 @@ bool vcpu_is_paused(const Vcpu *vcpu)
 void vcpu_resume(Vcpu *vcpu)
 {
     pthread_mutex_lock(&vcpu->lock);
-    /* So that the guest's soft-lockup watchdog does not count the pause; there may be no kvmclock to tell. */
-    (void)ioctl(vcpu->fd, KVM_KVMCLOCK_CTRL, 0);
     __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_RELEASE);
     vcpu->pause_wanted = false;
+    /* Here, not by the thread: it may not have begun to wait at all. */
+    __atomic_store_n(&vcpu->paused, false, __ATOMIC_RELEASE);
     pthread_cond_broadcast(&vcpu->changed);
     pthread_mutex_unlock(&vcpu->lock);
 }
@@ -243,8 +289,18 @@ static bool serve_requests(Vcpu *vcpu)
     if (vcpu->pause_wanted) {
         __atomic_store_n(&vcpu->paused, true, __ATOMIC_RELEASE);
         loop_wake(vcpu->host.main_loop);
-        while (vcpu->pause_wanted && !vcpu->stop_wanted)
-            pthread_cond_wait(&vcpu->changed, &vcpu->lock);
+        while (vcpu->pause_wanted && !vcpu->stop_wanted) {
+            if (vcpu->work != NULL) {
+                vcpu->work_result = vcpu->work(vcpu, vcpu->work_data, vcpu->work_err);
+                vcpu->work = NULL;
+                pthread_cond_broadcast(&vcpu->changed);
+            } else {
+                pthread_cond_wait(&vcpu->changed, &vcpu->lock);
+            }
+        }
+        /* So that the guest's soft-lockup watchdog does not count the pause; there may be no kvmclock to
+         * tell. */
+        (void)ioctl(vcpu->fd, KVM_KVMCLOCK_CTRL, 0);
         __atomic_store_n(&vcpu->paused, false, __ATOMIC_RELEASE);
     }
     go_on = !vcpu->stop_wanted;

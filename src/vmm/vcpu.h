@@ -48,7 +48,8 @@ void vcpu_free(Vcpu *vcpu); /* stops and joins the thread */
 
 /* Sets registers for the kernel's entry; only the boot CPU needs it. Paused or not started. */
 int vcpu_set_boot(Vcpu *vcpu, const struct kvm_regs *regs, const struct kvm_sregs *sregs, Err *err);
-int vcpu_get_sregs(Vcpu *vcpu, struct kvm_sregs *ret, Err *err);
+/* The segment and control registers after power-on, for regs_boot(). */
+int vcpu_get_reset_sregs(Vcpu *vcpu, struct kvm_sregs *ret, Err *err);
 /* Back to the state after power-on. Paused. */
 int vcpu_reset(Vcpu *vcpu, Err *err);
 /* KVM_NMI */
