@@ -287,9 +287,12 @@ static bool serve_requests(Vcpu *vcpu)
         return true;
     pthread_mutex_lock(&vcpu->lock);
     if (vcpu->pause_wanted) {
-        __atomic_store_n(&vcpu->paused, true, __ATOMIC_RELEASE);
-        loop_wake(vcpu->host.main_loop);
         while (vcpu->pause_wanted && !vcpu->stop_wanted) {
+            /* Each time: a resume and a new pause may both have come before this thread woke up. */
+            if (!vcpu->paused) {
+                __atomic_store_n(&vcpu->paused, true, __ATOMIC_RELEASE);
+                loop_wake(vcpu->host.main_loop);
+            }
             if (vcpu->work != NULL) {
                 vcpu->work_result = vcpu->work(vcpu, vcpu->work_data, vcpu->work_err);
                 vcpu->work = NULL;
