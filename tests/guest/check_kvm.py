@@ -164,7 +164,7 @@ def main():
     ok(g.wait_event("SHUTDOWN")["data"] == {"guest": True, "reason": "guest-shutdown"} and g.end() == 0, "guest powers off")
 
     g = Qmp("spin", cpus={"count": 2})
-    ok(g.call("query-status")["status"] == "running", "runs")
+    ok(g.wait_text("guest spin") and g.call("query-status")["status"] == "running", "runs")
     ok(len(g.call("query-cpus-fast")) == 2, "query-cpus-fast")
     for _ in range(20):
         g.call("stop")
