@@ -8,6 +8,7 @@ include tests/unit/backend.mk
 include tests/unit/domain.mk
 include tests/unit/storage.mk
 include tests/unit/vmm.mk
+include tests/unit/vmm_devices.mk
 include tests/guest/local.mk
 
 include tests/root.mk

@@ -6,6 +6,9 @@ VMM_C_FILES = \
 	%D%/arch/x86_64/regs.c \
 	%D%/block/block.c \
 	%D%/block/block_table.c \
+	%D%/block/image_node.c \
+	%D%/block/io.c \
+	%D%/block/throttle.c \
 	%D%/boot/acpi.c \
 	%D%/boot/aml.c \
 	%D%/boot/linux.c \
@@ -34,6 +37,7 @@ VMM_C_FILES = \
 	%D%/qmp_server.c \
 	%D%/stats.c \
 	%D%/vcpu.c \
+	%D%/virtio/blk.c \
 	%D%/virtio/device_table.c \
 	%D%/virtio/rng.c \
 	%D%/virtio/virtio.c \
@@ -45,6 +49,9 @@ VMM_H_FILES = \
 	%D%/arch/x86_64/layout.h \
 	%D%/arch/x86_64/regs.h \
 	%D%/block/block.h \
+	%D%/block/image_node.h \
+	%D%/block/io.h \
+	%D%/block/throttle.h \
 	%D%/boot/acpi.h \
 	%D%/boot/aml.h \
 	%D%/boot/linux.h \

@@ -397,6 +397,21 @@ void loop_post(Loop *loop, LoopPost *post)
         loop_wake(loop);
 }
 
+void loop_post_cancel(Loop *loop, LoopPost *post)
+{
+    pthread_mutex_lock(&loop->lock);
+    for (LoopPost **at = &loop->posts; post->queued && *at != NULL; at = &(*at)->next) {
+        if (*at == post) {
+            *at = post->next;
+            if (loop->posts_tail == &post->next)
+                loop->posts_tail = at;
+            post->queued = false;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&loop->lock);
+}
+
 static void run_calls(Loop *loop)
 {
     pthread_mutex_lock(&loop->lock);

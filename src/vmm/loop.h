@@ -87,6 +87,8 @@ typedef struct LoopPost {
     bool queued;
 } LoopPost;
 void loop_post(Loop *loop, LoopPost *post);
+/* On the loop's thread (or after it ended): a post that is queued will not run. */
+void loop_post_cancel(Loop *loop, LoopPost *post);
 /* On the loop's thread, while it waits for something else (vCPUs to stop): serves calls and posts only, until
  * done() says so. Whoever makes that true calls loop_wake() afterwards. */
 void loop_serve_until(Loop *loop, bool (*done)(void *opaque), void *opaque);

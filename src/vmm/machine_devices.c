@@ -45,7 +45,15 @@ static Block *find_block(void *opaque, const char *node_name)
 
 static Block *host_block(DeviceHost *host, const char *node_name)
 {
-    return find_block(host->opaque, node_name);
+    Block *block = find_block(host->opaque, node_name);
+    Err err = {0};
+
+    if (block != NULL && block->ops->reopen != NULL && block->ops->reopen(block, &err) < 0) {
+        log_error("%s", err.text);
+        block_release(block);
+        return NULL;
+    }
+    return block;
 }
 
 static NetBackend *find_net(DeviceHost *host, const char *id)
@@ -598,10 +606,18 @@ void machine_free_devices(Machine *m)
     pci_host_free(m->pci);
     for (unsigned i = 0; i < SERIAL_PORTS; i++)
         serial_free(m->serials[i]);
+    /* Those that stand on others first: closing them releases what is below. */
+    for (bool again = true; again;) {
+        again = false;
+        for (unsigned i = 0; i < MACHINE_LIST_MAX; i++) {
+            if (m->blocks[i] != NULL && !m->blocks[i]->claimed) {
+                block_close(m->blocks[i]);
+                m->blocks[i] = NULL;
+                again = true;
+            }
+        }
+    }
     for (unsigned i = 0; i < MACHINE_LIST_MAX; i++) {
-        /* Layers close what is below them themselves. */
-        if (m->blocks[i] != NULL && !m->blocks[i]->below)
-            block_close(m->blocks[i]);
         if (m->nets[i] != NULL)
             net_close(m->nets[i]);
         chardev_free(m->chardevs[i]);

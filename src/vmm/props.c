@@ -76,6 +76,18 @@ bool props_has(Props *props, const char *key)
     return json_object_get(props->object, key) != NULL;
 }
 
+bool props_is_string(Props *props, const char *key, const char *text)
+{
+    const char *value = json_string_value(json_object_get(props->object, key));
+
+    return value != NULL && strcmp(value, text) == 0;
+}
+
+bool props_is_null(Props *props, const char *key)
+{
+    return json_is_null(json_object_get(props->object, key)) && take(props, key) != NULL;
+}
+
 int props_string(Props *props, const char *key, const char *def, const char **ret, Err *err)
 {
     json_t *value = take(props, key);

@@ -34,5 +34,8 @@ int props_fd(Props *props, const char *key, int *ret, Err *err);
 /* A nested object or array, borrowed; NULL when absent. */
 int props_json(Props *props, const char *key, json_t **ret, Err *err);
 bool props_has(Props *props, const char *key);
+bool props_is_string(Props *props, const char *key, const char *text); /* has this text; not counted as asked for */
+/* The key is there and says null (which counts as asked for). */
+bool props_is_null(Props *props, const char *key);
 /* Error when a key was never asked for. */
 int props_finish(Props *props, Err *err);

@@ -13,11 +13,13 @@
  */
 #pragma once
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
 #include "common/err.h"
+#include "vmm/block/throttle.h"
 #include "vmm/loop.h"
 #include "vmm/props.h"
 
@@ -43,9 +45,7 @@ struct BlockRequest {
     unsigned iov_count;
     void (*complete)(BlockRequest *request, int result);
     void *opaque;
-    /* The node's: a request is in one node at a time, layers above keep their own requests for what they send
-     * down. */
-    uint64_t scratch[6];
+    /* The node's, while it has the request. */
     BlockRequest *next;
 };
 
@@ -68,6 +68,10 @@ typedef struct BlockOps {
     /* Everything submitted since the last call goes to the kernel in one go; NULL when submit does it. */
     void (*flush_queue)(Block *block);
     int (*resize)(Block *block, uint64_t size, Err *err);
+    /* Somebody is about to use the node again after it was below another one; NULL: always usable. Main thread. */
+    int (*reopen)(Block *block, Err *err);
+    /* Details for query-named-block-nodes and query-block: puts keys into the object. NULL: nothing to say. */
+    void (*describe)(Block *block, json_t *object);
     /* Moves to another loop; nothing is in flight. */
     int (*attach_loop)(Block *block, Loop *loop, Err *err);
     void (*close)(Block *block); /* nothing is in flight; frees everything but *block itself */
@@ -81,7 +85,14 @@ struct Block {
     Loop *loop;
     unsigned in_flight; /* kept by block_submit() */
     bool claimed; /* a device or a layer above uses it */
-    bool below; /* it is a layer's, which closes it */
+    char user[64]; /* id of the device that claimed it, "" else */
+    /* Held back while the node is changed (resize, media) or limits are reached. */
+    unsigned quiesced;
+    BlockRequest *held, **held_tail;
+    bool throttled;
+    Throttle throttle;
+    LoopTimer throttle_timer;
+    bool timer_made;
     /* Told on the node's loop after info changed (live resize). */
     void (*changed)(void *opaque);
     void *changed_opaque;
@@ -96,13 +107,21 @@ void block_flush_queue(Block *block);
 int block_resize(Block *block, uint64_t size, Err *err);
 /* Runs the loop's events of this node until nothing is in flight (deactivate, close). */
 void block_drain(Block *block);
-/* Main thread, before the node is used. */
+/* From quiesce to resume nothing is in flight and what is submitted waits. */
+void block_quiesce(Block *block);
+void block_resume(Block *block);
+/* Limits from now on; all zero: none. -EINVAL with QEMU's words. The node's loop. */
+int block_set_throttle(Block *block, const ThrottleConfig *config, Err *err);
+/* Main thread, while nothing is in flight. */
 int block_attach_loop(Block *block, Loop *loop, Err *err);
+/* Main thread. The user (a device, or a node above) has no more to do with it; it can be claimed again. */
+void block_release(Block *block);
+/* Frees the node and releases those below it. Main thread; not claimed. */
 void block_close(Block *block);
 
 /*
- * Opens a node from its properties (driver, node-name, fd, file, …). find: a node made before, by node name,
- * which the new one takes over (its layer below); NULL when there is none or it is taken. Main thread.
+ * Opens a node from its properties (driver, node-name, fd, file, …). find: claims a node made before, by node name,
+ * which the new one stands on; NULL when there is none or it is taken. Main thread.
  * Drivers: block_table.c.
  */
 int block_new(Props *props, Loop *loop, Block *(*find)(void *opaque, const char *node_name), void *opaque,

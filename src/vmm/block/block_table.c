@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/checked.h"
+#include "vmm/block/image_node.h"
 
 typedef int (*BlockCreate)(Props *props, Loop *loop, Block *(*find)(void *opaque, const char *node_name),
                            void *opaque, Block **ret, Err *err);
@@ -14,7 +15,11 @@ static const struct {
     const char *driver;
     BlockCreate create;
 } block_table[] = {
-    {NULL, NULL},
+    {"file", image_node_create},
+    {"host_device", image_node_create},
+    {"raw", image_node_create},
+    {"qcow2", image_node_create},
+    {"luks", image_node_create},
 };
 
 int block_new(Props *props, Loop *loop, Block *(*find)(void *opaque, const char *node_name), void *opaque,
@@ -26,7 +31,7 @@ int block_new(Props *props, Loop *loop, Block *(*find)(void *opaque, const char 
     if (r < 0)
         return r;
     for (size_t i = 0; i < ARRAY_LEN(block_table); i++) {
-        if (block_table[i].driver != NULL && strcmp(block_table[i].driver, driver) == 0)
+        if (strcmp(block_table[i].driver, driver) == 0)
             return block_table[i].create(props, loop, find, opaque, ret, err);
     }
     return err_set(err, EINVAL, "block driver '%s' is not known", driver);

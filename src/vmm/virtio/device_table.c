@@ -8,6 +8,7 @@
 #include "vmm/virtio/devices.h"
 
 static const VirtioDeviceKind device_table[] = {
+    {.driver = "virtio-blk-pci", .create = blk_create},
     {.driver = "virtio-rng-pci", .create = rng_create},
 };
 

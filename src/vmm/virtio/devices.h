@@ -6,4 +6,5 @@
 #include "vmm/virtio/device_host.h"
 #include "vmm/virtio/virtio.h"
 
+int blk_create(Props *props, DeviceHost *host, VirtioDevice **ret, Err *err);
 int rng_create(Props *props, DeviceHost *host, VirtioDevice **ret, Err *err);

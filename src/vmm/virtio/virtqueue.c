@@ -403,23 +403,23 @@ static uint64_t walk(const struct iovec *iov, unsigned count, uint64_t offset, u
     return moved;
 }
 
-uint64_t iov_to_buffer(const struct iovec *iov, unsigned count, uint64_t offset, void *buffer, uint64_t len)
+uint64_t chain_to_buffer(const struct iovec *iov, unsigned count, uint64_t offset, void *buffer, uint64_t len)
 {
     return walk(iov, count, offset, buffer, len, COPY_OUT, 0);
 }
 
-uint64_t iov_from_buffer(const struct iovec *iov, unsigned count, uint64_t offset, const void *buffer,
+uint64_t chain_from_buffer(const struct iovec *iov, unsigned count, uint64_t offset, const void *buffer,
                          uint64_t len)
 {
     return walk(iov, count, offset, (uint8_t *)(uintptr_t)buffer, len, COPY_IN, 0);
 }
 
-uint64_t iov_fill(const struct iovec *iov, unsigned count, uint64_t offset, int byte, uint64_t len)
+uint64_t chain_fill(const struct iovec *iov, unsigned count, uint64_t offset, int byte, uint64_t len)
 {
     return walk(iov, count, offset, NULL, len, COPY_FILL, byte);
 }
 
-uint64_t iov_length(const struct iovec *iov, unsigned count)
+uint64_t chain_length(const struct iovec *iov, unsigned count)
 {
     uint64_t len = 0;
 
@@ -428,7 +428,7 @@ uint64_t iov_length(const struct iovec *iov, unsigned count)
     return len;
 }
 
-int iov_slice(const struct iovec *iov, unsigned count, uint64_t offset, uint64_t len, struct iovec *ret,
+int chain_slice(const struct iovec *iov, unsigned count, uint64_t offset, uint64_t len, struct iovec *ret,
               unsigned max)
 {
     unsigned n = 0;
