@@ -38,6 +38,7 @@ VMM_C_FILES = \
 	%D%/stats.c \
 	%D%/vcpu.c \
 	%D%/virtio/blk.c \
+	%D%/virtio/console.c \
 	%D%/virtio/device_table.c \
 	%D%/virtio/rng.c \
 	%D%/virtio/virtio.c \

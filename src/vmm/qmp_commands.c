@@ -193,7 +193,7 @@ static int query_chardev(QmpServer *s, Machine *m, json_t *args, json_t **ret, E
     *ret = json_array();
     for (unsigned i = 0; (c = machine_chardev_at(m, i)) != NULL; i++)
         json_array_append_new(*ret, json_pack("{s:s, s:s, s:b}", "label", chardev_id(c), "filename",
-                                              chardev_describe(c), "frontend-open", chardev_in_use(c)));
+                                              chardev_describe(c), "frontend-open", chardev_frontend_open(c)));
     return 0;
 }
 

@@ -40,6 +40,7 @@ struct Chardev {
     void *opaque;
     int listen_fd, in_fd, out_fd, log_fd;
     bool connected; /* lock */
+    enum { FRONTEND_USED, FRONTEND_CLOSED, FRONTEND_OPEN } frontend;
     bool escape; /* stdio: Ctrl-A was typed */
     LoopWatch in_watch, out_watch, listen_watch;
     LoopTimer retry;
@@ -436,6 +437,7 @@ int chardev_attach(Chardev *c, const ChardevUser *user, void *opaque)
         return -EBUSY;
     c->user = user;
     c->opaque = opaque;
+    c->frontend = FRONTEND_USED;
     if (user == NULL) {
         loop_unwatch(&c->in_watch);
         return 0;
@@ -454,6 +456,16 @@ const char *chardev_id(const Chardev *c)
 bool chardev_in_use(const Chardev *c)
 {
     return c->user != NULL;
+}
+
+void chardev_set_frontend_open(Chardev *c, bool open)
+{
+    c->frontend = open ? FRONTEND_OPEN : FRONTEND_CLOSED;
+}
+
+bool chardev_frontend_open(const Chardev *c)
+{
+    return c->user != NULL && c->frontend != FRONTEND_CLOSED;
 }
 
 bool chardev_is_connected(const Chardev *c)

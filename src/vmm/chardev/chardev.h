@@ -39,6 +39,9 @@ int chardev_attach(Chardev *chardev, const ChardevUser *user, void *opaque);
 size_t chardev_write(Chardev *chardev, const void *data, size_t len);
 void chardev_accept_input(Chardev *chardev);
 bool chardev_in_use(const Chardev *chardev); /* it has a user */
+/* The guest opened its end (a channel's port); without a word about it: open while there is a user. */
+void chardev_set_frontend_open(Chardev *chardev, bool open);
+bool chardev_frontend_open(const Chardev *chardev);
 bool chardev_is_connected(const Chardev *chardev);
 /* QEMU's query-chardev "filename": "pty:/dev/pts/3", "unix:", "file", "null", "stdio". */
 const char *chardev_describe(const Chardev *chardev);

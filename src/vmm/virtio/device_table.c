@@ -9,6 +9,11 @@
 
 static const VirtioDeviceKind device_table[] = {
     {.driver = "virtio-blk-pci", .create = blk_create},
+    {.driver = "virtio-serial-pci",
+     .create = console_create,
+     .bus = "virtio-serial-bus",
+     .add_child = console_add_child,
+     .remove_child = console_remove_child},
     {.driver = "virtio-rng-pci", .create = rng_create},
 };
 

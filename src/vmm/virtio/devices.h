@@ -7,4 +7,7 @@
 #include "vmm/virtio/virtio.h"
 
 int blk_create(Props *props, DeviceHost *host, VirtioDevice **ret, Err *err);
+int console_create(Props *props, DeviceHost *host, VirtioDevice **ret, Err *err);
+int console_add_child(VirtioDevice *dev, Props *props, Err *err);
+int console_remove_child(VirtioDevice *dev, const char *child_id, Err *err);
 int rng_create(Props *props, DeviceHost *host, VirtioDevice **ret, Err *err);
