@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What can be done to a running or shut off guest: devices in and out, media, memory, CPUs, limits, keys, pictures."""
 import contextlib
+import difflib
 import os
 import re
 import socket
@@ -10,6 +11,9 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import kitehost
 from kitehost import WORK, case, domain_xml, fails, virsh, wait_console, wait_for, write
+
+
+ROOT_PORTS = "<controller type='pci' index='0' model='pcie-root'/>" + "<controller type='pci' model='pcie-root-port'/>" * 12
 
 
 def setup():
@@ -119,6 +123,176 @@ def display_descriptor():
     virsh("start", "screen")
     kitehost.run("/usr/bin/python3", "-c", program)
     virsh("destroy", "screen")
+
+
+def same(before, after, what):
+    if before != after:
+        raise AssertionError("%s:\n%s" % (what, "\n".join(difflib.unified_diff(before.split("\n"), after.split("\n"), "before",
+                                                                              "after", "", "", 0))))
+
+
+def live(name):
+    return virsh("dumpxml", name)
+
+
+def config(name):
+    return virsh("dumpxml", name, "--inactive")
+
+
+@case
+def config_devices():
+    """devices of every kind go into a definition and out again; the XML is what it was"""
+    a, b, c = image("a.img"), image("b.img"), image("c.img")
+    define("conf", disk_xml(a, "vda") + "<controller type='scsi' model='virtio-scsi'/><controller type='virtio-serial'/>"
+           "<interface type='user'><model type='virtio'/></interface>")
+    devices = {
+        "disk": disk_xml(b, "vdb"),
+        "scsi": disk_xml(b, "sda", "scsi"),
+        "sata": disk_xml(b, "sdb", "sata"),
+        "net": "<interface type='user'><mac address='52:54:00:aa:bb:01'/><model type='virtio'/></interface>",
+        "channel": "<channel type='unix'><target type='virtio' name='org.kite.test.0'/></channel>",
+        "serial": "<serial type='pty'><target port='1'/></serial>",
+        "rng": "<rng model='virtio'><backend model='random'>/dev/random</backend></rng>",
+        "input": "<input type='tablet' bus='virtio'/>",
+        "sound": "<sound model='ich6'/>",
+        "watchdog": "<watchdog model='i6300esb' action='reset'/>",
+        "fs": "<filesystem type='mount'><source dir='/tmp'/><target dir='tmp'/></filesystem>",
+        "vsock": "<vsock model='virtio'><cid auto='no' address='7'/></vsock>",
+        "controller": "<controller type='scsi' index='3' model='virtio-scsi'/>",
+    }
+    before = config("conf")
+    for name, xml in devices.items():
+        path = write("dev.xml", xml)
+        virsh("attach-device", "conf", path, "--config")
+        between = config("conf")
+        assert between != before, name
+        virsh("detach-device", "conf", path, "--config")
+        after = config("conf")
+        # Root ports that were needed stay, as libvirt leaves them.
+        trim = lambda text: re.sub(r"(?s)\s*<controller type='pci'[^>]*?(/>|>.*?</controller>)", "", text)
+        same(trim(before), trim(after), name)
+        before = after
+    fails("attach-device", "conf", write("dev.xml", disk_xml(c, "vda")), "--config", contains="target vda already exists")
+    fails("detach-device", "conf", write("dev.xml", disk_xml(c, "vdq")), "--config", contains="no target device vdq")
+    fails("detach-device", "conf", write("dev.xml", devices["net"]), "--config",
+          contains="matching MAC address '52:54:00:aa:bb:01'")
+    fails("attach-device", "conf", write("dev.xml", "<memballoon model='virtio'/>"), "--config",
+          contains="persistent attach of device 'memballoon' is not supported")
+    fails("attach-device", "conf", write("dev.xml", devices["net"]), contains="domain is not running")
+    virsh("update-device", "conf", write("dev.xml", disk_xml(c, "vda")), "--config")
+    assert c in config("conf")
+    fails("update-device", "conf", write("dev.xml", devices["rng"]), "--config",
+          contains="persistent update of device 'rng' is not supported")
+
+
+@case
+def hot_plug():
+    """disks, cards, rng and channels go into a running Linux and out of it; events tell; the XML is what it was"""
+    a, b = image("hot-a.img", "32M"), image("hot-b.qcow2", "32M", "qcow2")
+    start_linux("hot", "<controller type='virtio-serial'/>" + ROOT_PORTS, memory=256)
+    devices = [
+        ("virtio", disk_xml(a, "vdb"), "virtio-disk1"),
+        ("qcow2", disk_xml(b, "vdc", kind="qcow2"), "virtio-disk2"),
+        ("user net", "<interface type='user'><mac address='52:54:00:aa:bb:02'/><model type='virtio'/></interface>", "net0"),
+        ("rng", "<rng model='virtio'><backend model='random'>/dev/random</backend></rng>", "rng1"),
+        ("channel", "<channel type='unix'><target type='virtio' name='org.kite.test.0'/></channel>", "channel0"),
+    ]
+    with events("hot") as log:
+        before = live("hot")
+        for name, xml, alias in devices:
+            path = write("dev.xml", xml)
+            virsh("attach-device", "hot", path, "--live")
+            text = live("hot")
+            assert "<alias name='%s'/>" % alias in text, (name, text)
+            log.wait(alias)
+            virsh("detach-device", "hot", path, "--live")
+            wait_for("end of " + name, lambda: "<alias name='%s'/>" % alias not in live("hot"), 15)
+            same(before, live("hot"), name)
+        log.wait("device-removed")
+        virsh("attach-device", "hot", write("dev.xml", disk_xml(a, "sda", "scsi")), "--live")
+        assert "virtio-scsi" in live("hot") or "model='lsilogic'" in live("hot")
+        virsh("detach-disk", "hot", "sda", "--live")
+    # twice the same, and both sides at once
+    virsh("attach-disk", "hot", a, "vdb", "--live", "--config", "--driver", "qemu", "--subdriver", "raw")
+    fails("attach-disk", "hot", b, "vdb", "--live", contains="target vdb already exists")
+    assert a in config("hot") and a in live("hot")
+    fails("attach-device", "hot", write("dev.xml", disk_xml(b, "hda", "sata")), "--live", contains="cannot be hotplugged")
+    fails("attach-device", "hot", write("dev.xml", disk_xml(WORK + "/nothere.img", "vdd")), "--live", contains="nothere.img")
+    assert "vdd" not in live("hot")
+    virsh("detach-disk", "hot", "vdb", "--live", "--config")
+    wait_for("end of vdb", lambda: a not in live("hot"), 15)
+    assert a not in config("hot")
+    fails("detach-disk", "hot", "vdb", "--live")
+    fails("attach-device", "hot", write("dev.xml", "<sound model='ich6'/>"), "--live",
+          contains="live attach of device 'sound' is not supported")
+    fails("detach-device", "hot", write("dev.xml", devices[2][1]), "--live", contains="no device found at address")
+    # a full reconnect with what was plugged
+    virsh("attach-interface", "hot", "user", "default", "--model", "virtio", "--mac", "52:54:00:aa:bb:03", "--live",
+          check=False)
+    virsh("destroy", "hot")
+
+
+@case
+def bridges_and_links():
+    """a card on a bridge is plugged, moved to another bridge, and its link taken down"""
+    for name in ("kbr0", "kbr1"):
+        if kitehost.run("ip", "link", "add", name, "type", "bridge", check=False).returncode:
+            raise kitehost.Skip("no bridges here")
+        kitehost.run("ip", "link", "set", name, "up")
+    define("links", ROOT_PORTS)
+    virsh("start", "links")
+    card = "<interface type='bridge'><mac address='52:54:00:aa:bb:04'/><source bridge='%s'/>%s<model type='virtio'/></interface>"
+    virsh("attach-device", "links", write("dev.xml", card % ("kbr0", "")), "--live")
+    tap = re.search(r"<target dev='(\w+)'/>", live("links")).group(1)
+    port = lambda: re.search(r"master (\w+)", kitehost.run("ip", "-o", "link", "show", "dev", tap).stdout).group(1)
+    assert port() == "kbr0"
+    virsh("update-device", "links", write("dev.xml", card % ("kbr1", "")), "--live")
+    assert port() == "kbr1" and "kbr1" in live("links")
+    fails("update-device", "links", write("dev.xml", card % ("nobridge", "")), "--live")
+    assert port() == "kbr1"
+    virsh("domif-setlink", "links", tap, "down")
+    assert virsh("domif-getlink", "links", tap).endswith("down")
+    virsh("domif-setlink", "links", tap, "up")
+    fails("update-device", "links", write("dev.xml", (card % ("kbr1", "")).replace("'virtio'", "'e1000'")), "--live",
+          contains="cannot modify network device model from virtio to e1000")
+    virsh("destroy", "links")
+    assert kitehost.run("ip", "link", "show", "dev", tap, check=False).returncode
+
+
+@case
+def media():
+    """the CD is changed, ejected and put in again; a bad medium leaves the old one in"""
+    one, two = image("one.iso", "1M"), image("two.iso", "2M")
+    define("cd", disk_xml(one, "sda", "sata", device="cdrom", extra="<readonly/>"))
+    virsh("start", "cd")
+    with events("cd") as log:
+        virsh("change-media", "cd", "sda", two, "--live")
+        assert two in live("cd") and one in config("cd")
+        log.wait("opened")
+        log.wait("closed")
+        fails("change-media", "cd", "sda", WORK + "/nothere.iso", "--live", contains="nothere.iso")
+        assert two in live("cd")
+        virsh("change-media", "cd", "sda", "--eject", "--live")
+        assert two not in live("cd") and "<source" not in live("cd").split("<disk")[1].split("</disk>")[0]
+        fails("change-media", "cd", "sda", "--eject", "--live", contains="doesn't have media")
+        virsh("change-media", "cd", "sda", one, "--insert", "--live", "--force")
+        assert one in live("cd")
+    hard = image("hard.img")
+    fails("update-device", "cd", write("dev.xml", disk_xml(hard, "sda", "sata")), "--live",
+          contains="cannot modify field 'device' of the disk")
+    virsh("destroy", "cd")
+
+
+@case
+def display_password():
+    """a display's password is changed while it runs; its port is not"""
+    define("pass", "<graphics type='vnc' port='-1' passwd='old'/><video><model type='vga'/></video>")
+    virsh("start", "pass")
+    virsh("update-device", "pass", write("dev.xml", "<graphics type='vnc' port='-1' passwd='new' connected='keep'/>"), "--live")
+    assert "passwd='new'" in virsh("dumpxml", "pass", "--security-info")
+    fails("update-device", "pass", write("dev.xml", "<graphics type='vnc' port='5999' passwd='new'/>"), "--live",
+          contains="cannot change port settings on vnc graphics")
+    virsh("destroy", "pass")
 
 
 if __name__ == "__main__":

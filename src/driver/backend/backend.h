@@ -14,6 +14,7 @@
 #include "driver/conf/def_disk.h"
 
 typedef struct DomainDef DomainDef;
+typedef struct DeviceInfo DeviceInfo;
 
 typedef struct BackendConfig BackendConfig;
 typedef struct QemuCapsCache QemuCapsCache;
@@ -138,16 +139,27 @@ struct BackendOps {
      * may be NULL when only the run folder is known. Never fails. */
     void (*cleanup)(const BackendConfig *config, DomainDef *live, const char *run_dir);
 
+    /* Plugs dev, which has its address and alias, into the running machine, and writes what was chosen (tap, pty,
+     * node numbers) into it; the caller puts it into live afterwards. On failure nothing is left behind.
+     * VIR_ERR_OPERATION_UNSUPPORTED for a kind that cannot. Worker thread, modify lock held. NULL: not supported. */
+    gboolean (*plug)(const BackendConfig *config, VmProcess *vm, DomainDef *live, DeviceInfo *dev, GError **error);
+    /* The guest has let go of dev (or QEMU never had it): removes what stood behind it. Never fails. */
+    void (*unplugged)(const BackendConfig *config, VmProcess *vm, const DeviceInfo *dev);
+
     /* Puts source (indexes for its nodes are given here; empty: nothing) into the drive of a CD-ROM or floppy. The
-     * caller puts it into live afterwards. Worker thread, modify lock held. NULL: not supported. */
-    gboolean (*change_media)(VmProcess *vm, const DomainDef *live, const DiskDef *disk, StorageSource *source,
-                             gboolean force, GError **error);
+     * caller puts it into live afterwards. On failure the old medium is in. Worker thread, modify lock held. NULL:
+     * not supported. */
+    gboolean (*change_media)(const BackendConfig *config, VmProcess *vm, const DomainDef *live, const DiskDef *disk,
+                             StorageSource *source, gboolean force, GError **error);
 };
 
 extern const BackendOps backend_qemu;
+/* qemu_hotplug.c */
+gboolean qemu_plug(const BackendConfig *config, VmProcess *vm, DomainDef *live, DeviceInfo *dev, GError **error);
+void qemu_unplugged(const BackendConfig *config, VmProcess *vm, const DeviceInfo *dev);
 /* qemu_media.c */
-gboolean qemu_change_media(VmProcess *vm, const DomainDef *live, const DiskDef *disk, StorageSource *source,
-                           gboolean force, GError **error);
+gboolean qemu_change_media(const BackendConfig *config, VmProcess *vm, const DomainDef *live, const DiskDef *disk,
+                           StorageSource *source, gboolean force, GError **error);
 
 /* By BackendOps.name, NULL when unknown. */
 const BackendOps *backend_by_name(const char *name);

@@ -401,5 +401,7 @@ const BackendOps backend_qemu = {
     .reconnect = qemu_reconnect,
     .refresh = qemu_refresh,
     .cleanup = qemu_cleanup,
+    .plug = qemu_plug,
+    .unplugged = qemu_unplugged,
     .change_media = qemu_change_media,
 };

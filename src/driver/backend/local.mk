@@ -12,12 +12,13 @@ libkitebackend_a_SOURCES = \
 	%D%/qemu_args_disk.c %D%/qemu_args_display.c %D%/qemu_args_machine.c %D%/qemu_args_memory.c \
 	%D%/qemu_args_misc.c %D%/qemu_args_net.c \
 	%D%/qemu_files.c \
+	%D%/qemu_hotplug.h %D%/qemu_hotplug.c %D%/qemu_hotplug_chardev.c \
 	%D%/qemu_host.h %D%/qemu_host.c \
 	%D%/qemu_live.h %D%/qemu_live.c \
 	%D%/qemu_media.c \
 	%D%/qmp_client.h %D%/qmp_client.c \
 	%D%/qmp_framer.h %D%/qmp_framer.c \
-	%D%/tap.h %D%/tap.c %D%/tap_bandwidth.c \
+	%D%/tap.h %D%/tap.c %D%/tap_bandwidth.c %D%/tap_bridge.c \
 	%D%/unix_socket.h %D%/unix_socket.c \
 	%D%/vm_process.h %D%/vm_process.c %D%/vm_spawn.c
 libkitebackend_a_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)

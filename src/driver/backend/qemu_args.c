@@ -272,15 +272,22 @@ static void add_tail(QemuBuilder *b)
     }
 }
 
-QemuArgs *qemu_args_build(const DomainDef *def, const QemuArgsContext *context, GError **error)
+static QemuArgs *args_new(void)
 {
-    g_autoptr(QemuArgs) args = g_new0(QemuArgs, 1);
-    QemuBuilder builder = {.def = def, .context = context, .args = args}, *b = &builder;
-    g_autofree char *reason = NULL;
+    QemuArgs *args = g_new0(QemuArgs, 1);
 
     args->argv = g_ptr_array_new_with_free_func(g_free);
     args->env = g_ptr_array_new_with_free_func(g_free);
     args->fds = g_array_new(FALSE, FALSE, sizeof(int));
+    return args;
+}
+
+QemuArgs *qemu_args_build(const DomainDef *def, const QemuArgsContext *context, GError **error)
+{
+    g_autoptr(QemuArgs) args = args_new();
+    QemuBuilder builder = {.def = def, .context = context, .args = args}, *b = &builder;
+    g_autofree char *reason = NULL;
+
     if (!qemu_args_supported(def, &reason)) {
         args_unsupported(error, "%s", reason);
         return NULL;
@@ -300,6 +307,49 @@ QemuArgs *qemu_args_build(const DomainDef *def, const QemuArgsContext *context, 
     add_tail(b);
     g_ptr_array_add(args->argv, NULL);
     return g_steal_pointer(&args);
+}
+
+static gboolean add_device_words(QemuBuilder *b, const DeviceInfo *dev, GError **error)
+{
+    json_t *props;
+
+    switch (dev->kind) {
+    case DEVICE_DISK:
+        return args_disk(b, (const DiskDef *)dev, error);
+    case DEVICE_INTERFACE:
+        return args_interface(b, (const InterfaceDef *)dev, b->context->nets, error);
+    case DEVICE_SERIAL:
+    case DEVICE_PARALLEL:
+    case DEVICE_CONSOLE:
+    case DEVICE_CHANNEL:
+        return args_chr(b, (const ChrDef *)dev, error);
+    case DEVICE_MEMORY:
+        return args_memory_device(b, (const MemoryDef *)dev, error);
+    case DEVICE_INPUT:
+        return args_input(b, (const InputDef *)dev, error);
+    case DEVICE_CONTROLLER:
+        props = qemu_controller_device(b->def, (const ControllerDef *)dev, error);
+        if (props == NULL)
+            return FALSE;
+        args_add_json(b, "-device", props);
+        return TRUE;
+    case DEVICE_RNG:
+    case DEVICE_WATCHDOG:
+    case DEVICE_VSOCK:
+        return args_misc_device(b, dev, error);
+    default:
+        return error_set(error, VIR_ERR_OPERATION_UNSUPPORTED, "live attach of device '%s' is not supported",
+                         device_kind_to_string(dev->kind));
+    }
+}
+
+QemuArgs *qemu_args_build_device(const DomainDef *def, const DeviceInfo *dev, const QemuArgsContext *context,
+                                 GError **error)
+{
+    g_autoptr(QemuArgs) args = args_new();
+    QemuBuilder b = {.def = def, .context = context, .args = args};
+
+    return add_device_words(&b, dev, error) ? g_steal_pointer(&args) : NULL;
 }
 
 char *qemu_args_to_text(const QemuArgs *args)

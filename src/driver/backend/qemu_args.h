@@ -69,6 +69,11 @@ char *qemu_args_to_text(const QemuArgs *args);
 
 /* --- parts, also for hot plug --- */
 
+/* What the command line would say of one device (context->nets: of this one interface). def is the running
+ * machine; dev is not yet in it. VIR_ERR_OPERATION_UNSUPPORTED for kinds that cannot be plugged. */
+QemuArgs *qemu_args_build_device(const DomainDef *def, const DeviceInfo *dev, const QemuArgsContext *context,
+                                 GError **error);
+
 /* Block nodes of a disk, the last one first (order of blockdev-add). json_t objects; empty for an empty
  * drive. */
 GPtrArray *qemu_disk_nodes(const DiskDef *disk, GError **error);

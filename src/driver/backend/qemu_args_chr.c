@@ -229,16 +229,25 @@ static gboolean add_channel(QemuBuilder *b, const ChrDef *chr, GError **error)
     return add_front(b, chr, props, error);
 }
 
+static const struct {
+    DeviceKind kind;
+    gboolean (*add)(QemuBuilder *b, const ChrDef *chr, GError **error);
+} kinds[] = {{DEVICE_SERIAL, add_serial},
+             {DEVICE_PARALLEL, add_parallel},
+             {DEVICE_CHANNEL, add_channel},
+             {DEVICE_CONSOLE, add_console}};
+
+gboolean args_chr(QemuBuilder *b, const ChrDef *chr, GError **error)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        if (kinds[i].kind == chr->info.kind)
+            return kinds[i].add(b, chr, error);
+    }
+    return FALSE;
+}
+
 gboolean args_chrs(QemuBuilder *b, GError **error)
 {
-    static const struct {
-        DeviceKind kind;
-        gboolean (*add)(QemuBuilder *b, const ChrDef *chr, GError **error);
-    } kinds[] = {{DEVICE_SERIAL, add_serial},
-                 {DEVICE_PARALLEL, add_parallel},
-                 {DEVICE_CHANNEL, add_channel},
-                 {DEVICE_CONSOLE, add_console}};
-
     for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++) {
         DOMAIN_DEF_FOREACH(ChrDef, chr, b->def, kinds[i].kind)
         {

@@ -515,24 +515,31 @@ json_t *qemu_disk_device(const DomainDef *def, const DiskDef *disk, GError **err
     return props;
 }
 
+gboolean args_disk(QemuBuilder *b, const DiskDef *disk, GError **error)
+{
+    g_autoptr(GPtrArray) nodes = qemu_disk_nodes(disk, error);
+    json_t *props;
+
+    if (nodes == NULL)
+        return FALSE;
+    if (disk->bus == DISK_BUS_FDC && disk->info.effective_boot_index != 0)
+        args_add(b, "-global", "isa-fdc.bootindex%c=%u", disk->info.address.u.drive.unit ? 'B' : 'A',
+                 disk->info.effective_boot_index);
+    props = qemu_disk_device(b->def, disk, error);
+    if (props == NULL)
+        return FALSE;
+    for (guint i = 0; i < nodes->len; i++)
+        args_add_json(b, "-blockdev", json_incref(nodes->pdata[i]));
+    args_add_json(b, "-device", props);
+    return TRUE;
+}
+
 gboolean args_disks(QemuBuilder *b, GError **error)
 {
     DOMAIN_DEF_FOREACH(DiskDef, disk, b->def, DEVICE_DISK)
     {
-        g_autoptr(GPtrArray) nodes = qemu_disk_nodes(disk, error);
-        json_t *props;
-
-        if (nodes == NULL)
+        if (!args_disk(b, disk, error))
             return FALSE;
-        if (disk->bus == DISK_BUS_FDC && disk->info.effective_boot_index != 0)
-            args_add(b, "-global", "isa-fdc.bootindex%c=%u", disk->info.address.u.drive.unit ? 'B' : 'A',
-                     disk->info.effective_boot_index);
-        props = qemu_disk_device(b->def, disk, error);
-        if (props == NULL)
-            return FALSE;
-        for (guint i = 0; i < nodes->len; i++)
-            args_add_json(b, "-blockdev", json_incref(nodes->pdata[i]));
-        args_add_json(b, "-device", props);
     }
     return TRUE;
 }

@@ -39,7 +39,7 @@ static gboolean add_evdev(QemuBuilder *b, const InputDef *input)
     return TRUE;
 }
 
-static gboolean add_input(QemuBuilder *b, const InputDef *input, GError **error)
+gboolean args_input(QemuBuilder *b, const InputDef *input, GError **error)
 {
     static const char *const usb[] = {
         [INPUT_MOUSE] = "usb-mouse", [INPUT_TABLET] = "usb-tablet", [INPUT_KEYBOARD] = "usb-kbd"};
@@ -389,7 +389,7 @@ gboolean args_display(QemuBuilder *b, GError **error)
 
     DOMAIN_DEF_FOREACH(InputDef, input, b->def, DEVICE_INPUT)
     {
-        if (!add_input(b, input, error))
+        if (!args_input(b, input, error))
             return FALSE;
     }
     DOMAIN_DEF_FOREACH(GraphicsDef, graphics, b->def, DEVICE_GRAPHICS)

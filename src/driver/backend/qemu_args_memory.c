@@ -183,7 +183,7 @@ gboolean args_memory(QemuBuilder *b, GError **error)
     return add_cells(b, error);
 }
 
-static gboolean add_memory_device(QemuBuilder *b, const MemoryDef *memory, GError **error)
+gboolean args_memory_device(QemuBuilder *b, const MemoryDef *memory, GError **error)
 {
     g_autofree char *id = g_strconcat("mem", memory->info.alias, NULL);
     json_t *backend, *props;
@@ -244,7 +244,7 @@ gboolean args_memory_devices(QemuBuilder *b, GError **error)
 {
     DOMAIN_DEF_FOREACH(MemoryDef, memory, b->def, DEVICE_MEMORY)
     {
-        if (!add_memory_device(b, memory, error))
+        if (!args_memory_device(b, memory, error))
             return FALSE;
     }
     return TRUE;

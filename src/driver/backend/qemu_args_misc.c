@@ -201,6 +201,21 @@ static gboolean add_filesystem(QemuBuilder *b, const FilesystemDef *fs, GError *
     return add_device(b, props, &fs->info, error);
 }
 
+gboolean args_misc_device(QemuBuilder *b, const DeviceInfo *dev, GError **error)
+{
+    switch (dev->kind) {
+    case DEVICE_RNG:
+        return add_rng(b, (const RngDef *)dev, error);
+    case DEVICE_WATCHDOG:
+        return add_watchdog(b, (const WatchdogDef *)dev, error);
+    case DEVICE_VSOCK:
+        return add_vsock(b, (const VsockDef *)dev, error);
+    default:
+        return args_unsupported(error, "a %s device cannot be added to a running machine",
+                                device_kind_to_string(dev->kind));
+    }
+}
+
 gboolean args_misc(QemuBuilder *b, GError **error)
 {
     DOMAIN_DEF_FOREACH(IommuDef, iommu, b->def, DEVICE_IOMMU)

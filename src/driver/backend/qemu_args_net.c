@@ -263,27 +263,32 @@ json_t *qemu_interface_device(const DomainDef *def, const InterfaceDef *net, GEr
     return props;
 }
 
+gboolean args_interface(QemuBuilder *b, const InterfaceDef *net, const QemuNetFds *fds, GError **error)
+{
+    json_t *props;
+
+    if (!add_netdev(b, net, fds, error))
+        return FALSE;
+    props = qemu_interface_device(b->def, net, error);
+    if (props == NULL)
+        return FALSE;
+    if (!args_require_device(b, json_string_value(json_object_get(props, "driver")), "<interface>", error)) {
+        json_decref(props);
+        return FALSE;
+    }
+    args_add_json(b, "-device", props);
+    return TRUE;
+}
+
 gboolean args_interfaces(QemuBuilder *b, GError **error)
 {
     guint i = 0;
 
     DOMAIN_DEF_FOREACH(InterfaceDef, net, b->def, DEVICE_INTERFACE)
     {
-        const QemuNetFds *fds = b->context->nets ? &b->context->nets[i] : NULL;
-        json_t *props;
-
+        if (!args_interface(b, net, b->context->nets ? &b->context->nets[i] : NULL, error))
+            return FALSE;
         i++;
-        if (!add_netdev(b, net, fds, error))
-            return FALSE;
-        props = qemu_interface_device(b->def, net, error);
-        if (props == NULL)
-            return FALSE;
-        if (!args_require_device(b, json_string_value(json_object_get(props, "driver")), "<interface>",
-                                 error)) {
-            json_decref(props);
-            return FALSE;
-        }
-        args_add_json(b, "-device", props);
     }
     return TRUE;
 }

@@ -4,6 +4,8 @@
 
 #include "common/error.h"
 #include "driver/backend/qemu_args.h"
+#include "driver/conf/def_input.h"
+#include "driver/conf/def_memory.h"
 #include "driver/host/qemu_caps.h"
 
 #define QEMU_7_2 7002000u
@@ -60,6 +62,13 @@ gboolean args_chardev(QemuBuilder *b, const ChrSource *source, const char *alias
 gboolean args_audio(QemuBuilder *b, GError **error);
 gboolean args_display(QemuBuilder *b, GError **error); /* input, graphics, video, sound */
 gboolean args_misc(QemuBuilder *b, GError **error); /* balloon, rng, watchdog, panic, ... */
+/* --- one device, also for hot plug --- */
+gboolean args_disk(QemuBuilder *b, const DiskDef *disk, GError **error);
+gboolean args_interface(QemuBuilder *b, const InterfaceDef *net, const QemuNetFds *fds, GError **error);
+gboolean args_chr(QemuBuilder *b, const ChrDef *chr, GError **error);
+gboolean args_memory_device(QemuBuilder *b, const MemoryDef *memory, GError **error);
+gboolean args_input(QemuBuilder *b, const InputDef *input, GError **error);
+gboolean args_misc_device(QemuBuilder *b, const DeviceInfo *dev, GError **error);
 /* "memory-backend-..." of size KiB for a guest NUMA node (-1: none). */
 json_t *memory_backend(const QemuBuilder *b, const char *id, guint64 size_kib, int node, MemoryAccess access,
                        Tristate discard, guint64 page_kib);

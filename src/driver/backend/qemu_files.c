@@ -126,6 +126,17 @@ static gboolean check_disk(const BackendConfig *config, DiskDef *disk, GError **
     return TRUE;
 }
 
+gboolean qemu_check_device_files(const BackendConfig *config, DeviceInfo *dev, GError **error)
+{
+    const RngDef *rng = (const RngDef *)dev;
+
+    if (dev->kind == DEVICE_DISK)
+        return check_disk(config, (DiskDef *)dev, error);
+    if (dev->kind == DEVICE_RNG && rng->backend == RNG_BACKEND_RANDOM && rng->file != NULL)
+        return check(config, "source of random numbers", rng->file, FALSE, error);
+    return TRUE;
+}
+
 gboolean qemu_check_files(const BackendConfig *config, DomainDef *live, GError **error)
 {
     const OsDef *os = &live->os;
@@ -148,13 +159,12 @@ gboolean qemu_check_files(const BackendConfig *config, DomainDef *live, GError *
     }
     DOMAIN_DEF_FOREACH(DiskDef, disk, live, DEVICE_DISK)
     {
-        if (!check_disk(config, disk, error))
+        if (!qemu_check_device_files(config, &disk->info, error))
             return FALSE;
     }
     DOMAIN_DEF_FOREACH(RngDef, rng, live, DEVICE_RNG)
     {
-        if (rng->backend == RNG_BACKEND_RANDOM && rng->file != NULL &&
-            !check(config, "source of random numbers", rng->file, FALSE, error))
+        if (!qemu_check_device_files(config, &rng->info, error))
             return FALSE;
     }
     return TRUE;

@@ -364,12 +364,9 @@ static gboolean prepare_nvram(DomainDef *live, gboolean reset, GError **error)
     return atomic_file_write(loader->nvram_path, data, (gssize)length, 0600, error);
 }
 
-QemuHost *qemu_host_prepare(const BackendConfig *config, DomainDef *live, const VmStartOptions *options,
-                            GError **error)
+static QemuHost *host_new(const BackendConfig *config, guint n_nets)
 {
-    g_autoptr(QemuHost) host = g_new0(QemuHost, 1);
-    g_autofree char *monitor = backend_run_path(options->run_dir, "monitor.sock");
-    guint i = 0;
+    QemuHost *host = g_new0(QemuHost, 1);
 
     host->config = config;
     host->monitor_fd = -1;
@@ -378,7 +375,54 @@ QemuHost *qemu_host_prepare(const BackendConfig *config, DomainDef *live, const 
     host->ports = g_array_new(FALSE, FALSE, sizeof(guint));
     host->made = g_ptr_array_new_with_free_func(g_free);
     host->sockets = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, close_value);
-    host->nets = g_new0(QemuNetFds, MAX(domain_def_n(live, DEVICE_INTERFACE), 1));
+    host->nets = g_new0(QemuNetFds, MAX(n_nets, 1));
+    return host;
+}
+
+QemuHost *qemu_host_prepare_device(const BackendConfig *config, DomainDef *live, DeviceInfo *dev,
+                                   const char *run_dir, GError **error)
+{
+    g_autoptr(QemuHost) host = host_new(config, 1);
+    const VmStartOptions options = {.run_dir = run_dir};
+    ChrDef *chr = (ChrDef *)dev;
+    gboolean good = TRUE;
+
+    if (!qemu_check_device_files(config, dev, error))
+        return NULL;
+    switch (dev->kind) {
+    case DEVICE_CHANNEL:
+        choose_channel_path(chr, run_dir);
+        good = listen_for(host, &chr->source, dev->alias, error);
+        break;
+    case DEVICE_SERIAL:
+    case DEVICE_PARALLEL:
+    case DEVICE_CONSOLE:
+        good = listen_for(host, &chr->source, dev->alias, error);
+        break;
+    case DEVICE_RNG:
+        if (((RngDef *)dev)->backend == RNG_BACKEND_EGD)
+            good = listen_for(host, &((RngDef *)dev)->egd, dev->alias, error);
+        break;
+    case DEVICE_INTERFACE:
+        host->nets[0].stream = -1;
+        host->n_nets = 1;
+        if (((InterfaceDef *)dev)->type == INTERFACE_VHOSTUSER)
+            good = listen_for(host, &((InterfaceDef *)dev)->vhostuser, dev->alias, error);
+        else
+            good = open_interface(host, live, (InterfaceDef *)dev, &host->nets[0], &options, error);
+        break;
+    default:
+        break;
+    }
+    return good ? g_steal_pointer(&host) : NULL;
+}
+
+QemuHost *qemu_host_prepare(const BackendConfig *config, DomainDef *live, const VmStartOptions *options,
+                            GError **error)
+{
+    g_autoptr(QemuHost) host = host_new(config, domain_def_n(live, DEVICE_INTERFACE));
+    g_autofree char *monitor = backend_run_path(options->run_dir, "monitor.sock");
+    guint i = 0;
 
     if (!prepare_nvram(live, options->reset_nvram, error) || !qemu_check_files(config, live, error))
         return NULL;

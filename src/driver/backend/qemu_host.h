@@ -26,6 +26,9 @@ typedef struct QemuHost {
  * in the way and its cure. */
 QemuHost *qemu_host_prepare(const BackendConfig *config, DomainDef *live, const VmStartOptions *options,
                             GError **error);
+/* The same for one device that is plugged into a running machine: nets[0] is the interface. */
+QemuHost *qemu_host_prepare_device(const BackendConfig *config, DomainDef *live, DeviceInfo *dev,
+                                   const char *run_dir, GError **error);
 void qemu_host_free(QemuHost *host);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuHost, qemu_host_free)
 /* FALSE when a helper has died meanwhile. */
@@ -33,4 +36,5 @@ gboolean qemu_host_helpers_live(const QemuHost *host, GError **error);
 
 /* Every file the definition names is there and readable (qemu_files.c). VIR_ERR_SYSTEM_ERROR. Drops media of
  * drives with startupPolicy optional that are missing. */
+gboolean qemu_check_device_files(const BackendConfig *config, DeviceInfo *dev, GError **error);
 gboolean qemu_check_files(const BackendConfig *config, DomainDef *live, GError **error);

@@ -36,7 +36,7 @@ static gboolean set_graphics_password(const BackendConfig *config, QmpClient *qm
     return vm_expire_password(qmp, protocol, when ? when : "never", error);
 }
 
-static gboolean set_throttle(QmpClient *qmp, const DiskDef *disk, GError **error)
+gboolean qemu_live_set_throttle(QmpClient *qmp, const DiskDef *disk, GError **error)
 {
     const DiskIotune *t = &disk->iotune;
     g_autofree char *id = qemu_disk_qdev(disk);
@@ -142,7 +142,7 @@ gboolean qemu_live_apply(const BackendConfig *config, QmpClient *qmp, DomainDef 
     }
     DOMAIN_DEF_FOREACH(DiskDef, disk, live, DEVICE_DISK)
     {
-        if (!set_throttle(qmp, disk, error))
+        if (!qemu_live_set_throttle(qmp, disk, error))
             return FALSE;
     }
     if (balloon != NULL) {

@@ -4,9 +4,12 @@
 #pragma once
 
 #include "driver/backend/backend.h"
+#include "driver/conf/def_disk.h"
 
 /* Passwords, link states, throttles, balloon, statistics period, pluggable vCPUs. deadline:
  * g_get_monotonic_time(). */
 gboolean qemu_live_apply(const BackendConfig *config, QmpClient *qmp, DomainDef *live, GError **error);
+/* <iotune> of a disk that has a medium; nothing to do without. */
+gboolean qemu_live_set_throttle(QmpClient *qmp, const DiskDef *disk, GError **error);
 /* Ptys and ports into live; threads and state into *ret. */
 gboolean qemu_live_read(QmpClient *qmp, DomainDef *live, VmLiveInfo **ret, GError **error);

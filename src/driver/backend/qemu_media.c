@@ -10,6 +10,8 @@
 #include "driver/backend/backend.h"
 #include "driver/backend/monitor.h"
 #include "driver/backend/qemu_args.h"
+#include "driver/backend/qemu_host.h"
+#include "driver/backend/qemu_live.h"
 
 /* Newest first, as blockdev-add wants them; the names of those that were added go to added. */
 static gboolean add_nodes(QmpClient *qmp, const DiskDef *disk, GPtrArray *added, GError **error)
@@ -59,18 +61,22 @@ static guint highest_index(const DomainDef *def)
     return highest;
 }
 
-gboolean qemu_change_media(VmProcess *vm, const DomainDef *live, const DiskDef *disk, StorageSource *source,
-                           gboolean force, GError **error)
+gboolean qemu_change_media(const BackendConfig *config, VmProcess *vm, const DomainDef *live, const DiskDef *disk,
+                           StorageSource *source, gboolean force, GError **error)
 {
     QmpClient *qmp = vm_process_qmp(vm);
     g_autofree char *id = qemu_disk_qdev(disk);
     g_autofree char *top = NULL;
+    g_autofree char *old_top = qemu_disk_node_name(disk);
     g_autoptr(GPtrArray) old = names_of(disk);
     g_autoptr(GPtrArray) added = g_ptr_array_new_with_free_func(g_free);
     guint index = highest_index(live);
     DiskDef changed = *disk;
 
     changed.source = source;
+    changed.startup_policy = STARTUP_POLICY_DEFAULT; /* a medium that is asked for now must be there */
+    if (!qemu_check_device_files(config, &changed.info, error))
+        return FALSE;
     for (StorageSource *s = source; s != NULL; s = s->backing) {
         if (!storage_source_is_empty(s))
             s->index = ++index;
@@ -82,11 +88,17 @@ gboolean qemu_change_media(VmProcess *vm, const DomainDef *live, const DiskDef *
             return FALSE;
         }
     }
-    if (!vm_tray_open(qmp, id, force, error) || !vm_medium_remove(qmp, id, error) ||
-        (top != NULL && !vm_medium_insert(qmp, id, top, error))) {
+    if (!vm_tray_open(qmp, id, force, error) || !vm_medium_remove(qmp, id, error)) {
+        delete_nodes(qmp, added);
+        return FALSE;
+    }
+    if (top != NULL && !vm_medium_insert(qmp, id, top, error)) {
+        if (old_top != NULL)
+            vm_medium_insert(qmp, id, old_top, NULL);
+        vm_tray_close(qmp, id, NULL);
         delete_nodes(qmp, added);
         return FALSE;
     }
     delete_nodes(qmp, old);
-    return top == NULL || vm_tray_close(qmp, id, error);
+    return qemu_live_set_throttle(qmp, &changed, error) && vm_tray_close(qmp, id, error);
 }

@@ -30,6 +30,9 @@ gboolean vhost_net_open(int *ret_fds, guint n, int *ret_errnum);
  * outbound what it sends (a policer). NULL or empty: no limits any more. Works without the kernel's sfq.
  * VIR_ERR_INTERNAL_ERROR with tc's words. */
 gboolean tap_set_bandwidth(const char *name, const NetBandwidth *bandwidth, GError **error);
+/* Moves a tap from a bridge (NULL: from none) to another; on failure it is in the old one. VIR_ERR_SYSTEM_ERROR,
+ * OPERATION_FAILED for a bridge that does not exist. */
+gboolean tap_change_bridge(const char *name, const char *old, const char *bridge, gboolean isolated, GError **error);
 /* Session mode: qemu-bridge-helper gives a tap on the bridge. */
 gboolean tap_from_helper(const char *helper, const char *bridge, gboolean vnet_hdr, int *ret_fd,
                          GError **error);

@@ -187,7 +187,7 @@ void domain_def_insert(DomainDef *def, DeviceInfo *dev);
 /* Takes dev out and gives it to the caller; NULL when it is not there. */
 DeviceInfo *domain_def_steal(DomainDef *def, DeviceInfo *dev);
 /* The device that an XML of a detach or update call means. VIR_ERR_DEVICE_MISSING, or OPERATION_FAILED when
- * several match. */
+ * several interfaces match. */
 DeviceInfo *domain_def_find_device(const DomainDef *def, const DeviceInfo *wanted, GError **error);
 DeviceInfo *domain_def_find_alias(const DomainDef *def, const char *alias);
 /* The disk of target "vda" or of an unambiguous source path; NULL when there is none. */

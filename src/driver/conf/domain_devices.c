@@ -108,7 +108,7 @@ static gboolean place_differs(const DeviceInfo *dev, const DeviceInfo *wanted)
         !(wanted->address.type == ADDRESS_PCI && !wanted->address.u.pci.given) &&
         !device_address_equal(&dev->address, &wanted->address))
         return TRUE;
-    return wanted->alias != NULL && g_strcmp0(dev->alias, wanted->alias) != 0;
+    return wanted->alias != NULL && dev->alias != NULL && strcmp(dev->alias, wanted->alias) != 0;
 }
 
 DeviceInfo *domain_def_find_device(const DomainDef *def, const DeviceInfo *wanted, GError **error)
@@ -121,13 +121,14 @@ DeviceInfo *domain_def_find_device(const DomainDef *def, const DeviceInfo *wante
 
         if ((ops->match_by_address && place_differs(dev, wanted)) || !ops->matches(dev, wanted))
             continue;
-        if (found != NULL) {
+        if (found != NULL && wanted->kind == DEVICE_INTERFACE) {
             error_set(error, VIR_ERR_OPERATION_FAILED,
                       "several %s devices match; give the address or alias of one",
                       device_kind_to_string(wanted->kind));
             return NULL;
         }
-        found = dev;
+        if (found == NULL) /* libvirt: of devices that are the same, the first */
+            found = dev;
     }
     if (found == NULL)
         error_set(error, VIR_ERR_DEVICE_MISSING, "matching %s device not found in domain '%s'",

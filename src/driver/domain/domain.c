@@ -77,6 +77,7 @@ void domain_unref(Domain *dom)
     domain_def_free(dom->config);
     g_ptr_array_unref(dom->graveyard);
     g_clear_pointer(&dom->deprecations, g_ptr_array_unref);
+    g_free(dom->unplugging);
     g_free(dom->disk_errors);
     g_free(dom->name);
     g_mutex_clear(&dom->defer_mutex);

@@ -60,6 +60,9 @@ typedef enum {
     DOMAIN_TAINT_LAST
 } DomainTaint;
 
+/* What became of a device that the guest was asked to let go (device_live.c). */
+typedef enum { UNPLUG_NONE = 0, UNPLUG_DONE, UNPLUG_REFUSED } UnplugAnswer;
+
 /* The modify lock. Waiters are served in no order. */
 typedef struct DomainJob {
     GMutex mutex;
@@ -79,7 +82,7 @@ struct Domain {
     char uuid_text[37];
     DomainJob job; /* the modify lock; locks itself */
     Lock lock; /* the state lock */
-    GCond stopped; /* with the state lock: stopping became FALSE */
+    GCond stopped; /* with the state lock: stopping became FALSE, or unplug_answer came */
 
     /* (s) below: state lock */
     char *name; /* (s) changes by rename only, list lock held as well */
@@ -113,6 +116,8 @@ struct Domain {
     VmLiveInfo *info; /* (s) vCPU and iothread ids and the like; NULL when off */
     guint64 taints; /* (s) 1 << DomainTaint */
     GPtrArray *deprecations; /* (s) texts of deprecated things in use; may be NULL */
+    char *unplugging; /* (s) alias of the device whose end a job waits for; NULL: none */
+    UnplugAnswer unplug_answer; /* (s) what was heard of it */
     char *disk_errors; /* (s) reserved for the I/O error of a paused guest: alias of the disk, or NULL */
     Client *autodestroy; /* (s) pointer compared only, never followed; NULL: lives on */
     gboolean

@@ -19,6 +19,7 @@
 #include "driver/conf/def_disk.h"
 #include "driver/conf/def_memory.h"
 #include "driver/conf/domain_def.h"
+#include "driver/domain/devices.h"
 #include "driver/domain/domain_events.h"
 #include "driver/domain/domain_private.h"
 #include "driver/domain/domain_run.h"
@@ -340,6 +341,7 @@ static void on_tray(const VmEvent *event)
     if (disk == NULL)
         return;
     disk->tray = open ? DISK_TRAY_OPEN : DISK_TRAY_CLOSED;
+    g_cond_broadcast(&dom->stopped); /* a change of media waits for it */
     domain_event_tray_change(dom, disk->info.alias,
                              open ? VIR_DOMAIN_EVENT_TRAY_CHANGE_OPEN : VIR_DOMAIN_EVENT_TRAY_CHANGE_CLOSE);
     domain_save_status_soon(dom);
@@ -449,20 +451,10 @@ static void removal_free(gpointer data)
 static void work_remove_device(Domain *dom, gpointer data)
 {
     const Removal *removal = data;
-    DeviceInfo *dev = NULL;
 
     if (!domain_job_begin_active(dom, "device removed", NULL))
         return;
-    lock_acquire(&dom->lock);
-    if (dom->vm == removal->vm && !dom->stopping) {
-        dev = domain_def_find_alias(dom->live, removal->alias);
-        if (dev != NULL) {
-            dev = domain_def_steal(dom->live, dev);
-            domain_event_device_removed(dom, removal->alias);
-        }
-    }
-    lock_release(&dom->lock);
-    device_def_free(dev);
+    device_finish_removal(dom, removal->vm, removal->alias);
     domain_save_status(dom);
     domain_job_end(dom);
 }
@@ -474,6 +466,8 @@ static void on_device_deleted(const VmEvent *event)
 
     if (alias == NULL)
         return; /* a part of a device */
+    if (device_note_deleted(event->dom, alias))
+        return;
     removal = g_new(Removal, 1);
     *removal = (Removal){vm_process_ref(event->vm), g_strdup(alias)};
     domain_defer(event->dom, work_remove_device, removal, removal_free);
@@ -483,8 +477,10 @@ static void on_unplug_error(const VmEvent *event)
 {
     const char *alias = string_of(event, "device");
 
-    if (alias != NULL)
-        domain_event_device_removal_failed(event->dom, alias);
+    if (alias == NULL)
+        return;
+    device_note_refused(event->dom, alias);
+    domain_event_device_removal_failed(event->dom, alias);
 }
 
 /* ACPI 6.3, 6.3.5 _OST: a DIMM's ejection (0x3, 0x103) that the guest refuses. */
@@ -497,8 +493,10 @@ static void on_acpi_ost(const VmEvent *event)
     json_int_t status = json_integer_value(json_object_get(info, "status"));
 
     if (alias != NULL && g_strcmp0(type, "DIMM") == 0 && (source == 0x3 || source == 0x103) &&
-        (status == 0x1 || (status >= 0x80 && status <= 0x83)))
+        (status == 0x1 || (status >= 0x80 && status <= 0x83))) {
+        device_note_refused(event->dom, alias);
         domain_event_device_removal_failed(event->dom, alias);
+    }
 }
 
 /* --- displays ------------------------------------------------------------------------------------------- */
