@@ -125,6 +125,10 @@ def display_descriptor():
     virsh("destroy", "screen")
 
 
+def aliases(xml):
+    return re.findall(r"<alias name='([^']*)'/>", xml)
+
+
 def same(before, after, what):
     if before != after:
         raise AssertionError("%s:\n%s" % (what, "\n".join(difflib.unified_diff(before.split("\n"), after.split("\n"), "before",
@@ -189,29 +193,29 @@ def config_devices():
 def hot_plug():
     """disks, cards, rng and channels go into a running Linux and out of it; events tell; the XML is what it was"""
     a, b = image("hot-a.img", "32M"), image("hot-b.qcow2", "32M", "qcow2")
-    start_linux("hot", "<controller type='virtio-serial'/>" + ROOT_PORTS, memory=256)
+    start_linux("hot", "<controller type='virtio-serial'/><controller type='scsi' model='virtio-scsi'/>" + ROOT_PORTS, memory=256)
     devices = [
-        ("virtio", disk_xml(a, "vdb"), "virtio-disk1"),
-        ("qcow2", disk_xml(b, "vdc", kind="qcow2"), "virtio-disk2"),
-        ("user net", "<interface type='user'><mac address='52:54:00:aa:bb:02'/><model type='virtio'/></interface>", "net0"),
-        ("rng", "<rng model='virtio'><backend model='random'>/dev/random</backend></rng>", "rng1"),
-        ("channel", "<channel type='unix'><target type='virtio' name='org.kite.test.0'/></channel>", "channel0"),
+        ("virtio", disk_xml(a, "vdb")),
+        ("qcow2", disk_xml(b, "vdc", kind="qcow2")),
+        ("user net", "<interface type='user'><mac address='52:54:00:aa:bb:02'/><model type='virtio'/></interface>"),
+        ("rng", "<rng model='virtio'><backend model='random'>/dev/random</backend></rng>"),
+        ("channel", "<channel type='unix'><target type='virtio' name='org.kite.test.0'/></channel>"),
     ]
     with events("hot") as log:
         before = live("hot")
-        for name, xml, alias in devices:
+        for name, xml in devices:
             path = write("dev.xml", xml)
             virsh("attach-device", "hot", path, "--live")
-            text = live("hot")
-            assert "<alias name='%s'/>" % alias in text, (name, text)
-            log.wait(alias)
+            alias, = set(aliases(live("hot"))) - set(aliases(before))
+            log.wait("'device-added' for domain 'hot': " + alias)
             virsh("detach-device", "hot", path, "--live")
-            wait_for("end of " + name, lambda: "<alias name='%s'/>" % alias not in live("hot"), 15)
+            wait_for("end of " + name, lambda: alias not in aliases(live("hot")), 15)
             same(before, live("hot"), name)
-        log.wait("device-removed")
+            log.wait("'device-removed' for domain 'hot': " + alias)
         virsh("attach-device", "hot", write("dev.xml", disk_xml(a, "sda", "scsi")), "--live")
-        assert "virtio-scsi" in live("hot") or "model='lsilogic'" in live("hot")
+        assert "<alias name='scsi0-0-0-0'/>" in live("hot")
         virsh("detach-disk", "hot", "sda", "--live")
+        same(before, live("hot"), "scsi")
     # twice the same, and both sides at once
     virsh("attach-disk", "hot", a, "vdb", "--live", "--config", "--driver", "qemu", "--subdriver", "raw")
     fails("attach-disk", "hot", b, "vdb", "--live", contains="target vdb already exists")

@@ -287,7 +287,11 @@ static gboolean chr_matches(const DeviceInfo *dev, const DeviceInfo *wanted_dev)
     const ChrDef *def = (const ChrDef *)dev;
     const ChrDef *wanted = (const ChrDef *)wanted_dev;
 
-    if (!chr_source_equal(&def->source, &wanted->source) || def->target.any != wanted->target.any)
+    /* The socket of a running channel that was given none was chosen for it. */
+    gboolean chosen = dev->kind == DEVICE_CHANNEL && wanted->source.type == CHR_TYPE_UNIX &&
+                      def->source.type == CHR_TYPE_UNIX && wanted->source.path == NULL;
+
+    if ((!chosen && !chr_source_equal(&def->source, &wanted->source)) || def->target.any != wanted->target.any)
         return FALSE;
     if (dev->kind != DEVICE_CHANNEL)
         return wanted->port == -1 || def->port == wanted->port;

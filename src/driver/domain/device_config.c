@@ -168,7 +168,8 @@ static gboolean check_attach(const DomainDef *def, const DeviceInfo *dev, GError
 {
     if (is_serial_console(dev))
         return error_set(error, VIR_ERR_OPERATION_UNSUPPORTED, "attaching serial console is not supported");
-    if (is_chr(dev->kind) && domain_def_find_device(def, dev, NULL) != NULL)
+    if (is_chr(dev->kind) && (dev->kind == DEVICE_CHANNEL || ((const ChrDef *)dev)->port != -1) &&
+        domain_def_find_device(def, dev, NULL) != NULL)
         return error_set(error, VIR_ERR_OPERATION_INVALID, "chardev already exists");
     if ((dev->kind == DEVICE_HOSTDEV || dev->kind == DEVICE_SHMEM || dev->kind == DEVICE_LEASE) &&
         domain_def_find_device(def, dev, NULL) != NULL)

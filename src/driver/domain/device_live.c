@@ -86,7 +86,8 @@ static gboolean check_chr(const DomainDef *def, const ChrDef *chr, GError **erro
          chr->target.serial != SERIAL_TARGET_USB) ||
         (chr->info.kind == DEVICE_CHANNEL && chr->target.channel != CHANNEL_TARGET_VIRTIO))
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Unsupported address type for character device");
-    if (domain_def_find_device(def, &chr->info, NULL) != NULL)
+    if ((chr->info.kind == DEVICE_CHANNEL || chr->port != -1) &&
+        domain_def_find_device(def, &chr->info, NULL) != NULL)
         return error_set(error, VIR_ERR_OPERATION_INVALID, "chardev already exists");
     return TRUE;
 }
