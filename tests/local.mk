@@ -9,6 +9,7 @@ include tests/unit/domain.mk
 include tests/unit/storage.mk
 include tests/unit/vmm.mk
 include tests/unit/vmm_devices.mk
+include tests/unit/vmm_memory_devices.mk
 include tests/guest/local.mk
 
 include tests/root.mk

@@ -34,12 +34,16 @@ VMM_C_FILES = \
 	%D%/pci/port.c \
 	%D%/props.c \
 	%D%/qmp_commands.c \
+	%D%/qmp_qom.c \
 	%D%/qmp_server.c \
 	%D%/stats.c \
 	%D%/vcpu.c \
 	%D%/virtio/blk.c \
 	%D%/virtio/console.c \
+	%D%/virtio/balloon.c \
 	%D%/virtio/device_table.c \
+	%D%/virtio/mem.c \
+	%D%/virtio/paced_event.c \
 	%D%/virtio/rng.c \
 	%D%/virtio/virtio.c \
 	%D%/virtio/virtio_pci.c \
@@ -76,14 +80,18 @@ VMM_H_FILES = \
 	%D%/pci/pci_internal.h \
 	%D%/props.h \
 	%D%/qmp_commands.h \
+	%D%/qmp_handlers.h \
 	%D%/qmp_server.h \
 	%D%/sandbox.h \
 	%D%/stats.h \
 	%D%/stats_page.h \
 	%D%/vcpu.h \
+	%D%/virtio/balloon.h \
 	%D%/virtio/device_host.h \
 	%D%/virtio/device_table.h \
 	%D%/virtio/devices.h \
+	%D%/virtio/mem.h \
+	%D%/virtio/paced_event.h \
 	%D%/virtio/virtio.h \
 	%D%/virtio/virtio_pci.h \
 	%D%/virtio/virtqueue.h \

@@ -41,6 +41,17 @@ static int load_acpi(Machine *m, Err *err)
         config.serial_mask |= m->serials[i] ? 1u << i : 0;
     memcpy(config.node, m->desc->node, sizeof config.node);
     memcpy(config.distance, m->desc->distance, sizeof config.distance);
+    if (m->desc->memory.high_reserve > 0) {
+        config.growth_base = memory_high_end(m->memory);
+        config.growth_size = m->desc->memory.high_reserve;
+    }
+    if (config.growth_size > 0 && config.nodes == 0) {
+        /* Memory to come is told by a table of nodes: then there is one. */
+        config.nodes = 1;
+        config.node[0].memory[0][1] = MIN(memory_size(m->memory), MEMORY_LOW_MAX);
+        config.node[0].memory[1][0] = MEMORY_HIGH_BASE;
+        config.node[0].memory[1][1] = memory_high_end(m->memory) - MEMORY_HIGH_BASE;
+    }
     r = acpi_build(&config, ACPI_ADDRESS, &tables, &len, err);
     if (r < 0)
         return r;

@@ -287,6 +287,26 @@ static int parse_small(Reader *root, MachineDesc *d)
     return sandbox.error;
 }
 
+/* Room for the virtio-mem devices that are described, each with what its alignment may cost. */
+static void reserve_growth(MachineDesc *d)
+{
+    uint64_t sum = 0;
+    size_t i;
+    json_t *item;
+
+    json_array_foreach(d->devices, i, item)
+    {
+        const char *driver = json_string_value(json_object_get(item, "driver"));
+        json_int_t size = json_integer_value(json_object_get(item, "size")),
+                   block = json_integer_value(json_object_get(item, "block-size"));
+
+        if (driver != NULL && strcmp(driver, "virtio-mem-pci") == 0 && size > 0 && size <= 1ll << 44 && block >= 0 &&
+            block <= 1ll << 40)
+            sum += (uint64_t)size + MAX((uint64_t)block, 128ull << 20);
+    }
+    d->memory.high_reserve = MAX(d->memory.high_reserve, sum);
+}
+
 int machine_desc_parse(json_t *json, MachineDesc **ret, Err *err)
 {
     MachineDesc *d = calloc(1, sizeof *d);
@@ -320,6 +340,7 @@ int machine_desc_parse(json_t *json, MachineDesc **ret, Err *err)
     d->netdevs = get_array(&r, "netdevs");
     d->ports = get_array(&r, "ports");
     d->devices = get_array(&r, "devices");
+    reserve_growth(d);
     finish(&r);
     if (r.error < 0) {
         machine_desc_free(d);

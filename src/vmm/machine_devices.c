@@ -123,11 +123,25 @@ static StatsBalloon *host_stats_balloon(DeviceHost *host)
     return &stats_page(((Machine *)host->opaque)->stats)->balloon;
 }
 
+static void tell_memory_changed(void *opaque)
+{
+    VirtioDevice *dev = opaque;
+
+    if (dev->active && dev->ops->memory_changed)
+        dev->ops->memory_changed(dev);
+}
+
 static int host_memory_changed(DeviceHost *host, Err *err)
 {
     Machine *m = host->opaque;
+    int r = kvm_memory_sync(m->kvm, m->memory, err);
 
-    return kvm_memory_sync(m->kvm, m->memory, err);
+    for (unsigned i = 0; i < m->device_count && r == 0; i++) {
+        VirtioDevice *dev = virtio_pci_virtio(m->devices[i].transport);
+
+        loop_call(dev->loop, tell_memory_changed, dev);
+    }
+    return r;
 }
 
 void machine_init_device_host(Machine *m)

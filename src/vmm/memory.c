@@ -159,6 +159,7 @@ int memory_new(const MemoryOptions *options, GuestMemory **ret, Err *err)
         memory_free(memory);
         return r;
     }
+    memory->options.prealloc = false; /* what is added later is only taken when the guest uses it */
     *ret = memory;
     return 0;
 }

@@ -10,6 +10,7 @@
 #include "common/checked.h"
 #include "config.h"
 #include "vmm/block/block.h"
+#include "vmm/qmp_handlers.h"
 
 static const char *string_arg(json_t *args, const char *key)
 {
@@ -125,13 +126,6 @@ static int query_cpus(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err 
     return 0;
 }
 
-static int query_memory_size(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
-{
-    *ret = json_pack("{s:I, s:I}", "base-memory", (json_int_t)machine_memory_size(m), "plugged-memory",
-                     (json_int_t)0);
-    return 0;
-}
-
 static int query_iothreads(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
 {
     const char *id;
@@ -236,7 +230,8 @@ static const QmpCommand qmp_commands[] = {
     {"query-uuid", "", query_uuid},
     {"query-kvm", "", query_kvm},
     {"query-cpus-fast", "", query_cpus},
-    {"query-memory-size-summary", "", query_memory_size},
+    {"query-memory-size-summary", "", qmp_query_memory_size},
+    {"query-memory-devices", "", qmp_query_memory_devices},
     {"query-iothreads", "", query_iothreads},
     {"query-chardev", "", query_chardev},
     {"stop", "", do_stop},
@@ -257,6 +252,10 @@ static const QmpCommand qmp_commands[] = {
     {"blockdev-del", "node-name:s", do_blockdev_del},
     {"netdev_add", "type:s ...", do_netdev_add},
     {"netdev_del", "id:s", do_netdev_del},
+    {"qom-get", "path:s property:s", qmp_qom_get},
+    {"qom-set", "path:s property:s value:*", qmp_qom_set},
+    {"balloon", "value:i", qmp_balloon},
+    {"query-balloon", "", qmp_query_balloon},
 };
 
 const QmpCommand *qmp_command_find(const char *name)

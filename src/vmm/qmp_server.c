@@ -265,7 +265,7 @@ static void execute(QmpServer *s, json_t *request, json_t *id)
         r = command->run(s, s->machine, args, &result, &err);
     if (r < 0) {
         json_decref(result);
-        send_error(s, id, r == -ENODEV ? "DeviceNotFound" : "GenericError", err.text);
+        send_error(s, id, r == -ENODEV ? "DeviceNotFound" : r == -ENXIO ? "DeviceNotActive" : "GenericError", err.text);
         return;
     }
     if (strcmp(name, "qmp_capabilities") == 0)

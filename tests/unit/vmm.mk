@@ -3,7 +3,7 @@ VMM_TEST_LIBS = libkitevmm.a libkiteimage.a libkitebase.a $(JANSSON_LIBS) $(URIN
 VMM_TEST_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 
 check_LIBRARIES += tests/lib/libfakeguest.a
-tests_lib_libfakeguest_a_SOURCES = tests/lib/fake_guest.h tests/lib/fake_guest.c
+tests_lib_libfakeguest_a_SOURCES = tests/lib/fake_guest.h tests/lib/fake_guest.c tests/lib/device_fuzz.h tests/lib/device_fuzz.c
 tests_lib_libfakeguest_a_CFLAGS = $(VMM_CFLAGS)
 tests_lib_libfakeguest_a_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
 

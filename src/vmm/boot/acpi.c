@@ -514,6 +514,20 @@ static void build_mcfg(Build *b)
     list_table(b, end_table(b));
 }
 
+/* 5.2.16.2 */
+static void put_memory_affinity(Build *b, unsigned node, uint64_t base, uint64_t size, bool hot_plug)
+{
+    put(b, 1, 1);
+    put(b, 40, 1);
+    put(b, node, 4);
+    put(b, 0, 2);
+    put(b, base, 8);
+    put(b, size, 8);
+    put(b, 0, 4);
+    put(b, hot_plug ? 3 : 1, 4); /* enabled, hot pluggable */
+    put(b, 0, 8);
+}
+
 /* 5.2.16, 5.2.17 */
 static void build_numa(Build *b)
 {
@@ -533,18 +547,11 @@ static void build_numa(Build *b)
         put(b, 0, 4);
     }
     for (unsigned n = 0; n < c->nodes; n++) {
-        for (unsigned i = 0; i < ARRAY_LEN(c->node[n].memory) && c->node[n].memory[i][1] != 0; i++) {
-            put(b, 1, 1);
-            put(b, 40, 1);
-            put(b, n, 4);
-            put(b, 0, 2);
-            put(b, c->node[n].memory[i][0], 8);
-            put(b, c->node[n].memory[i][1], 8);
-            put(b, 0, 4);
-            put(b, 1, 4);
-            put(b, 0, 8);
-        }
+        for (unsigned i = 0; i < ARRAY_LEN(c->node[n].memory) && c->node[n].memory[i][1] != 0; i++)
+            put_memory_affinity(b, n, c->node[n].memory[i][0], c->node[n].memory[i][1], false);
     }
+    if (c->growth_size != 0)
+        put_memory_affinity(b, c->nodes - 1, c->growth_base, c->growth_size, true);
     list_table(b, end_table(b));
     begin_table(b, "SLIT", 1);
     put(b, c->nodes, 8);

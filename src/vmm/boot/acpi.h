@@ -24,6 +24,7 @@ typedef struct AcpiConfig {
     unsigned nodes; /* 0: no SRAT */
     AcpiNode node[ACPI_NODES_MAX];
     uint8_t distance[ACPI_NODES_MAX][ACPI_NODES_MAX]; /* 0: 10 on the diagonal, 20 elsewhere */
+    uint64_t growth_base, growth_size; /* memory that may appear (virtio-mem), of the last node; size 0: none */
     uint64_t ecam_base;
     unsigned buses;
     uint64_t mmio32_base, mmio32_size, mmio64_base, mmio64_size;

@@ -14,6 +14,8 @@ static const VirtioDeviceKind device_table[] = {
      .bus = "virtio-serial-bus",
      .add_child = console_add_child,
      .remove_child = console_remove_child},
+    {.driver = "virtio-balloon-pci", .create = balloon_create},
+    {.driver = "virtio-mem-pci", .create = mem_create},
     {.driver = "virtio-rng-pci", .create = rng_create},
 };
 

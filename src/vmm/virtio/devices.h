@@ -10,4 +10,6 @@ int blk_create(Props *props, DeviceHost *host, VirtioDevice **ret, Err *err);
 int console_create(Props *props, DeviceHost *host, VirtioDevice **ret, Err *err);
 int console_add_child(VirtioDevice *dev, Props *props, Err *err);
 int console_remove_child(VirtioDevice *dev, const char *child_id, Err *err);
+int balloon_create(Props *props, DeviceHost *host, VirtioDevice **ret, Err *err);
+int mem_create(Props *props, DeviceHost *host, VirtioDevice **ret, Err *err);
 int rng_create(Props *props, DeviceHost *host, VirtioDevice **ret, Err *err);

@@ -21,6 +21,7 @@
  */
 #pragma once
 
+#include <jansson.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -82,6 +83,12 @@ typedef struct VirtioDeviceOps {
     /* The VM pauses (false) or runs (true): a paused device touches neither queues nor guest memory. May be
      * NULL when the device only ever acts on kicks. */
     void (*set_running)(VirtioDevice *dev, bool running);
+    /* What management reads and changes while the device lives (qom-get, qom-set, QEMU's names): -ENOENT, without a
+     * text, for a name that is not known; value is borrowed. NULL: nothing. */
+    int (*get_property)(VirtioDevice *dev, const char *name, json_t **ret, Err *err);
+    int (*set_property)(VirtioDevice *dev, const char *name, json_t *value, Err *err);
+    /* Guest RAM has a new region: vhost devices tell the kernel. May be NULL. */
+    void (*memory_changed)(VirtioDevice *dev);
     /* Frees what the constructor made (not dev itself). Never active then. */
     void (*free)(VirtioDevice *dev);
 } VirtioDeviceOps;

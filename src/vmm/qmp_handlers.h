@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Handlers of QMP commands outside of qmp_commands.c; QmpCommand.run says how they are called. */
+#pragma once
+
+#include "vmm/qmp_commands.h"
+
+/* qmp_qom.c */
+int qmp_qom_get(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
+int qmp_qom_set(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
+int qmp_balloon(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
+int qmp_query_memory_devices(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
+int qmp_query_memory_size(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
+int qmp_query_balloon(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);

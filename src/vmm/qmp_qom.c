@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * QMP commands on properties of devices, and on memory: qom-get, qom-set, balloon (QEMU 7.2, qapi/qom.json and
+ * qapi/machine.json). The one place in QEMU's object tree that exists here is /machine/peripheral/ID.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/checked.h"
+#include "vmm/qmp_handlers.h"
+#include "vmm/virtio/balloon.h"
+#include "vmm/virtio/mem.h"
+
+static const char *string_arg(json_t *args, const char *key)
+{
+    return json_string_value(json_object_get(args, key));
+}
+
+/* --- properties ------------------------------------------------------------------------------------------ */
+
+static int device_at(Machine *m, const char *path, VirtioDevice **ret, Err *err)
+{
+    static const char prefix[] = "/machine/peripheral/", backend[] = "/virtio-backend";
+    const char *id = strncmp(path, prefix, sizeof prefix - 1) == 0 ? path + sizeof prefix - 1 : path;
+    size_t len = strlen(id), tail = sizeof backend - 1;
+    char name[128];
+
+    if (len > tail && strcmp(id + len - tail, backend) == 0)
+        len -= tail;
+    snprintf(name, sizeof name, "%.*s", (int)MIN(len, sizeof name), id);
+    *ret = machine_device(m, name);
+    return *ret ? 0 : err_set(err, ENODEV, "Device '%.100s' not found", path);
+}
+
+/* The device's own thread asks it. */
+typedef struct Access {
+    VirtioDevice *dev;
+    const char *name;
+    json_t *value, **ret;
+    Err *err;
+    int result;
+} Access;
+
+static void do_get(void *opaque)
+{
+    Access *a = opaque;
+
+    a->result = a->dev->ops->get_property(a->dev, a->name, a->ret, a->err);
+}
+
+static void do_set(void *opaque)
+{
+    Access *a = opaque;
+
+    a->result = a->dev->ops->set_property(a->dev, a->name, a->value, a->err);
+}
+
+static int access_property(Machine *m, json_t *args, json_t *value, json_t **ret, Err *err)
+{
+    Access a = {.name = string_arg(args, "property"), .value = value, .ret = ret, .err = err, .result = -ENOENT};
+    int r = device_at(m, string_arg(args, "path"), &a.dev, err);
+
+    if (r < 0)
+        return r;
+    if (value != NULL && a.dev->ops->set_property)
+        loop_call(a.dev->loop, do_set, &a);
+    else if (value == NULL && strcmp(a.name, "type") == 0)
+        a.result = (*ret = json_sprintf("%s-pci", a.dev->ops->name)) ? 0 : -ENOMEM;
+    else if (value == NULL && a.dev->ops->get_property)
+        loop_call(a.dev->loop, do_get, &a);
+    if (a.result == -ENOENT)
+        return err_set(err, ENOENT, "Property '%s-pci.%.60s' not found", a.dev->ops->name, a.name);
+    return a.result;
+}
+
+int qmp_qom_get(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    (void)s;
+    return access_property(m, args, NULL, ret, err);
+}
+
+int qmp_qom_set(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    (void)s;
+    return access_property(m, args, json_object_get(args, "value"), ret, err);
+}
+
+/* --- balloon --------------------------------------------------------------------------------------------- */
+
+static VirtioDevice *find_balloon(Machine *m)
+{
+    VirtioDevice *dev;
+
+    for (unsigned i = 0; (dev = machine_device_at(m, i)) != NULL; i++) {
+        if (dev->ops->type == VIRTIO_TYPE_BALLOON)
+            return dev;
+    }
+    return NULL;
+}
+
+int qmp_balloon(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    VirtioDevice *balloon = find_balloon(m);
+    json_int_t value = json_integer_value(json_object_get(args, "value"));
+
+    (void)s;
+    (void)ret;
+    if (balloon == NULL)
+        return err_set(err, ENXIO, "No balloon device has been activated");
+    if (value <= 0)
+        return err_set(err, EINVAL, "Parameter 'target' expects a size");
+    balloon_set_target(balloon, (uint64_t)value);
+    return 0;
+}
+
+int qmp_query_balloon(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    VirtioDevice *balloon = find_balloon(m);
+
+    (void)s;
+    (void)args;
+    if (balloon == NULL)
+        return err_set(err, ENXIO, "No balloon device has been activated");
+    *ret = json_pack("{s:I}", "actual", (json_int_t)balloon_actual(balloon));
+    return 0;
+}
+
+/* --- memory ---------------------------------------------------------------------------------------------- */
+
+int qmp_query_memory_devices(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    VirtioDevice *dev;
+
+    (void)s;
+    (void)args;
+    (void)err;
+    *ret = json_array();
+    for (unsigned i = 0; (dev = machine_device_at(m, i)) != NULL; i++) {
+        if (dev->ops->type == VIRTIO_TYPE_MEM)
+            json_array_append_new(*ret, json_pack("{s:s, s:o}", "type", "virtio-mem", "data", mem_describe(dev)));
+    }
+    return 0;
+}
+
+int qmp_query_memory_size(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    uint64_t plugged = 0;
+    VirtioDevice *dev;
+
+    (void)s;
+    (void)args;
+    (void)err;
+    for (unsigned i = 0; (dev = machine_device_at(m, i)) != NULL; i++)
+        plugged += dev->ops->type == VIRTIO_TYPE_MEM ? mem_plugged(dev) : 0;
+    *ret = json_pack("{s:I, s:I}", "base-memory", (json_int_t)machine_memory_size(m), "plugged-memory",
+                     (json_int_t)plugged);
+    return 0;
+}

@@ -1,0 +1,24 @@
+# Balloon, virtio-mem, vsock: unit tests and fuzz targets. VMM_DEVICE_LIBS: vmm_devices.mk.
+check_PROGRAMS += tests/unit/test_balloon tests/fuzz/fuzz_balloon
+tests_unit_test_balloon_SOURCES = tests/unit/test_balloon.c
+tests_unit_test_balloon_CFLAGS = $(VMM_CFLAGS)
+tests_unit_test_balloon_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_unit_test_balloon_LDADD = $(VMM_DEVICE_LIBS)
+tests_fuzz_fuzz_balloon_SOURCES = tests/fuzz/fuzz_balloon.c tests/fuzz/replay_main.c
+tests_fuzz_fuzz_balloon_CFLAGS = $(VMM_CFLAGS)
+tests_fuzz_fuzz_balloon_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_fuzz_fuzz_balloon_LDADD = $(VMM_DEVICE_LIBS)
+TESTS += tests/unit/test_balloon tests/fuzz/fuzz_balloon
+EXTRA_DIST += tests/fuzz/corpus/balloon
+
+check_PROGRAMS += tests/unit/test_mem tests/fuzz/fuzz_mem
+tests_unit_test_mem_SOURCES = tests/unit/test_mem.c
+tests_unit_test_mem_CFLAGS = $(VMM_CFLAGS)
+tests_unit_test_mem_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_unit_test_mem_LDADD = $(VMM_DEVICE_LIBS)
+tests_fuzz_fuzz_mem_SOURCES = tests/fuzz/fuzz_mem.c tests/fuzz/replay_main.c
+tests_fuzz_fuzz_mem_CFLAGS = $(VMM_CFLAGS)
+tests_fuzz_fuzz_mem_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_fuzz_fuzz_mem_LDADD = $(VMM_DEVICE_LIBS)
+TESTS += tests/unit/test_mem tests/fuzz/fuzz_mem
+EXTRA_DIST += tests/fuzz/corpus/mem
