@@ -16,3 +16,16 @@ tests_fuzz_fuzz_status_file_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
 tests_fuzz_fuzz_status_file_LDADD = $(DOMAIN_LIBS)
 EXTRA_DIST += tests/fuzz/corpus/status_file
 TESTS += tests/fuzz/fuzz_status_file
+
+check_PROGRAMS += tests/unit/test_stats
+tests_unit_test_stats_SOURCES = tests/unit/test_stats.c tests/lib/fake_qmp.c tests/lib/fake_qmp.h
+tests_unit_test_stats_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS) -I$(top_srcdir)/tests/lib
+tests_unit_test_stats_LDADD = $(DOMAIN_LIBS)
+TESTS += tests/unit/test_stats
+
+check_PROGRAMS += tests/fuzz/fuzz_stats_figures
+tests_fuzz_fuzz_stats_figures_SOURCES = tests/fuzz/fuzz_stats_figures.c tests/fuzz/replay_main.c
+tests_fuzz_fuzz_stats_figures_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
+tests_fuzz_fuzz_stats_figures_LDADD = $(DOMAIN_LIBS)
+EXTRA_DIST += tests/fuzz/corpus/stats_figures
+TESTS += tests/fuzz/fuzz_stats_figures
