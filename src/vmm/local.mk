@@ -29,6 +29,8 @@ VMM_C_FILES = \
 	%D%/memory.c \
 	%D%/net/net.c \
 	%D%/net/net_table.c \
+	%D%/net/stream.c \
+	%D%/net/tap.c \
 	%D%/pci/msix.c \
 	%D%/pci/pci.c \
 	%D%/pci/port.c \
@@ -44,6 +46,7 @@ VMM_C_FILES = \
 	%D%/virtio/device_table.c \
 	%D%/virtio/mem.c \
 	%D%/virtio/paced_event.c \
+	%D%/virtio/net.c \
 	%D%/virtio/rng.c \
 	%D%/virtio/virtio.c \
 	%D%/virtio/virtio_pci.c \
@@ -73,6 +76,7 @@ VMM_H_FILES = \
 	%D%/machine_desc.h \
 	%D%/machine_internal.h \
 	%D%/memory.h \
+	%D%/net/backends.h \
 	%D%/net/net.h \
 	%D%/options.h \
 	%D%/pci/msix.h \

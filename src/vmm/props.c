@@ -152,15 +152,12 @@ int props_bool(Props *props, const char *key, bool def, bool *ret, Err *err)
     return 0;
 }
 
-int props_fd(Props *props, const char *key, int *ret, Err *err)
+int props_value_fd(Props *props, const char *key, json_t *value, int *ret, Err *err)
 {
-    json_t *value = take(props, key);
     const char *text = json_string_value(value);
     int fd = -1;
 
     *ret = -1;
-    if (value == NULL)
-        return 0;
     if (json_is_integer(value)) {
         fd = json_integer_value(value) >= 0 && json_integer_value(value) < 1 << 20
                  ? (int)json_integer_value(value)
@@ -178,6 +175,19 @@ int props_fd(Props *props, const char *key, int *ret, Err *err)
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     *ret = fd;
     return 0;
+}
+
+int props_fd(Props *props, const char *key, int *ret, Err *err)
+{
+    json_t *value = take(props, key);
+
+    *ret = -1;
+    return value == NULL ? 0 : props_value_fd(props, key, value, ret, err);
+}
+
+bool props_is_text(Props *props, const char *key)
+{
+    return json_is_string(json_object_get(props->object, key));
 }
 
 int props_json(Props *props, const char *key, json_t **ret, Err *err)

@@ -31,6 +31,10 @@ int props_bool(Props *props, const char *key, bool def, bool *ret, Err *err);
 /* An inherited or passed descriptor: a number, or a name known to take_fd. -1 when absent. The caller owns
  * it. */
 int props_fd(Props *props, const char *key, int *ret, Err *err);
+/* The same for one value of a list under this key. */
+int props_value_fd(Props *props, const char *key, json_t *value, int *ret, Err *err);
+/* The key is there and holds a string. */
+bool props_is_text(Props *props, const char *key);
 /* A nested object or array, borrowed; NULL when absent. */
 int props_json(Props *props, const char *key, json_t **ret, Err *err);
 bool props_has(Props *props, const char *key);

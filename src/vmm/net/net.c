@@ -4,7 +4,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#include "vmm/net/backends.h"
 
 static void ready(void *opaque, uint32_t events)
 {
@@ -39,6 +42,60 @@ void net_unwatch(NetBackend *net, unsigned queue)
 {
     if (queue < NET_QUEUES_MAX)
         loop_unwatch(&net->watches[queue].watch);
+}
+
+int net_take_fds(Props *props, const char *plural, const char *singular, int *ret_fds, unsigned *ret_count, Err *err)
+{
+    json_t *list;
+    int r, fd;
+
+    *ret_count = 0;
+    if (props_has(props, singular)) {
+        r = props_fd(props, singular, &fd, err);
+        if (r == 0)
+            ret_fds[(*ret_count)++] = fd;
+        return r;
+    }
+    if (!props_is_text(props, plural)) {
+        if ((r = props_json(props, plural, &list, err)) < 0)
+            return r;
+        for (size_t i = 0; i < json_array_size(list); i++) {
+            r = *ret_count < NET_QUEUES_MAX
+                    ? props_value_fd(props, plural, json_array_get(list, i), &fd, err)
+                    : err_set(err, E2BIG, "net back end %s: more than %d queues", props_id(props), NET_QUEUES_MAX);
+            if (r < 0)
+                return r;
+            ret_fds[(*ret_count)++] = fd;
+        }
+        return 0;
+    }
+    const char *text;
+
+    if ((r = props_string(props, plural, "", &text, err)) < 0)
+        return r;
+    while (*text != '\0') {
+        size_t len = strcspn(text, ":");
+        json_t *name = json_stringn(text, len);
+
+        r = *ret_count < NET_QUEUES_MAX
+                ? props_value_fd(props, plural, name, &fd, err)
+                : err_set(err, E2BIG, "net back end %s: more than %d queues", props_id(props), NET_QUEUES_MAX);
+        json_decref(name);
+        if (r < 0)
+            return r;
+        ret_fds[(*ret_count)++] = fd;
+        text += len + (text[len] == ':');
+    }
+    return 0;
+}
+
+int net_ignore_vhost_words(Props *props, Err *err)
+{
+    uint64_t queues;
+    bool vhost;
+    int r = props_bool(props, "vhost", false, &vhost, err);
+
+    return r < 0 ? r : props_uint(props, "queues", 1, NET_QUEUES_MAX, 1, &queues, err);
 }
 
 void net_close(NetBackend *net)

@@ -6,12 +6,14 @@
 #include <string.h>
 
 #include "common/checked.h"
+#include "vmm/net/backends.h"
 
 static const struct {
     const char *type;
     int (*create)(Props *props, NetBackend **ret, Err *err);
 } net_table[] = {
-    {NULL, NULL},
+    {"tap", tap_create},
+    {"stream", stream_create},
 };
 
 int net_new(Props *props, NetBackend **ret, Err *err)
@@ -22,7 +24,7 @@ int net_new(Props *props, NetBackend **ret, Err *err)
     if (r < 0)
         return r;
     for (size_t i = 0; i < ARRAY_LEN(net_table); i++) {
-        if (net_table[i].type != NULL && strcmp(net_table[i].type, type) == 0)
+        if (strcmp(net_table[i].type, type) == 0)
             return net_table[i].create(props, ret, err);
     }
     return err_set(err, EINVAL, "net back end '%s' is not known", type);

@@ -16,6 +16,7 @@ static const VirtioDeviceKind device_table[] = {
      .remove_child = console_remove_child},
     {.driver = "virtio-balloon-pci", .create = balloon_create},
     {.driver = "virtio-mem-pci", .create = mem_create},
+    {.driver = "virtio-net-pci", .create = net_create},
     {.driver = "virtio-rng-pci", .create = rng_create},
 };
 
