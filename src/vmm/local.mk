@@ -35,6 +35,7 @@ VMM_C_FILES = \
 	%D%/pci/pci.c \
 	%D%/pci/port.c \
 	%D%/props.c \
+	%D%/qmp_block.c \
 	%D%/qmp_commands.c \
 	%D%/qmp_qom.c \
 	%D%/qmp_server.c \

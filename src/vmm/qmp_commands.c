@@ -254,6 +254,13 @@ static const QmpCommand qmp_commands[] = {
     {"netdev_del", "id:s", do_netdev_del},
     {"qom-get", "path:s property:s", qmp_qom_get},
     {"qom-set", "path:s property:s value:*", qmp_qom_set},
+    {"query-block", "", qmp_query_block},
+    {"query-blockstats", "query-nodes:b?", qmp_query_blockstats},
+    {"query-named-block-nodes", "flat:b?", qmp_query_named_block_nodes},
+    {"block_resize", "device:s? node-name:s? size:i", qmp_block_resize},
+    {"block_set_io_throttle", "id:s? device:s? ...", qmp_block_set_io_throttle},
+    {"set_link", "name:s up:b", qmp_set_link},
+    {"query-rx-filter", "name:s?", qmp_query_rx_filter},
     {"balloon", "value:i", qmp_balloon},
     {"query-balloon", "", qmp_query_balloon},
 };

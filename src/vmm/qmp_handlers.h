@@ -11,3 +11,12 @@ int qmp_balloon(QmpServer *server, Machine *machine, json_t *args, json_t **ret,
 int qmp_query_memory_devices(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
 int qmp_query_memory_size(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
 int qmp_query_balloon(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
+
+/* qmp_block.c */
+int qmp_query_block(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
+int qmp_query_named_block_nodes(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
+int qmp_query_blockstats(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
+int qmp_block_resize(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
+int qmp_block_set_io_throttle(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
+int qmp_set_link(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
+int qmp_query_rx_filter(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);

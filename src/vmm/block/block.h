@@ -85,6 +85,7 @@ struct Block {
     Loop *loop;
     unsigned in_flight; /* kept by block_submit() */
     bool claimed; /* a device or a layer above uses it */
+    int last_error; /* errno of the device's last failed request that stopped the VM; 0 none */
     char user[64]; /* id of the device that claimed it, "" else */
     /* Held back while the node is changed (resize, media) or limits are reached. */
     unsigned quiesced;

@@ -182,6 +182,7 @@ static bool apply_policy(BlkRequest *r, int error)
     if (policy == POLICY_ENOSPC)
         policy = error == ENOSPC ? POLICY_STOP : POLICY_REPORT;
     if (policy == POLICY_STOP) {
+        blk->block->last_error = error;
         report_error(blk, write, error, "stop");
         if (blk->stopped == NULL)
             blk->stopped_tail = &blk->stopped;
@@ -429,6 +430,7 @@ static void blk_set_running(VirtioDevice *dev, bool running)
         notify_queues(blk);
         return;
     }
+    blk->block->last_error = 0;
     for (BlkRequest *r = blk->stopped, *next; r != NULL; r = next) {
         next = r->next;
         if (next == NULL)

@@ -16,7 +16,6 @@ int net_create(Props *props, DeviceHost *host, VirtioDevice **ret, Err *err);
 int rng_create(Props *props, DeviceHost *host, VirtioDevice **ret, Err *err);
 
 /* What management does with a device of one kind; on the device's loop. */
-bool net_device_is(const VirtioDevice *dev);
 const char *net_device_backend(const VirtioDevice *dev); /* id of its net back end */
 void net_device_set_link(VirtioDevice *dev, bool up);
 json_t *net_device_rx_filter(VirtioDevice *dev); /* QEMU's query-rx-filter; new */

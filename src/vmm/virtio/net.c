@@ -654,11 +654,6 @@ static const VirtioDeviceOps net_device_ops = {
     .free = net_free,
 };
 
-bool net_device_is(const VirtioDevice *dev)
-{
-    return dev->ops == &net_device_ops;
-}
-
 const char *net_device_backend(const VirtioDevice *dev)
 {
     return ((const Net *)dev)->backend->id;
