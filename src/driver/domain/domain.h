@@ -90,6 +90,7 @@ struct Domain {
     DomainDef *config; /* (s) what the next start uses; NULL when transient */
     int id; /* (s) > 0 while active, new at each start; else -1 */
     guint64 run; /* (s) counts starts; tells one run from the next */
+    guint64 ended_run; /* (s) the last run whose end is done with entirely */
     int state, reason; /* (s) virDomainState and its reason */
     gint64 state_since; /* (s) monotonic µs of the last change */
     VmProcess *vm; /* (s) reference; NULL when shut off and in the first moments of a start */

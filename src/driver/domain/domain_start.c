@@ -49,6 +49,9 @@ static gboolean claim_start(Domain *dom, const DomainStart *start, GError **erro
 {
     LOCK_SCOPE(&dom->lock);
 
+    /* The end of the run before has its last words still to say; they must not hit this one. */
+    while (dom->stopping)
+        lock_wait(&dom->lock, &dom->stopped, -1);
     if (domain_active(dom))
         return error_set(error, VIR_ERR_OPERATION_INVALID, "domain is already running");
     dom->starting = TRUE;

@@ -66,17 +66,19 @@ static void decide_reason(Domain *dom, VmProcess *vm, int *ret_reason, int *ret_
     }
 }
 
-/* The first one does it, the others wait until it is done. */
+/* The first one does it, the others wait until all of it is done: whoever has ended a domain may start or
+ * define it anew the moment after. */
 static gboolean claim_end(Domain *dom, guint64 run)
 {
     LOCK_SCOPE(&dom->lock);
 
-    while (dom->run == run && domain_active(dom) && dom->stopping)
+    if (dom->run == run && domain_active(dom) && !dom->stopping) {
+        dom->stopping = TRUE;
+        return TRUE;
+    }
+    while (dom->ended_run < run)
         lock_wait(&dom->lock, &dom->stopped, -1);
-    if (dom->run != run || !domain_active(dom))
-        return FALSE;
-    dom->stopping = TRUE;
-    return TRUE;
+    return FALSE;
 }
 
 void domain_finish_run(Domain *dom, guint64 run)
@@ -119,17 +121,22 @@ void domain_finish_run(Domain *dom, guint64 run)
     dom->guest_shutdown = dom->fake_reboot = dom->paused_shutdown = dom->updated = FALSE;
     dom->taints = 0;
     dom->autodestroy = NULL;
-    dom->stopping = FALSE;
+    if (transient) {
+        /* Its name and uuid are free before anybody hears that it has gone. */
+        lock_release(&dom->lock);
+        domain_list_remove(dom->list, dom);
+        lock_acquire(&dom->lock);
+    }
     domain_event_lifecycle(dom, VIR_DOMAIN_EVENT_STOPPED, detail);
+    driver_release(driver);
+    dom->ended_run = run;
+    dom->stopping = FALSE;
     g_cond_broadcast(&dom->stopped);
     lock_release(&dom->lock);
 
-    if (transient)
-        domain_list_remove(dom->list, dom);
     if (vm != NULL)
         vm_process_unref(vm);
     vm_live_info_free(info);
-    driver_release(driver);
     log_info("domain '%s' (%s) is shut off", dom->name, dom->uuid_text);
 }
 

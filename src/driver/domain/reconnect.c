@@ -99,6 +99,22 @@ static void adopt(Domain *dom, guint64 run, DomainDef *live, VmProcess *vm, VmLi
         domain_end_process(dom, vm);
 }
 
+/* A copy of what runs. NULL, and *error set, also when the run has ended: destroy waits for nobody. The modify
+ * lock keeps the original alive while it is read. */
+static DomainDef *copy_live(Domain *dom, guint64 run, GError **error)
+{
+    const DomainDef *live = NULL;
+
+    lock_acquire(&dom->lock);
+    if (domain_active(dom) && dom->run == run && !dom->stopping)
+        live = dom->live;
+    lock_release(&dom->lock);
+    if (live != NULL)
+        return domain_def_copy(live, domain_env(NULL), error);
+    error_set(error, VIR_ERR_OPERATION_FAILED, "domain is no longer running");
+    return NULL;
+}
+
 static void reconnect(Domain *dom, const BackendOps *ops)
 {
     gboolean warned = FALSE;
@@ -111,11 +127,16 @@ static void reconnect(Domain *dom, const BackendOps *ops)
         g_autoptr(GError) error = NULL;
         g_autoptr(VmProcess) vm = NULL;
         VmLiveInfo *info = NULL;
-        g_autoptr(DomainDef) live = domain_def_copy(dom->live, domain_env(NULL), &error);
+        g_autoptr(DomainDef) live = copy_live(dom, run, &error);
 
         if (live != NULL && try_reconnect(dom, ops, run, live, &vm, &info, &error)) {
             adopt(dom, run, g_steal_pointer(&live), vm, info);
             log_info("domain '%s' (%s) runs on, pid %d", dom->name, dom->uuid_text, (int)vm_process_pid(vm));
+            return;
+        }
+        if (!domain_still_running(dom, run, NULL)) {
+            if (vm != NULL)
+                vm_process_detach(vm);
             return;
         }
         if (vm == NULL) {
@@ -129,8 +150,6 @@ static void reconnect(Domain *dom, const BackendOps *ops)
             log_warning("domain '%s' (%s): %s; trying on", dom->name, dom->uuid_text, error->message);
         warned = TRUE;
         vm_process_detach(vm);
-        if (!domain_still_running(dom, run, NULL))
-            return;
     }
 }
 
@@ -259,7 +278,7 @@ guint domain_layer_start(Driver *driver)
     return loaded;
 }
 
-void domain_layer_stop(Driver *driver)
+gboolean domain_layer_stop(Driver *driver)
 {
     g_autoptr(GPtrArray) active =
         domain_list_collect(driver->domains, VIR_CONNECT_LIST_DOMAINS_ACTIVE, NULL, NULL, NULL);
@@ -278,5 +297,5 @@ void domain_layer_stop(Driver *driver)
         vm_process_detach(vm);
         vm_process_unref(vm);
     }
-    domain_defer_drain();
+    return domain_defer_drain();
 }
