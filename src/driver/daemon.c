@@ -353,8 +353,13 @@ void daemon_free(Daemon *d)
         return;
     if (d->server != NULL)
         rpc_server_stop(d->server);
-    if (d->layer_started)
-        domain_layer_stop(&d->driver);
+    if (d->layer_started && !domain_layer_stop(&d->driver)) {
+        /* The process ends now: better to leave all to that than to take it away from whoever uses it. */
+        log_warning("work on a domain has not ended in time; it is cut short with the process");
+        if (d->pid_fd >= 0)
+            pidfile_release(d->pid_path, d->pid_fd);
+        return;
+    }
     if (d->vm_thread != NULL)
         end_vm_thread(d);
     g_clear_pointer(&d->vm_loop, g_main_loop_unref);

@@ -72,7 +72,7 @@ guint64 client_id(const Client *client)
 /* Waits until what was heard ends with this. */
 static void expect_heard(const char *wanted)
 {
-    gint64 deadline = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+    gint64 deadline = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
 
     g_mutex_lock(&heard_mutex);
     while (strlen(heard->str) < strlen(wanted) || !g_str_has_suffix(heard->str, wanted)) {
@@ -80,6 +80,13 @@ static void expect_heard(const char *wanted)
             break;
     }
     g_assert_cmpstr(heard->str, ==, wanted);
+    g_string_truncate(heard, 0);
+    g_mutex_unlock(&heard_mutex);
+}
+
+static void forget_heard(void)
+{
+    g_mutex_lock(&heard_mutex);
     g_string_truncate(heard, 0);
     g_mutex_unlock(&heard_mutex);
 }
@@ -118,9 +125,19 @@ static void daemon_up(void)
     domain_layer_start(&driver);
 }
 
+/* All that was handed to workers is done. */
+static void drain(void)
+{
+    gint64 deadline = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
+
+    while (!domain_defer_drain())
+        g_assert_cmpint(g_get_monotonic_time(), <, deadline);
+}
+
 static void daemon_down(void)
 {
-    domain_layer_stop(&driver);
+    if (!domain_layer_stop(&driver)) /* a loaded machine */
+        drain();
     g_main_loop_quit(loop);
     g_thread_join(vm_thread);
     g_main_loop_unref(loop);
@@ -235,12 +252,24 @@ static pid_t pid_of(Domain *dom)
 
 static void emit(Domain *dom, const char *event, const char *data)
 {
-    g_autoptr(VmProcess) vm = domain_vm(dom, NULL, NULL);
+    GError *error = NULL;
+    g_autoptr(VmProcess) vm = domain_vm(dom, NULL, &error);
     json_t *args = json_pack("{s:s}", "event", event);
 
+    g_assert_no_error(error);
     if (data != NULL)
         json_object_set_new(args, "data", json_loads(data, 0, NULL));
     g_assert_true(qmp_call(vm_process_qmp(vm), "x-emit", args, 0, NULL, NULL));
+}
+
+/* After a restart of the daemon: its monitor has been found again. */
+static void wait_reconnected(Domain *dom)
+{
+    gint64 deadline = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
+
+    LOCK_SCOPE(&dom->lock);
+    while (dom->vm == NULL)
+        g_assert_true(lock_wait(&dom->lock, &dom->stopped, deadline));
 }
 
 /* --- life ----------------------------------------------------------------------------------------------- */
@@ -388,7 +417,7 @@ static void test_fake_reboot(void)
     lock_release(&dom->lock);
     g_assert_true(vm_system_powerdown(vm_process_qmp(vm), &error));
     expect_heard("#319 "); /* a reboot, nothing of a shutdown */
-    domain_defer_drain();
+    drain();
     expect_state(dom, VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_BOOTED);
     g_assert_cmpint(pid_of(dom), ==, pid);
     vm_process_unref(vm);
@@ -554,7 +583,7 @@ static void test_list_filters(void)
 
     must_destroy(on);
     must_destroy(paused);
-    g_string_truncate(heard, 0);
+    forget_heard();
     undefine(off);
     undefine(on);
     undefine(paused);
@@ -630,7 +659,7 @@ static void test_reconnect(void)
 
     must_start(dom, 0);
     must_start(lost, 0);
-    g_string_truncate(heard, 0);
+    forget_heard();
     id = dom->id;
     pid = pid_of(dom);
     lost_pid = pid_of(lost);
@@ -647,8 +676,8 @@ static void test_reconnect(void)
     expect_no_run_folder("lost");
     g_assert_cmpint(dom->id, ==, id);
     g_assert_cmpint(pid_of(dom), ==, pid);
-    domain_defer_drain();
-    emit(dom, "STOP", NULL); /* the monitor is there */
+    wait_reconnected(dom);
+    emit(dom, "STOP", NULL);
     expect_heard("again:3/0 ");
     must_destroy(dom);
     expect_heard("again:5/1 ");
@@ -672,7 +701,7 @@ static void test_reconnect_changed(void)
     g_assert_true(vm_process_is_running(vm));
     pid = vm_process_pid(vm);
     vm_process_unref(vm);
-    g_string_truncate(heard, 0);
+    forget_heard();
     daemon_down();
     kill(pid, SIGSTOP);
     daemon_up();
@@ -681,7 +710,7 @@ static void test_reconnect_changed(void)
     domain_destroy(dom, VIR_DOMAIN_SHUTOFF_DESTROYED, FALSE, &error);
     g_assert_no_error(error);
     expect_heard("changed:5/1 ");
-    domain_defer_drain();
+    drain();
     undefine(dom);
 }
 

@@ -452,20 +452,23 @@ static void count_busy(int change)
     g_mutex_unlock(&deferring.mutex);
 }
 
-void domain_defer_drain(void)
+gboolean domain_defer_drain(void)
 {
     gint64 deadline = g_get_monotonic_time() + DRAIN_SECONDS * G_USEC_PER_SEC;
+    gboolean idle;
 
     g_mutex_lock(&deferring.mutex);
     while (deferring.busy > 0 && g_cond_wait_until(&deferring.idle, &deferring.mutex, deadline)) {
     }
+    idle = deferring.busy == 0;
     g_mutex_unlock(&deferring.mutex);
+    return idle;
 }
 
 /* A thread of the pool does all that is waiting for one domain, one after another. */
 static void run_deferred(gpointer data, gpointer unused)
 {
-    g_autoptr(Domain) dom = data;
+    Domain *dom = data;
 
     for (;;) {
         Deferred *work;
@@ -475,6 +478,7 @@ static void run_deferred(gpointer data, gpointer unused)
         if (work == NULL) {
             dom->defer_running = FALSE;
             g_mutex_unlock(&dom->defer_mutex);
+            domain_unref(dom); /* what may end with it belongs to the work that is waited for */
             count_busy(-1);
             return;
         }

@@ -12,6 +12,7 @@
  * autostart (once after each boot of the host). Returns how many definitions there are. Main thread, before
  * clients are let in. */
 guint domain_layer_start(Driver *driver);
-/* Lets go of all VMs, which run on, and waits for background work. After the last handler has returned, while
- * the VM thread still runs. */
-void domain_layer_stop(Driver *driver);
+/* Lets go of all VMs, which run on, and waits for background work, at most some seconds. After the last handler
+ * has returned, while the VM thread still runs. FALSE: some work has not ended (a VM that does not answer); it
+ * uses the list, the VM thread and the driver, so they must stay until the process ends. */
+gboolean domain_layer_stop(Driver *driver);

@@ -37,5 +37,5 @@ char *domain_managed_save_path(Domain *dom);
 DomainDefEnv *conf_env_new(Driver *driver);
 const DomainDefEnv *domain_list_env(DomainList *list);
 
-/* Waits until nothing handed to domain_defer() is waiting or running, at most some seconds. */
-void domain_defer_drain(void);
+/* Waits until nothing handed to domain_defer() is waiting or running, at most some seconds. FALSE: it still is. */
+gboolean domain_defer_drain(void);
