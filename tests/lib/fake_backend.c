@@ -51,7 +51,7 @@ void backend_config_free(BackendConfig *config)
 static int connect_to(VmProcess *vm, const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    gint64 deadline = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+    gint64 deadline = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
 
     g_strlcpy(address.sun_path, path, sizeof(address.sun_path));
     while (g_get_monotonic_time() < deadline && vm_process_is_running(vm)) {
@@ -135,7 +135,7 @@ static gboolean fake_start(const BackendConfig *config, DomainDef *live, const V
     while (fake_backend.hold_start && vm_process_is_running(vm))
         g_cond_wait_until(&fake_backend.go, &fake_backend.mutex, g_get_monotonic_time() + 10000);
     g_mutex_unlock(&fake_backend.mutex);
-    if (!attach_monitor(vm, options->run_dir, 10000, ret_live, error)) {
+    if (!attach_monitor(vm, options->run_dir, 60000, ret_live, error)) {
         vm_process_kill(vm, TRUE);
         vm_process_wait(vm, 5000);
         vm_process_detach(vm);
