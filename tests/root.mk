@@ -10,7 +10,8 @@ ROOT_TESTS = \
 	tests/root/test_faults.py \
 	tests/root/test_scale.py \
 	tests/root/test_devices.py \
-	tests/root/test_run_vm.py
+	tests/root/test_run_vm.py \
+	tests/root/test_vmm.py
 INTEROP_TESTS = \
 	tests/interop/test_virsh.py \
 	tests/interop/test_python.py \

@@ -174,6 +174,7 @@ static int parse_cpus(Reader *root, MachineDesc *d)
     if ((uint64_t)t->sockets * t->dies * t->cores * t->threads < d->cpus_max)
         fail(&r, "sockets", "times dies, cores and threads is less than the number of CPUs");
     d->cpu_model.name = get_string(&r, "model", 64, "host");
+    d->cpu_model.enforce = get_bool(&r, "enforce", true);
     d->cpu_model.hide_hypervisor = get_bool(&r, "hide-hypervisor", false);
     features = get_array(&r, "features");
     for (size_t i = 0; i < json_array_size(features); i++) {

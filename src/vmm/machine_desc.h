@@ -1,22 +1,31 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The machine description: one JSON object that says everything about a VM, read from a descriptor before
- * anything else happens. Numbers are bytes unless the name says otherwise; "…-fd" are inherited descriptors.
+ * anything else happens. Numbers are bytes unless the name says otherwise; "...-fd" are inherited descriptors.
  * Unknown keys are errors.
  *
- *   name          string           memory   {size, reserve, shared, hugepages, hugepage-size, mergeable, thp,
- * prealloc, uuid          string                     dump-guest-core} kvm-fd        number           cpus
- * {count, max, sockets, dies, cores, threads, model, features [..], stats-fd      number hide-hypervisor}
- *   paused        bool             numa     [{cpus [..], memory, distances [..]}]
- *   split-irqchip bool             boot     {kernel-fd, initrd-fd, cmdline}
- *   pvpanic       bool             rtc      {offset}               seconds ahead of UTC
- *   on-poweroff   "exit", "pause"  iothreads ["id"]
- *   on-reboot     "reset", "exit", chardevs [{id, backend, fd, server, logfd}]   (chardev.h)
- *                 "pause"          serials  ["chardev id" or null]  COM1 ..
- *   on-panic      "pause", "exit", blockdevs [{driver, node-name, …}]             (block/)
- *                 "reset", "run"   netdevs  [{type, id, …}]                       (net/)
- *   sandbox       {seccomp, uid,   ports    [{id, addr}]            PCIe root ports; addr "slot.function",
- * hex gid, chroot}    devices  [{driver, id, bus, addr, …}]          (virtio/)
+ *   name, uuid      strings
+ *   kvm-fd          number
+ *   stats-fd        number
+ *   paused          bool
+ *   split-irqchip   bool
+ *   pvpanic         bool
+ *   on-poweroff     "exit", "pause"
+ *   on-reboot       "reset", "exit", "pause"
+ *   on-panic        "pause", "exit", "reset", "run"
+ *   sandbox         {seccomp, uid, gid, chroot}
+ *   memory          {size, reserve, shared, hugepages, hugepage-size, mergeable, thp, prealloc, dump-guest-core}
+ *   cpus            {count, max, sockets, dies, cores, threads, model, enforce, features [..], hide-hypervisor}
+ *   numa            [{cpus [..], memory, distances [..]}]
+ *   boot            {kernel-fd, initrd-fd, cmdline}
+ *   rtc             {offset}, seconds ahead of UTC
+ *   iothreads       ["id"]
+ *   chardevs        [{id, backend, fd, server, logfd}]      chardev.h
+ *   serials         ["chardev id" or null], COM1 and so on
+ *   blockdevs       [{driver, node-name, ...}]              block/
+ *   netdevs         [{type, id, ...}]                       net/
+ *   ports           [{id, addr}], PCIe root ports; addr "slot.function", hexadecimal
+ *   devices         [{driver, id, bus, addr, ...}]          virtio/
  */
 #pragma once
 

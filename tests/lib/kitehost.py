@@ -49,6 +49,7 @@ def enter(net=True):
         if probe.returncode:
             skip_all("namespaces are not allowed here: " + probe.stderr.strip())
         os.environ["KITE_TEST_INSIDE"] = "1"
+        os.environ["KITE_TEST_OUTER_NET"] = os.readlink("/proc/self/ns/net")
         os.environ["KITE_TEST_STARTED"] = repr(time.time())
         os.execvp("unshare", args + [sys.executable] + sys.argv)
     top = "/tmp"
@@ -244,15 +245,17 @@ def wait_console(name, text, timeout=60):
 
 
 def processes(pattern):
-    """Pids whose command line matches, of this mount namespace only."""
+    """Pids whose command line matches, of this test's namespaces only (kite-vmm has a mount namespace of its own)."""
     found = []
-    mine = os.readlink("/proc/self/ns/mnt")
+    ours = {os.readlink("/proc/self/ns/mnt"), os.readlink("/proc/self/ns/net")} - {os.environ.get("KITE_TEST_OUTER_NET")}
     for path in glob.glob("/proc/[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             with open(path, "rb") as f:
                 line = f.read().replace(b"\0", b" ").decode(errors="replace")
-            if line and re.search(pattern, line) and os.readlink(os.path.dirname(path) + "/ns/mnt") == mine:
-                found.append(int(path.split("/")[2]))
+            if line and re.search(pattern, line):
+                folder = os.path.dirname(path) + "/ns/"
+                if {os.readlink(folder + "mnt"), os.readlink(folder + "net")} & ours:
+                    found.append(int(path.split("/")[2]))
     return [p for p in found if p != os.getpid()]
 
 

@@ -1,5 +1,5 @@
 # Unit tests of the backend layer.
-BACKEND_LIBS = libkitebackend.a libkitehost.a $(CONF_LIBS)
+BACKEND_LIBS = libkitebackend.a libkitehost.a libkiteconf.a $(IMAGE_LIBS) $(CONF_LIBS)
 
 # Starts one definition without the daemon; not a test of its own.
 check_PROGRAMS += tests/lib/run_vm
@@ -13,6 +13,18 @@ tests_unit_test_qemu_args_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
 tests_unit_test_qemu_args_LDADD = $(BACKEND_LIBS)
 TESTS += tests/unit/test_qemu_args
 EXTRA_DIST += tests/golden/argv
+
+# kite-vmm's own tables and reader are compiled apart, without GLib: only a test may know both sides.
+check_LIBRARIES += tests/unit/libvmmside.a
+tests_unit_libvmmside_a_SOURCES = tests/unit/vmm_side.h tests/unit/vmm_side.c
+tests_unit_libvmmside_a_CFLAGS = $(VMM_CFLAGS)
+check_PROGRAMS += tests/unit/test_vmm_desc
+tests_unit_test_vmm_desc_SOURCES = tests/unit/test_vmm_desc.c
+tests_unit_test_vmm_desc_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
+tests_unit_test_vmm_desc_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
+tests_unit_test_vmm_desc_LDADD = $(BACKEND_LIBS) tests/unit/libvmmside.a $(VMM_TEST_LIBS)
+TESTS += tests/unit/test_vmm_desc
+EXTRA_DIST += tests/golden/vmmdesc
 
 check_PROGRAMS += tests/unit/test_qmp
 tests_unit_test_qmp_SOURCES = tests/unit/test_qmp.c tests/lib/fake_qmp.c tests/lib/fake_qmp.h

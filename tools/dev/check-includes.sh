@@ -13,7 +13,7 @@ src/vmm|common storage vmm|the VMM never includes the daemon
 src/driver/rpc|common driver/rpc|the wire knows no domain
 src/driver/conf|common driver/conf|definitions know no back end, no RPC, no live object
 src/driver/host|common driver/host driver/conf|host facts know no RPC and no live object
-src/driver/backend|common driver/backend driver/conf driver/host|back ends know no RPC and no live object'
+src/driver/backend|common storage driver/backend driver/conf driver/host|back ends know no RPC and no live object'
 
 while IFS='|' read -r folder allowed reason; do
     bad=

@@ -3,6 +3,8 @@
 #include "driver/backend/backend.h"
 #include "common/error.h"
 #include "driver/backend/port_table.h"
+#include "driver/conf/domain_def.h"
+#include "driver/host/vmm_caps.h"
 
 void vm_live_info_free(VmLiveInfo *info)
 {
@@ -54,7 +56,7 @@ void backend_config_free(BackendConfig *config)
     g_free(config);
 }
 
-static const BackendOps *const backends[] = {&backend_qemu};
+static const BackendOps *const backends[] = {&backend_vmm, &backend_qemu};
 
 const BackendOps *backend_by_name(const char *name)
 {
@@ -67,19 +69,16 @@ const BackendOps *backend_by_name(const char *name)
 
 const BackendOps *backend_choose(const DomainDef *def, GError **error)
 {
-    g_autofree char *first_reason = NULL;
+    gboolean vmm_named = vmm_caps_is_vmm(def->emulator);
+    g_autofree char *vmm_reason = NULL;
+    g_autofree char *qemu_reason = NULL;
 
-    for (gsize i = 0; i < G_N_ELEMENTS(backends); i++) {
-        char *reason = NULL;
-
-        if (backends[i]->can_run(def, &reason))
-            return backends[i];
-        if (first_reason == NULL)
-            first_reason = reason;
-        else
-            g_free(reason);
+    if (vmm_named || (def->emulator == NULL && def->virt_type == VIRT_KVM)) {
+        if (backend_vmm.can_run(def, &vmm_reason))
+            return &backend_vmm;
     }
-    error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "%s",
-              first_reason ? first_reason : "no back end can run this");
+    if (!vmm_named && backend_qemu.can_run(def, &qemu_reason))
+        return &backend_qemu;
+    error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "%s", vmm_named ? vmm_reason : qemu_reason);
     return NULL;
 }

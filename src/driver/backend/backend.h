@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * BackendOps: what makes a VM process out of a definition. backend_qemu.c now, backend_vmm.c
- * (our own VMM) beside it. After start each is a VmProcess with a QmpClient, and the code above is the same.
+ * BackendOps: what makes a VM process out of a definition: QEMU (backend_qemu.c) or our own VMM
+ * (backend_vmm.c). After start each is a VmProcess with a QmpClient, and the code above is the same.
  *
  * Knows definitions and the host; no live domain object, no RPC.
  */
@@ -154,6 +154,7 @@ struct BackendOps {
 };
 
 extern const BackendOps backend_qemu;
+extern const BackendOps backend_vmm;
 /* qemu_hotplug.c */
 gboolean qemu_plug(const BackendConfig *config, VmProcess *vm, DomainDef *live, DeviceInfo *dev, GError **error);
 void qemu_unplugged(const BackendConfig *config, VmProcess *vm, const DeviceInfo *dev);
@@ -165,8 +166,9 @@ gboolean qemu_change_media(const BackendConfig *config, VmProcess *vm, const Dom
 const BackendOps *backend_by_name(const char *name);
 
 /*
- * Which back end runs the definition: <emulator> if given; type 'qemu': QEMU; 'kvm': kite-vmm when it can run
- * all of it, else QEMU. Errors: VIR_ERR_CONFIG_UNSUPPORTED naming the element in the way.
+ * Which back end runs the definition (DESIGN, section 3): the one of <emulator> if given; type 'qemu': QEMU;
+ * 'kvm': kite-vmm when it can run all of it, else QEMU. Errors: VIR_ERR_CONFIG_UNSUPPORTED naming the element
+ * in the way.
  */
 const BackendOps *backend_choose(const DomainDef *def, GError **error);
 

@@ -2,7 +2,8 @@
 noinst_LIBRARIES += libkitebackend.a
 libkitebackend_a_SOURCES = \
 	%D%/agent_client.h %D%/agent_client.c \
-	%D%/backend.h %D%/backend.c %D%/backend_qemu.c \
+	%D%/backend.h %D%/backend.c %D%/backend_run.h %D%/backend_run.c \
+	%D%/backend_qemu.c %D%/backend_vmm.c \
 	%D%/json_util.h \
 	%D%/monitor.h %D%/monitor.c %D%/monitor_block.c \
 	%D%/passt.h %D%/passt.c \
@@ -20,5 +21,7 @@ libkitebackend_a_SOURCES = \
 	%D%/qmp_framer.h %D%/qmp_framer.c \
 	%D%/tap.h %D%/tap.c %D%/tap_bandwidth.c %D%/tap_bridge.c \
 	%D%/unix_socket.h %D%/unix_socket.c \
-	%D%/vm_process.h %D%/vm_process.c %D%/vm_spawn.c
+	%D%/vm_process.h %D%/vm_process.c %D%/vm_spawn.c \
+	%D%/vmm_chain.c %D%/vmm_desc.h %D%/vmm_desc.c %D%/vmm_support.c \
+	%D%/vmm_host.h %D%/vmm_host.c
 libkitebackend_a_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)

@@ -193,6 +193,10 @@ static gboolean call_result(QmpClient *client, PendingCall *call, QmpErrorClass 
         if (strcmp(name, error_classes[i].name) == 0)
             *ret_class = error_classes[i].value;
     }
+    if (*ret_class == QMP_ERROR_COMMAND_NOT_FOUND)
+        return error_set(error, VIR_ERR_OPERATION_UNSUPPORTED,
+                         "the VM process does not support this operation: it has no command '%s'",
+                         call->command);
     desc = json_object_get(refusal, "desc");
     return error_set(error, VIR_ERR_INTERNAL_ERROR, "unable to execute QEMU command '%s': %s", call->command,
                      json_is_string(desc) ? json_string_value(desc) : "unexpected error");

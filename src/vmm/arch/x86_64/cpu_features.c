@@ -399,7 +399,7 @@ static const CpuFeature feature_leaves[] = {
     {"", 0x80000008, 0, CPU_EBX, 0}, {"", 0x8000000a, 0, CPU_EDX, 0},
 };
 
-static int cut_down(struct kvm_cpuid2 *cpuid, const NamedModel *model, Err *err)
+static int cut_down(struct kvm_cpuid2 *cpuid, const NamedModel *model, bool enforce, Err *err)
 {
     uint32_t keep[ARRAY_LEN(feature_leaves)] = {0};
     struct kvm_cpuid_entry2 *e;
@@ -412,7 +412,7 @@ static int cut_down(struct kvm_cpuid2 *cpuid, const NamedModel *model, Err *err)
             return err_set(err, EINVAL, "CPU model '%s': feature '%.*s' is not in the table", model->name,
                            (int)len, at);
         e = find_leaf(cpuid, f->function, f->index);
-        if ((e == NULL || !(*leaf_register(e, f->reg) & 1u << f->bit)) && strcmp(f->name, "x2apic") != 0 &&
+        if (enforce && (e == NULL || !(*leaf_register(e, f->reg) & 1u << f->bit)) && strcmp(f->name, "x2apic") != 0 &&
             strcmp(f->name, "tsc-deadline") != 0 && strcmp(f->name, "arat") != 0)
             return err_set(err, ENOTSUP,
                            "CPU model '%s' needs the feature '%s', which this host does not have",
@@ -440,7 +440,7 @@ static int cut_down(struct kvm_cpuid2 *cpuid, const NamedModel *model, Err *err)
     return 0;
 }
 
-int cpu_model_apply(struct kvm_cpuid2 *cpuid, const char *name, Err *err)
+int cpu_model_apply(struct kvm_cpuid2 *cpuid, const char *name, bool enforce, Err *err)
 {
     struct kvm_cpuid_entry2 *vendor = find_leaf(cpuid, 0, 0), *e;
     char text[49];
@@ -453,7 +453,7 @@ int cpu_model_apply(struct kvm_cpuid2 *cpuid, const char *name, Err *err)
 
         if (strcmp(model->name, name) != 0)
             continue;
-        r = cut_down(cpuid, model, err);
+        r = cut_down(cpuid, model, enforce, err);
         if (r < 0)
             return r;
         if (vendor != NULL && model->vendor[0] != '\0') {

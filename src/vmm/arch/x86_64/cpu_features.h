@@ -3,6 +3,7 @@
 #pragma once
 
 #include <linux/kvm.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/err.h"
@@ -19,5 +20,6 @@ typedef struct CpuFeature {
 const CpuFeature *cpu_feature_find(const char *name);
 
 /* Cuts what the host has down to the model: "host" and "max" leave it, a named model keeps only its own
- * features and takes its family, model and stepping. An error names what the host lacks. */
-int cpu_model_apply(struct kvm_cpuid2 *cpuid, const char *model, Err *err);
+ * features and takes its family, model and stepping. With enforce an error names what the host
+ * lacks; else that is left out. */
+int cpu_model_apply(struct kvm_cpuid2 *cpuid, const char *model, bool enforce, Err *err);

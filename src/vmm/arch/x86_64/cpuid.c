@@ -193,7 +193,7 @@ int cpuid_build(KvmVm *vm, const CpuModel *model, const CpuTopology *topology, s
     memcpy(cpuid->entries, host->entries, host->nent * sizeof host->entries[0]);
     free(host);
 
-    r = cpu_model_apply(cpuid, model->name, err);
+    r = cpu_model_apply(cpuid, model->name, model->enforce, err);
     for (unsigned i = 0; r == 0 && i < model->feature_count; i++) {
         const char *name = model->features[i];
         bool add = name[0] != '-';

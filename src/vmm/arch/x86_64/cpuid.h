@@ -21,6 +21,7 @@ typedef struct CpuModel {
     /* Feature names with a leading '+' or '-', applied in order. */
     const char *const *features;
     unsigned feature_count;
+    bool enforce; /* a feature of a named model that the host lacks is an error; else it is left out */
     bool hide_hypervisor; /* no hypervisor bit, no KVM leaves */
 } CpuModel;
 

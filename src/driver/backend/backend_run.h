@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a start, a reconnection and the end of a VM process have in common, whichever program it runs: the
+ * log, the environment, the monitor by its socket in the run folder, last words, sockets to remove.
+ */
+#pragma once
+
+#include "driver/backend/backend.h"
+#include "driver/backend/qemu_host.h"
+
+enum {
+    BACKEND_START_TIMEOUT_MS = 30000,
+    BACKEND_RECONNECT_TIMEOUT_MS = 10000,
+    BACKEND_END_TIMEOUT_MS = 5000, /* for a process that closed its monitor, or was killed, to be gone */
+};
+
+/* Opens the log and writes what is started: program with version, then command. Where this run's own words
+ * begin is in *ret_offset. The descriptor, -1 with *error. */
+int backend_open_log(const DomainDef *live, const VmStartOptions *options, const char *program,
+                     const char *command, gint64 *ret_offset, GError **error);
+
+/* What every VM gets, and extra (char *, may be NULL). g_strfreev(). */
+char **backend_environment(const VmStartOptions *options, const GPtrArray *extra);
+
+/*
+ * From a new process to a stopped guest with everything set, ready for cont: connects the monitor,
+ * negotiates, applies settings, reads back. On failure the process is ended, with its last words in the
+ * error, and vm detached; the caller drops its reference. options->spawned is called first.
+ */
+gboolean backend_finish_start(const BackendConfig *config, VmProcess *vm, DomainDef *live,
+                              const VmStartOptions *options, QemuHost *host, gpointer opaque,
+                              VmLiveInfo **ret_live, GError **error);
+
+/* BackendOps.reconnect, .refresh and .cleanup. */
+gboolean backend_find_again(const BackendOps *ops, const BackendConfig *config, DomainDef *live,
+                            const VmReconnectOptions *options, const VmCallbacks *callbacks, gpointer opaque,
+                            GDestroyNotify free_opaque, VmProcess **ret, VmLiveInfo **ret_live, GError **error);
+gboolean backend_refresh(VmProcess *vm, DomainDef *live, VmLiveInfo **ret_live, GError **error);
+void backend_cleanup(const BackendConfig *config, DomainDef *live, const char *run_dir);

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The back end of our own VMM. A start:
+ *
+ *   files, devices, sockets, taps (vmm_host.c) -> machine description (vmm_desc.c) -> log header -> process,
+ *   which inherits all of it by number and opens nothing itself -> QMP -> a stopped guest, ready for cont
+ *
+ * Everything after that, and a reconnection, is the same as with QEMU (backend_run.c).
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/error.h"
+#include "common/fd.h"
+#include "config.h"
+#include "driver/backend/backend_run.h"
+#include "driver/backend/vmm_desc.h"
+#include "driver/backend/vmm_host.h"
+#include "driver/host/vmm_caps.h"
+
+/* The description as a file of memory, to be read from its start. -1 with *error. */
+static int write_description(const char *text, GError **error)
+{
+    autofd fd = memfd_create("machine", MFD_CLOEXEC);
+
+    if (fd < 0) {
+        error_set_errno(error, errno, "cannot make a file for the machine description");
+        return -1;
+    }
+    if (!fd_write_all(fd, text, strlen(text), error) || lseek(fd, 0, SEEK_SET) < 0)
+        return -1;
+    return fd_steal(&fd);
+}
+
+static char *make_description(const BackendConfig *config, const DomainDef *live, VmmHost *host, GError **error)
+{
+    gboolean root = config->privileged;
+    VmmDescContext context = {
+        .fd = vmm_host_fd,
+        .opaque = host,
+        .nets = host->base->nets,
+        .now = g_get_real_time() / G_USEC_PER_SEC,
+        .uid = root && config->user != (uid_t)-1 ? (gint64)config->user : -1,
+        .gid = root && config->group != (gid_t)-1 ? (gint64)config->group : -1,
+        .sandbox = config->seccomp_sandbox,
+    };
+    json_t *desc = vmm_desc_build(live, &context, error);
+    char *dumped, *text;
+
+    if (desc == NULL)
+        return NULL;
+    dumped = json_dumps(desc, JSON_COMPACT);
+    json_decref(desc);
+    text = g_strdup(dumped);
+    free(dumped);
+    return text;
+}
+
+static GArray *passed_fds(const VmmHost *host, int desc)
+{
+    GArray *fds = g_array_new(FALSE, FALSE, sizeof(int));
+    GHashTable *tables[] = {host->fds, host->base->sockets};
+
+    g_array_append_val(fds, desc);
+    g_array_append_val(fds, host->base->monitor_fd);
+    for (gsize i = 0; i < G_N_ELEMENTS(tables); i++) {
+        GHashTableIter iter;
+        gpointer value;
+
+        g_hash_table_iter_init(&iter, tables[i]);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+            int fd = GPOINTER_TO_INT(value);
+
+            g_array_append_val(fds, fd);
+        }
+    }
+    for (guint i = 0; i < host->base->n_nets; i++) {
+        const QemuNetFds *net = &host->base->nets[i];
+
+        g_array_append_vals(fds, net->tap, net->n_tap);
+        g_array_append_vals(fds, net->vhost, net->n_vhost);
+        if (net->stream >= 0)
+            g_array_append_val(fds, net->stream);
+    }
+    return fds;
+}
+
+/* Opens everything and makes the process. NULL with *error: then nothing is left, and opaque is still the
+ * caller's. */
+static VmProcess *launch(const BackendConfig *config, DomainDef *live, const VmStartOptions *options,
+                         const VmCallbacks *callbacks, gpointer opaque, GDestroyNotify free_opaque,
+                         VmmHost **ret_host, GError **error)
+{
+    g_autoptr(VmmHost) host = NULL;
+    g_autoptr(GArray) fds = NULL;
+    g_autofree char *description = NULL;
+    g_autofree char *command = NULL;
+    g_auto(GStrv) env = backend_environment(options, NULL);
+    autofd desc = -1;
+    autofd log = -1;
+    gint64 log_offset = 0;
+    char desc_number[16], qmp_number[16];
+    pid_t pid;
+    int pidfd;
+
+    if (options->incoming != NULL) {
+        error_set(error, VIR_ERR_OPERATION_UNSUPPORTED, "kite-vmm cannot take over a saved or migrated guest");
+        return NULL;
+    }
+    if (live->emulator == NULL)
+        live->emulator = g_strdup(vmm_caps_default_path());
+    host = vmm_host_prepare(config, live, options, error);
+    if (host == NULL)
+        return NULL;
+    description = make_description(config, live, host, error);
+    if (description == NULL || (desc = write_description(description, error)) < 0)
+        return NULL;
+    g_snprintf(desc_number, sizeof(desc_number), "%d", desc);
+    g_snprintf(qmp_number, sizeof(qmp_number), "%d", host->base->monitor_fd);
+    command = g_strdup_printf("%s --desc-fd %s --qmp-fd %s\n%s\n", live->emulator, desc_number, qmp_number,
+                              description);
+    log = backend_open_log(live, options, "kite-vmm version: " PACKAGE_VERSION, command, &log_offset, error);
+    if (log < 0)
+        return NULL;
+    fds = passed_fds(host, desc);
+
+    const char *argv[] = {live->emulator, "--desc-fd", desc_number, "--qmp-fd", qmp_number, NULL};
+    VmSpawn spawn = {
+        .argv = argv,
+        .env = (const char *const *)env,
+        .cwd = options->run_dir,
+        .fds = (const int *)(const void *)fds->data,
+        .n_fds = fds->len,
+        .output_fd = log,
+        .uid = (uid_t)-1, /* its sandbox does that, after it made its root empty */
+        .gid = (gid_t)-1,
+    };
+
+    if (!vm_spawn(&spawn, &pid, &pidfd, error))
+        return NULL;
+    fd_clear(&host->base->monitor_fd); /* so that the monitor is lost when it dies before it accepted us */
+    *ret_host = g_steal_pointer(&host);
+    return vm_process_new(&backend_vmm, config->context, pid, pidfd, options->run_dir, options->log_path,
+                          log_offset, callbacks, opaque, free_opaque);
+}
+
+static gboolean vmm_start(const BackendConfig *config, DomainDef *live, const VmStartOptions *options,
+                          const VmCallbacks *callbacks, gpointer opaque, GDestroyNotify free_opaque,
+                          VmProcess **ret, VmLiveInfo **ret_live, GError **error)
+{
+    g_autoptr(VmmHost) host = NULL;
+    g_autoptr(VmProcess) vm = NULL;
+
+    *ret = NULL;
+    *ret_live = NULL;
+    vm = launch(config, live, options, callbacks, opaque, free_opaque, &host, error);
+    if (vm == NULL) {
+        if (free_opaque != NULL)
+            free_opaque(opaque);
+        return FALSE;
+    }
+    if (!backend_finish_start(config, vm, live, options, host->base, opaque, ret_live, error))
+        return FALSE;
+    *ret = g_steal_pointer(&vm);
+    return TRUE;
+}
+
+static gboolean vmm_reconnect(const BackendConfig *config, DomainDef *live, const VmReconnectOptions *options,
+                              const VmCallbacks *callbacks, gpointer opaque, GDestroyNotify free_opaque,
+                              VmProcess **ret, VmLiveInfo **ret_live, GError **error)
+{
+    return backend_find_again(&backend_vmm, config, live, options, callbacks, opaque, free_opaque, ret, ret_live,
+                              error);
+}
+
+static void vmm_cleanup(const BackendConfig *config, DomainDef *live, const char *run_dir)
+{
+    g_autofree char *stats = backend_run_path(run_dir, "stats");
+
+    unlink(stats);
+    backend_cleanup(config, live, run_dir);
+}
+
+const BackendOps backend_vmm = {
+    .name = "kite-vmm",
+    .can_run = vmm_desc_supported,
+    .start = vmm_start,
+    .reconnect = vmm_reconnect,
+    .refresh = backend_refresh,
+    .cleanup = vmm_cleanup,
+};

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A definition as kite-vmm's machine description (src/vmm/machine_desc.h): a pure function of the definition
+ * and of the descriptors that were opened for it (vmm_host.h).
+ *
+ * Names are those that QEMU is given (qemu_args.h), so that monitor commands and hot plug are the same for
+ * both: a device's id is its alias, "drive" is "libvirt-N-format", netdevs "host<alias>", chardevs
+ * "char<alias>". Buses: "pcie.0" whatever the machine type is called, and a root port's alias.
+ */
+#pragma once
+
+#include <glib.h>
+#include <jansson.h>
+
+#include "driver/backend/qemu_args.h"
+#include "driver/conf/domain_def.h"
+
+typedef struct VmmDescContext {
+    /*
+     * The descriptor for a purpose, -1 when there is none:
+     *   "kvm" "stats" "kernel" "initrd"
+     *   "chr:ALIAS"    character device (pty master, socket, file)
+     *   "log:ALIAS"    copy of its output
+     *   "image:N"      image of index N (StorageSource.index)
+     */
+    int (*fd)(gpointer opaque, const char *purpose);
+    gpointer opaque;
+    const QemuNetFds *nets; /* one an interface, or NULL when there is none */
+    gint64 now; /* seconds since 1970, for clocks that are not UTC */
+    gint64 uid, gid; /* what the VM becomes; -1: stays what it is */
+    gboolean sandbox; /* system call filters and an empty root */
+} VmmDescContext;
+
+/* Caller frees. VIR_ERR_CONFIG_UNSUPPORTED naming the element when kite-vmm cannot do it. */
+json_t *vmm_desc_build(const DomainDef *def, const VmmDescContext *context, GError **error);
+
+/* vmm_support.c: whether kite-vmm can run it; *ret_reason (caller frees) names the element in the way. */
+gboolean vmm_desc_supported(const DomainDef *def, char **ret_reason);
+
+/* Properties for device_add or the description out of QEMU's: what kite-vmm has no use for goes, buses get
+ * its names. Changes props. */
+void vmm_desc_device(json_t *props);

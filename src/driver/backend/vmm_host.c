@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Opening what a VM is given: see vmm_host.h. */
+#include "driver/backend/vmm_host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "common/error.h"
+#include "common/fd.h"
+#include "driver/backend/unix_socket.h"
+
+enum { CONNECT_TIMEOUT_MS = 5000 };
+
+/* --- keeping --- */
+
+static void close_value(gpointer value)
+{
+    close(GPOINTER_TO_INT(value));
+}
+
+void vmm_host_free(VmmHost *host)
+{
+    if (host == NULL)
+        return;
+    if (host->base != NULL)
+        qemu_host_free(host->base);
+    g_hash_table_unref(host->fds);
+    g_free(host);
+}
+
+static void keep(VmmHost *host, int fd, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
+/* fd is the host's from now on. */
+static void keep(VmmHost *host, int fd, const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    g_hash_table_insert(host->fds, g_strdup_vprintf(format, ap), GINT_TO_POINTER(fd));
+    va_end(ap);
+}
+
+int vmm_host_fd(gpointer opaque, const char *purpose)
+{
+    VmmHost *host = opaque;
+    gpointer fd;
+
+    if (g_hash_table_lookup_extended(host->fds, purpose, NULL, &fd))
+        return GPOINTER_TO_INT(fd);
+    if (g_str_has_prefix(purpose, "chr:") &&
+        g_hash_table_lookup_extended(host->base->sockets, purpose + strlen("chr:"), NULL, &fd))
+        return GPOINTER_TO_INT(fd);
+    return -1;
+}
+
+/* --- the host itself --- */
+
+int vmm_host_open_kvm(GError **error)
+{
+    autofd fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    int version;
+
+    if (fd < 0) {
+        int errnum = errno;
+
+        error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                  "domain type 'kvm' needs /dev/kvm, which cannot be opened: %s (%s; or use type 'qemu')",
+                  g_strerror(errnum),
+                  errnum == EACCES || errnum == EPERM ? "become a member of the group that owns it"
+                                                      : "load the module kvm_intel or kvm_amd");
+        return -1;
+    }
+    version = ioctl(fd, KVM_GET_API_VERSION, 0);
+    if (version != KVM_API_VERSION) {
+        error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "/dev/kvm does not answer as KVM does (version %d, not %d)",
+                  version, KVM_API_VERSION);
+        return -1;
+    }
+    return fd_steal(&fd);
+}
+
+static gboolean open_path(VmmHost *host, const char *what, const char *path, int flags, const char *purpose,
+                          GError **error)
+{
+    int fd = open(path, flags | O_CLOEXEC | O_NOCTTY, 0600);
+
+    if (fd < 0)
+        return error_set_errno(error, errno, "Cannot open %s '%s'", what, path);
+    keep(host, fd, "%s", purpose);
+    return TRUE;
+}
+
+static gboolean open_kernel(VmmHost *host, const DomainDef *live, GError **error)
+{
+    const OsDef *os = &live->os;
+
+    return open_path(host, "kernel", os->kernel, O_RDONLY, "kernel", error) &&
+           (os->initrd == NULL || open_path(host, "initrd", os->initrd, O_RDONLY, "initrd", error));
+}
+
+static gboolean open_images(VmmHost *host, const DomainDef *live, GError **error)
+{
+    DOMAIN_DEF_FOREACH(DiskDef, disk, live, DEVICE_DISK)
+    {
+        gboolean write = !disk->readonly && disk->device != DISK_DEVICE_CDROM;
+
+        if (storage_source_is_empty(disk->source))
+            continue;
+        for (const StorageSource *s = disk->source; s != NULL && s->type != STORAGE_TYPE_NONE; s = s->backing) {
+            g_autofree char *purpose = g_strdup_printf("image:%u", s->index);
+
+            if (!open_path(host, "storage file", s->path, write ? O_RDWR : O_RDONLY, purpose, error))
+                return FALSE;
+            write = FALSE;
+        }
+    }
+    return TRUE;
+}
+
+/* --- character devices --- */
+
+static int open_pty(ChrSource *source, GError **error)
+{
+    autofd fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    struct termios mode;
+    char name[64];
+
+    if (fd < 0 || grantpt(fd) < 0 || unlockpt(fd) < 0 || ptsname_r(fd, name, sizeof(name)) != 0) {
+        error_set_errno(error, errno, "cannot make a pty");
+        return -1;
+    }
+    if (tcgetattr(fd, &mode) == 0) {
+        cfmakeraw(&mode);
+        tcsetattr(fd, TCSANOW, &mode);
+    }
+    g_free(source->path);
+    source->path = g_strdup(name);
+    return fd_steal(&fd);
+}
+
+/* Does not wait for a peer longer than CONNECT_TIMEOUT_MS. FALSE with errno. */
+static gboolean connect_tcp(int fd, const struct addrinfo *address)
+{
+    struct pollfd pfd = {.fd = fd, .events = POLLOUT};
+    int errnum = 0;
+    socklen_t size = sizeof(errnum);
+
+    if (connect(fd, address->ai_addr, address->ai_addrlen) == 0)
+        return TRUE;
+    if (errno != EINPROGRESS)
+        return FALSE;
+    if (poll(&pfd, 1, CONNECT_TIMEOUT_MS) <= 0)
+        errnum = ETIMEDOUT;
+    else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &errnum, &size) < 0)
+        errnum = errno;
+    errno = errnum;
+    return errnum == 0;
+}
+
+static int open_tcp(const ChrSource *source, GError **error)
+{
+    gboolean bind_it = source->mode == CHR_MODE_BIND;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = bind_it ? AI_PASSIVE : 0}, *list = NULL;
+    int r = getaddrinfo(source->host, source->service, &hints, &list), errnum = 0;
+    autofd fd = -1;
+
+    if (r != 0) {
+        error_set(error, VIR_ERR_SYSTEM_ERROR, "address %s:%s: %s", source->host ? source->host : "",
+                  source->service ? source->service : "", gai_strerror(r));
+        return -1;
+    }
+    for (const struct addrinfo *a = list; a != NULL && fd < 0; a = a->ai_next) {
+        int on = 1;
+
+        fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd >= 0 && bind_it)
+            setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+        if (fd >= 0 && (bind_it ? bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, 1) == 0
+                                : connect_tcp(fd, a)))
+            break;
+        errnum = errno;
+        fd_clear(&fd);
+    }
+    freeaddrinfo(list);
+    if (fd < 0) {
+        error_set_errno(error, errnum, "cannot %s %s:%s", bind_it ? "listen on" : "connect to",
+                        source->host ? source->host : "", source->service ? source->service : "");
+        return -1;
+    }
+    return fd_steal(&fd);
+}
+
+static int open_source(ChrSource *source, GError **error)
+{
+    int fd = -1;
+
+    switch (source->type) {
+    case CHR_TYPE_PTY:
+        return open_pty(source, error);
+    case CHR_TYPE_FILE:
+        fd = open(source->path,
+                  O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | (source->append == TRISTATE_NO ? O_TRUNC : O_APPEND),
+                  0600);
+        if (fd < 0)
+            error_set_errno(error, errno, "Cannot open the output file '%s'", source->path);
+        return fd;
+    case CHR_TYPE_UNIX:
+        fd = unix_socket_connect(source->path);
+        if (fd < 0)
+            error_set_errno(error, errno, "cannot connect to the socket '%s'", source->path);
+        return fd;
+    default:
+        return open_tcp(source, error);
+    }
+}
+
+static gboolean open_chr(VmmHost *host, ChrDef *chr, GError **error)
+{
+    ChrSource *source = &chr->source;
+    gboolean listening = source->type == CHR_TYPE_UNIX && source->mode == CHR_MODE_BIND; /* qemu_host.c has it */
+
+    if (source->type != CHR_TYPE_NULL && !listening) {
+        int fd = open_source(source, error);
+
+        if (fd < 0) {
+            g_prefix_error(error, "<%s> %s: ", device_kind_to_string(chr->info.kind), chr->info.alias);
+            return FALSE;
+        }
+        keep(host, fd, "chr:%s", chr->info.alias);
+    }
+    if (source->log_file != NULL) {
+        int fd = open(source->log_file,
+                      O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY |
+                          (source->log_append == TRISTATE_NO ? O_TRUNC : O_APPEND),
+                      0600);
+
+        if (fd < 0)
+            return error_set_errno(error, errno, "Cannot open the log '%s' of <%s> %s", source->log_file,
+                                   device_kind_to_string(chr->info.kind), chr->info.alias);
+        keep(host, fd, "log:%s", chr->info.alias);
+    }
+    return TRUE;
+}
+
+static gboolean open_chrs(VmmHost *host, DomainDef *live, GError **error)
+{
+    static const DeviceKind kinds[] = {DEVICE_SERIAL, DEVICE_CONSOLE, DEVICE_CHANNEL};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        DOMAIN_DEF_FOREACH(ChrDef, chr, live, kinds[i])
+        {
+            if (kinds[i] == DEVICE_CONSOLE && chr_is_serial_console(chr))
+                continue;
+            if (!open_chr(host, chr, error))
+                return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+/* --- all of it --- */
+
+VmmHost *vmm_host_prepare(const BackendConfig *config, DomainDef *live, const VmStartOptions *options,
+                          GError **error)
+{
+    g_autoptr(VmmHost) host = g_new0(VmmHost, 1);
+    g_autofree char *stats = backend_run_path(options->run_dir, "stats");
+    int kvm;
+
+    host->config = *config;
+    host->config.user = (uid_t)-1;
+    host->config.group = (gid_t)-1;
+    host->fds = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, close_value);
+    kvm = vmm_host_open_kvm(error);
+    if (kvm < 0)
+        return NULL;
+    keep(host, kvm, "kvm");
+    host->base = qemu_host_prepare(&host->config, live, options, error);
+    if (host->base == NULL || !vmm_chain_complete(live, error))
+        return NULL;
+    qemu_args_prepare(live);
+    if (!open_path(host, "the statistics page", stats, O_RDWR | O_CREAT | O_TRUNC, "stats", error) ||
+        !open_kernel(host, live, error) || !open_images(host, live, error) || !open_chrs(host, live, error))
+        return NULL;
+    return g_steal_pointer(&host);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The host's side of a start with kite-vmm: every file, device and socket of a definition is opened here and
+ * passed; kite-vmm itself opens nothing. Beside what both back ends share (qemu_host.h: monitor, listening
+ * sockets, taps, passt).
+ */
+#pragma once
+
+#include "driver/backend/backend.h"
+#include "driver/backend/qemu_host.h"
+
+typedef struct VmmHost {
+    BackendConfig config; /* shallow copy: files are opened by us, whoever the VM runs as */
+    QemuHost *base;
+    GHashTable *fds; /* purpose (vmm_desc.h) -> descriptor */
+} VmmHost;
+
+/*
+ * Opens everything; writes what was chosen (ptys, sockets, taps) and found (backing chains that only the
+ * images tell) into live, whose images are numbered afterwards. Errors name object, path and cure.
+ */
+VmmHost *vmm_host_prepare(const BackendConfig *config, DomainDef *live, const VmStartOptions *options,
+                          GError **error);
+void vmm_host_free(VmmHost *host);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmmHost, vmm_host_free)
+
+/* VmmDescContext.fd; opaque is the VmmHost. */
+int vmm_host_fd(gpointer opaque, const char *purpose);
+
+/* /dev/kvm, tried: version of the interface and a VM. -1 with VIR_ERR_CONFIG_UNSUPPORTED and the cure. */
+int vmm_host_open_kvm(GError **error);
+
+/* vmm_chain.c: fills in the backing chains that the definition leaves to the images. VIR_ERR_*. */
+gboolean vmm_chain_complete(DomainDef *live, GError **error);

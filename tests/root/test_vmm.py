@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The life of domains under kite-vmm, through plain virsh, with freestanding guests (tests/guest) on /dev/kvm."""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import kitehost
+from kitehost import case, console_text, fails, virsh, wait_console, wait_for, write
+
+VMM = "/usr/libexec/kite-vmm"
+KERNEL = kitehost.WORK + "/guest.elf"
+BARE = ""
+
+
+def setup():
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        raise kitehost.Skip("no /dev/kvm")
+    guest = os.path.join(kitehost.BUILD, "tests/guest/test-guest.elf")
+    if not os.path.exists(guest):
+        raise kitehost.Skip("no freestanding guest: make tests/guest/test-guest.elf")
+    shutil.copy(guest, KERNEL)
+    return kitehost.Daemon().start()
+
+
+def xml(name, test, devices=BARE, memory=64, vcpus=1, emulator="", extra="", machine="q35", kernel=KERNEL):
+    """A definition whose guest runs one test of tests/guest/guest.c; its serial port is copied to a file."""
+    return f"""<domain type='kvm'><name>{name}</name><memory unit='MiB'>{memory}</memory><vcpu>{vcpus}</vcpu>
+<os><type arch='x86_64' machine='{machine}'>hvm</type><kernel>{kernel}</kernel><cmdline>{test}</cmdline></os>
+<features><acpi/><apic/></features>{extra}
+<devices>{emulator}<serial type='pty'><log file='{kitehost.WORK}/{name}.console'/></serial>{devices}</devices></domain>"""
+
+
+def define(name, test, **kw):
+    virsh("define", write(name + ".xml", xml(name, test, **kw)))
+
+
+def state(name):
+    return virsh("domstate", name, "--reason")
+
+
+def run_dir(name):
+    return "/run/kite/domains/" + name
+
+
+def vmm_pids():
+    return kitehost.processes(r"^" + VMM)
+
+
+def gone(name):
+    virsh("destroy", name)
+    virsh("undefine", name)
+
+
+@case
+def chosen_when_defined():
+    """kite-vmm is chosen for what it supports and shown as <emulator>; for the rest QEMU is"""
+    define("a", "spin")
+    assert "<emulator>%s</emulator>" % VMM in virsh("dumpxml", "a"), virsh("dumpxml", "a")
+    virsh("undefine", "a")
+    define("a", "spin", machine="pc")
+    assert "<emulator>%s</emulator>" % VMM in virsh("dumpxml", "a")
+    assert "machine='pc-i440fx-" in virsh("dumpxml", "a")
+    virsh("undefine", "a")
+    if shutil.which("qemu-system-x86_64"):
+        define("a", "spin", devices=BARE + "<graphics type='vnc'/>")
+        assert "qemu-system-x86_64</emulator>" in virsh("dumpxml", "a")
+        virsh("undefine", "a")
+        define("a", "spin", emulator="<emulator>/usr/bin/qemu-system-x86_64</emulator>")
+        assert "qemu-system-x86_64</emulator>" in virsh("dumpxml", "a")
+        virsh("undefine", "a")
+    path = write("a.xml", xml("a", "spin", devices=BARE + "<graphics type='vnc'/>",
+                              emulator="<emulator>%s</emulator>" % VMM))
+    fails("define", path, contains="kite-vmm does not support <graphics>")
+
+
+@case
+def life():
+    """start, console, suspend, resume, reset, destroy"""
+    define("life", "button", vcpus=2)
+    virsh("start", "life")
+    assert state("life") == "running (booted)"
+    assert len(vmm_pids()) == 1
+    wait_console("life", "guest button")
+    fails("start", "life", contains="already")
+    virsh("suspend", "life")
+    assert state("life") == "paused (user)"
+    virsh("resume", "life")
+    assert state("life") == "running (unpaused)"
+    virsh("reset", "life")
+    wait_for("second boot", lambda: console_text("life").count("guest button") > 1)
+    assert "/dev/pts/" in virsh("ttyconsole", "life")
+    info = virsh("dominfo", "life")
+    assert re.search(r"CPU\(s\):\s+2\b", info), info
+    assert len(virsh("vcpuinfo", "life").split("VCPU:")) == 3, virsh("vcpuinfo", "life")
+    virsh("domstats", "life")
+    virsh("destroy", "life")
+    assert state("life") == "shut off (destroyed)"
+    wait_for("end of the process", lambda: not vmm_pids())
+    assert not os.path.exists(run_dir("life"))
+
+
+@case
+def shut_down():
+    """shutdown presses the power button; the guest ends by itself, and the events say so"""
+    virsh("start", "life")
+    wait_console("life", "guest button")
+    watch = subprocess.Popen(["virsh", "-q", "-c", kitehost.URI, "event", "--domain", "life", "--loop", "--all"],
+                             stdout=subprocess.PIPE, text=True)
+    try:
+        time.sleep(0.3)
+        virsh("shutdown", "life", "--mode", "acpi")
+        wait_for("end", lambda: state("life").startswith("shut off"))
+        assert state("life") == "shut off (shutdown)", state("life")
+        time.sleep(0.2)
+    finally:
+        watch.send_signal(signal.SIGINT)
+        out = watch.communicate(timeout=10)[0]
+    assert "Shutdown" in out and "Stopped" in out, out
+
+
+@case
+def console_stream():
+    """console data goes both ways over a stream"""
+    virsh("undefine", "life")
+    define("con", "spin")
+    virsh("start", "con", "--paused")
+    assert state("con") == "paused (starting up)" or state("con") == "paused (user)", state("con")
+    import pty
+    master, slave = pty.openpty()
+    p = subprocess.Popen(["virsh", "-q", "-c", kitehost.URI, "console", "con"], stdin=slave, stdout=slave,
+                         stderr=subprocess.STDOUT, close_fds=True)
+    os.close(slave)
+    os.set_blocking(master, False)
+    text = b""
+
+    def more():
+        nonlocal text
+        try:
+            text += os.read(master, 4096)
+        except OSError:
+            pass
+        return b"guest spin" in text
+
+    try:
+        time.sleep(0.7)
+        virsh("resume", "con")
+        wait_for("console output", more, 10)
+    finally:
+        p.kill()
+        p.wait()
+        os.close(master)
+    gone("con")
+
+
+@case
+def guest_ends():
+    """a guest that panics, powers off or reboots is seen and treated as the definition says"""
+    define("off", "hello")
+    virsh("start", "off")
+    wait_for("end", lambda: state("off") == "shut off (shutdown)")
+    virsh("undefine", "off")
+    define("pan", "panic", devices=BARE + "<panic model='isa'/>", extra="<on_crash>preserve</on_crash>")
+    virsh("start", "pan")
+    wait_for("crash", lambda: state("pan") == "crashed (panicked)")
+    gone("pan")
+    define("reb", "reset", extra="<on_reboot>destroy</on_reboot>")
+    virsh("start", "reb")
+    wait_for("end", lambda: state("reb").startswith("shut off"))
+    assert "second life" not in console_text("reb")
+    virsh("undefine", "reb")
+
+
+@case
+def errors_are_clear():
+    """a missing or wrong kernel: what, where, and no residue"""
+    before = sorted(os.listdir("/run/kite/domains")) if os.path.isdir("/run/kite/domains") else []
+    define("bad", "spin", kernel="/nowhere/kernel")
+    fails("start", "bad", contains=["kernel", "/nowhere/kernel"])
+    virsh("undefine", "bad")
+    define("bad", "spin", kernel=write("nokernel", "this is no kernel\n" * 100))
+    text = fails("start", "bad")
+    assert "kernel" in text, text
+    virsh("undefine", "bad")
+    assert not vmm_pids()
+    assert (sorted(os.listdir("/run/kite/domains")) if os.path.isdir("/run/kite/domains") else []) == before
+
+
+@case
+def unknown_commands():
+    """what kite-vmm does not have is refused as unsupported"""
+    define("less", "spin")
+    virsh("start", "less")
+    fails("screenshot", "less", kitehost.WORK + "/shot", contains="no screens")
+    fails("qemu-monitor-command", "less", "--hmp", "info version", contains="human-monitor-command")
+    text = virsh("qemu-monitor-command", "less", '{"execute": "query-vnc"}')
+    assert "CommandNotFound" in text, text
+    assert state("less").startswith("running")
+    gone("less")
+
+
+@case
+def daemon_killed(daemon):
+    """kill -9 of the daemon: the guest runs on, is found again, and everything still works"""
+    define("keep", "button", vcpus=2)
+    virsh("start", "keep")
+    wait_console("keep", "guest button")
+    pids, ident, xml_before = vmm_pids(), virsh("domid", "keep"), virsh("dumpxml", "keep")
+    daemon.kill9()
+    assert vmm_pids() == pids
+    daemon.start()
+    assert state("keep") == "running (booted)", state("keep")
+    assert virsh("domid", "keep") == ident
+    assert virsh("dumpxml", "keep") == xml_before
+    virsh("suspend", "keep")
+    daemon.kill9()
+    daemon.start()
+    assert state("keep") == "paused (user)", state("keep")
+    virsh("resume", "keep")
+    virsh("shutdown", "keep")
+    wait_for("end", lambda: state("keep") == "shut off (shutdown)")
+    assert not vmm_pids()
+    # a guest that ends while nobody looks
+    virsh("start", "keep")
+    pid = vmm_pids()[0]
+    daemon.kill9()
+    os.kill(pid, signal.SIGKILL)
+    daemon.start()
+    wait_for("end", lambda: state("keep").startswith("shut off"))
+    assert not os.path.exists(run_dir("keep"))
+    virsh("undefine", "keep")
+
+
+@case
+def vmm_killed():
+    """a VMM that is killed or stands still harms nobody else"""
+    define("v1", "spin")
+    define("v2", "spin")
+    virsh("start", "v1")
+    first = vmm_pids()[0]
+    virsh("start", "v2")
+    os.kill(first, signal.SIGSTOP)
+    start = time.monotonic()
+    assert state("v1").startswith("running")
+    assert state("v2").startswith("running")
+    virsh("list")
+    assert time.monotonic() - start < 2
+    start = time.monotonic()
+    virsh("destroy", "v1")
+    assert time.monotonic() - start < 2
+    os.kill(vmm_pids()[0], signal.SIGKILL)
+    wait_for("end", lambda: state("v2") == "shut off (crashed)")
+    virsh("undefine", "v1")
+    virsh("undefine", "v2")
+
+
+@case
+def nothing_left(daemon):
+    """after all that no descriptor, process or file is left"""
+    assert not vmm_pids()
+    assert not os.listdir("/run/kite/domains")
+    fds = [os.readlink("/proc/%d/fd/%s" % (daemon.process.pid, fd))
+           for fd in os.listdir("/proc/%d/fd" % daemon.process.pid)]
+    assert not [f for f in fds if "/dev/kvm" in f or "ptmx" in f or "guest.elf" in f], fds
+
+
+if __name__ == "__main__":
+    kitehost.enter()
+    sys.exit(kitehost.main(setup))

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* See vmm_side.h. */
+#include "vmm_side.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/arch/x86_64/cpu_features.h"
+#include "vmm/machine_desc.h"
+#include "vmm/virtio/device_table.h"
+
+bool vmm_side_accepts(const char *text, char *problem, size_t size)
+{
+    MachineDesc *desc = NULL;
+    Err err = {0};
+    int r = machine_desc_parse_text(text, strlen(text), &desc, &err);
+
+    snprintf(problem, size, "%s", r < 0 ? err.text : "");
+    machine_desc_free(desc);
+    return r == 0;
+}
+
+bool vmm_side_has_device(const char *driver)
+{
+    /* Children of a bus are the business of its device. */
+    if (strcmp(driver, "virtserialport") == 0 || strcmp(driver, "virtconsole") == 0)
+        driver = "virtio-serial-pci";
+    return device_table_find(driver) != NULL;
+}
+
+bool vmm_side_has_cpu_model(const char *name)
+{
+    struct kvm_cpuid2 *empty = calloc(1, sizeof *empty);
+    Err err = {0};
+    int r = cpu_model_apply(empty, name, true, &err);
+
+    free(empty);
+    return r == 0 || strstr(err.text, "is not known") == NULL;
+}
