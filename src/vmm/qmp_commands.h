@@ -16,8 +16,8 @@ typedef struct QmpCommand {
      * * (any);
      * '?' behind the kind: optional. "..." allows any others. Checked before the handler runs. */
     const char *arguments;
-    /* *ret: the reply, an empty object when left NULL. Errors: ENODEV is QMP's class DeviceNotFound, ENXIO DeviceNotActive, the rest
-     * GenericError. */
+    /* *ret: the reply, an empty object when left NULL. Errors: ENODEV is QMP's class DeviceNotFound, ENXIO DeviceNotActive,
+     * the rest GenericError. */
     int (*run)(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
 } QmpCommand;
 

@@ -170,7 +170,8 @@ static void test_stats(void)
 
 static void test_reporting(unsigned queue)
 {
-    uint64_t features = VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(F_STATS) | VIRTIO_BIT(F_REPORTING) | VIRTIO_BIT(F_POISON);
+    uint64_t features = VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(F_STATS) | VIRTIO_BIT(F_REPORTING) |
+                        VIRTIO_BIT(F_POISON);
     FakeGuest g;
     uint32_t head, len, poison = 0xaa;
     VirtioDevice *dev;

@@ -17,9 +17,8 @@ static int change_port(int ctl, unsigned long request, const char *bridge, const
 {
     struct ifreq ifr = {0};
 
-    if (strlen(bridge) >= sizeof(ifr.ifr_name))
+    if (g_strlcpy(ifr.ifr_name, bridge, sizeof(ifr.ifr_name)) >= sizeof(ifr.ifr_name))
         return ENAMETOOLONG;
-    strcpy(ifr.ifr_name, bridge);
     ifr.ifr_ifindex = (int)if_nametoindex(name);
     if (ifr.ifr_ifindex == 0)
         return ENODEV;

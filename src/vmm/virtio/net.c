@@ -236,7 +236,8 @@ static void receive(void *opaque, unsigned queue)
             continue;
         }
         if (!n->user_link ||
-            !wanted(n, head, (size_t)chain_to_buffer(p->iov, p->iov_count, HEADER, head, MIN(sizeof head, (size_t)len - HEADER)))) {
+            !wanted(n, head, (size_t)chain_to_buffer(p->iov, p->iov_count, HEADER, head,
+                                                     MIN(sizeof head, (size_t)len - HEADER)))) {
             count(&n->stats->rx_drops, 1);
             continue;
         }
