@@ -130,7 +130,8 @@ int qmp_query_block(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *e
         if (b != NULL)
             json_array_append_new(*ret, json_pack("{s:s, s:s++, s:b, s:b, s:s, s:s, s:o}", "device", "", "qdev",
                                                   "/machine/peripheral/", dev->id, "/virtio-backend", "locked", 0,
-                                                  "removable", 0, "io-status", status, "type", "unknown", "inserted", describe(b)));
+                                                  "removable", 0, "io-status", status, "type", "unknown",
+                                                  "inserted", describe(b)));
     }
     return 0;
 }
