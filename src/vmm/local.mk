@@ -110,7 +110,7 @@ libkitevmm_a_CFLAGS = $(VMM_CFLAGS)
 VMM_LIBS = libkitevmm.a libkiteimage.a libkitebase.a $(JANSSON_LIBS) $(URING_LIBS) $(ZSTD_LIBS) $(ZLIB_LIBS) $(NETTLE_LIBS)
 
 libexec_PROGRAMS += kite-vmm
-kite_vmm_SOURCES = %D%/main.c %D%/options.c %D%/sandbox.c
+kite_vmm_SOURCES = %D%/main.c %D%/options.c %D%/options_devices.c %D%/sandbox.c
 nodist_kite_vmm_SOURCES = %D%/seccomp_filters.h
 kite_vmm_CFLAGS = $(VMM_CFLAGS)
 kite_vmm_LDADD = $(VMM_LIBS) -lpthread

@@ -21,57 +21,27 @@
 
 static const char help_text[] =
     "usage: kite-vmm --kernel FILE [--initrd FILE] [--cmdline TEXT] [--memory MIB] [--cpus N]\n"
-    "                [--disk FILE[,ro]]... [--net tap:NAME]... [--console stdio|none] [--no-rng]\n"
-    "                [--qmp-fd N] [--no-sandbox] [--check]\n"
+    "                [--disk FILE[,ro]...]... [--net tap:NAME]... [--console stdio|virtio|none]\n"
+    "                [--channel NAME:SOCKET]... [--no-rng] [--no-balloon] [--qmp-fd N] [--no-sandbox] [--check]\n"
     "       kite-vmm --desc-fd N [--qmp-fd N] [--no-sandbox] [--check]\n"
     "\n"
     "  --kernel FILE     bzImage or ELF with a PVH entry\n"
-    "  --disk FILE       virtio disk; raw, or qcow2 when its name ends so\n"
+    "  --disk FILE       virtio disk; raw, or qcow2 (with its backing files) when its name ends so; also\n"
+    "                    ,ro ,direct ,format=raw|qcow2 ,serial=TEXT ,queues=N\n"
     "  --net tap:NAME    virtio network on an existing tap\n"
     "  --console stdio   serial port on this terminal (Ctrl-A x ends the VM)\n"
+    "  --console virtio  the same as hvc0 of a virtio console\n"
+    "  --channel NAME:SOCKET  virtio port of this name on a listening UNIX socket\n"
     "  --desc-fd N       machine description (JSON) on descriptor N\n"
     "  --qmp-fd N        QMP on descriptor N, a connected or listening UNIX socket\n"
     "  --check           build the machine, then end without running it\n"
     "  --no-sandbox      keep system calls and privileges (debugging)\n";
 
-static int open_file(const char *path, int flags, const char *what, Err *err)
+int options_open(const char *path, int flags, const char *what, Err *err)
 {
     int fd = open(path, flags | O_CLOEXEC);
 
     return fd < 0 ? err_set(err, errno, "cannot open the %s %s: %s", what, path, strerror(errno)) : fd;
-}
-
-static int add_disk(json_t *desc, const char *spec, Err *err)
-{
-    json_t *nodes = json_object_get(desc, "blockdevs"), *devices = json_object_get(desc, "devices");
-    unsigned n = 0;
-    char path[4096], name[32], node[32], id[32];
-    size_t len = strcspn(spec, ",");
-    bool ro = strcmp(spec + len, ",ro") == 0, qcow2;
-    int fd;
-
-    if (len >= sizeof path || (spec[len] != '\0' && !ro))
-        return err_set(err, EINVAL, "--disk takes FILE or FILE,ro");
-    for (size_t i = 0; i < json_array_size(devices); i++)
-        n += strcmp(json_string_value(json_object_get(json_array_get(devices, i), "driver")),
-                    "virtio-blk-pci") == 0;
-    memcpy(path, spec, len);
-    path[len] = '\0';
-    fd = open_file(path, ro ? O_RDONLY : O_RDWR, "disk", err);
-    if (fd < 0)
-        return fd;
-    qcow2 = len > 6 && strcmp(path + len - 6, ".qcow2") == 0;
-    snprintf(name, sizeof name, "file%u", n);
-    snprintf(node, sizeof node, "disk%u", n);
-    snprintf(id, sizeof id, "virtio-disk%u", n);
-    json_array_append_new(nodes, json_pack("{s:s, s:s, s:i, s:b}", "driver", "file", "node-name",
-                                           qcow2 ? name : node, "fd", fd, "read-only", ro));
-    if (qcow2)
-        json_array_append_new(nodes, json_pack("{s:s, s:s, s:s, s:b}", "driver", "qcow2", "node-name", node,
-                                               "file", name, "read-only", ro));
-    json_array_append_new(devices,
-                          json_pack("{s:s, s:s, s:s}", "driver", "virtio-blk-pci", "id", id, "drive", node));
-    return 0;
 }
 
 static int add_net(json_t *desc, const char *spec, Err *err)
@@ -84,7 +54,7 @@ static int add_net(json_t *desc, const char *spec, Err *err)
 
     if (strncmp(spec, "tap:", 4) != 0 || strlen(spec + 4) == 0 || strlen(spec + 4) >= IFNAMSIZ)
         return err_set(err, EINVAL, "--net takes tap:NAME");
-    fd = open_file("/dev/net/tun", O_RDWR | O_NONBLOCK, "device", err);
+    fd = options_open("/dev/net/tun", O_RDWR | O_NONBLOCK, "device", err);
     if (fd < 0)
         return fd;
     snprintf(ifr.ifr_name, sizeof ifr.ifr_name, "%s", spec + 4);
@@ -120,7 +90,9 @@ int options_parse(int argc, char **argv, Options *ret, Err *err)
         DISK,
         NET,
         CONSOLE,
+        CHANNEL,
         NO_RNG,
+        NO_BALLOON,
         DESC_FD,
         QMP_FD,
         CHECK,
@@ -137,7 +109,9 @@ int options_parse(int argc, char **argv, Options *ret, Err *err)
         {"disk", 1, 0, DISK},
         {"net", 1, 0, NET},
         {"console", 1, 0, CONSOLE},
+        {"channel", 1, 0, CHANNEL},
         {"no-rng", 0, 0, NO_RNG},
+        {"no-balloon", 0, 0, NO_BALLOON},
         {"desc-fd", 1, 0, DESC_FD},
         {"qmp-fd", 1, 0, QMP_FD},
         {"check", 0, 0, CHECK},
@@ -149,17 +123,17 @@ int options_parse(int argc, char **argv, Options *ret, Err *err)
     json_t *desc = json_pack("{s:s, s:{}, s:{}, s:{}, s:[], s:[], s:[], s:[], s:[]}", "name", "", "memory",
                              "cpus", "boot", "chardevs", "serials", "blockdevs", "netdevs", "devices");
     json_t *boot = json_object_get(desc, "boot");
-    bool rng = true, console = true, by_hand = false;
+    bool rng = true, balloon = true, console = true, by_hand = false;
     long n = 0;
     int c, r = 0;
 
     *ret = (Options){.desc_fd = -1, .qmp_fd = -1};
     while (r >= 0 && (c = getopt_long(argc, argv, "h", table, NULL)) >= 0) {
-        by_hand |= c >= KERNEL && c <= NO_RNG;
+        by_hand |= c >= KERNEL && c <= NO_BALLOON;
         switch (c) {
         case KERNEL:
         case INITRD:
-            r = open_file(optarg, O_RDONLY, c == KERNEL ? "kernel" : "initrd", err);
+            r = options_open(optarg, O_RDONLY, c == KERNEL ? "kernel" : "initrd", err);
             if (r >= 0)
                 json_object_set_new(boot, c == KERNEL ? "kernel-fd" : "initrd-fd", json_integer(r));
             break;
@@ -175,18 +149,26 @@ int options_parse(int argc, char **argv, Options *ret, Err *err)
             json_object_set_new(json_object_get(desc, "cpus"), "count", json_integer(n));
             break;
         case DISK:
-            r = add_disk(desc, optarg, err);
+            r = options_add_disk(desc, optarg, err);
             break;
         case NET:
             r = add_net(desc, optarg, err);
             break;
         case CONSOLE:
             console = strcmp(optarg, "stdio") == 0;
-            if (!console && strcmp(optarg, "none") != 0)
-                r = err_set(err, EINVAL, "--console takes stdio or none");
+            if (strcmp(optarg, "virtio") == 0)
+                options_add_virtio_console(desc);
+            else if (!console && strcmp(optarg, "none") != 0)
+                r = err_set(err, EINVAL, "--console takes stdio, virtio or none");
+            break;
+        case CHANNEL:
+            r = options_add_channel(desc, optarg, err);
             break;
         case NO_RNG:
             rng = false;
+            break;
+        case NO_BALLOON:
+            balloon = false;
             break;
         case DESC_FD:
             r = number("desc-fd", optarg, 0, 1 << 20, &n, err);
@@ -234,6 +216,10 @@ out:
                               json_pack("{s:s, s:s}", "id", "console", "backend", "stdio"));
         json_array_append_new(json_object_get(desc, "serials"), json_string("console"));
     }
+    if (balloon)
+        json_array_append_new(json_object_get(desc, "devices"),
+                              json_pack("{s:s, s:s, s:b, s:b}", "driver", "virtio-balloon-pci", "id", "balloon0",
+                                        "deflate-on-oom", 1, "free-page-reporting", 1));
     if (rng)
         json_array_append_new(json_object_get(desc, "devices"),
                               json_pack("{s:s, s:s}", "driver", "virtio-rng-pci", "id", "rng0"));

@@ -17,3 +17,9 @@ typedef struct Options {
 
 /* 0; 1: help or version was printed, exit with 0; -errno. */
 int options_parse(int argc, char **argv, Options *ret, Err *err);
+
+/* Parts of the description from options (options_devices.c). Paths are opened here. */
+int options_open(const char *path, int flags, const char *what, Err *err);
+int options_add_disk(json_t *desc, const char *spec, Err *err);
+int options_add_channel(json_t *desc, const char *spec, Err *err);
+void options_add_virtio_console(json_t *desc);

@@ -8,3 +8,41 @@ tests_unit_test_virtio_blk_CFLAGS = $(VMM_CFLAGS)
 tests_unit_test_virtio_blk_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
 tests_unit_test_virtio_blk_LDADD = $(VMM_DEVICE_LIBS)
 TESTS += tests/unit/test_virtio_blk
+
+check_PROGRAMS += tests/unit/test_virtio_net
+tests_unit_test_virtio_net_SOURCES = tests/unit/test_virtio_net.c
+tests_unit_test_virtio_net_CFLAGS = $(VMM_CFLAGS)
+tests_unit_test_virtio_net_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_unit_test_virtio_net_LDADD = $(VMM_DEVICE_LIBS)
+TESTS += tests/unit/test_virtio_net
+
+check_PROGRAMS += tests/unit/test_virtio_console
+tests_unit_test_virtio_console_SOURCES = tests/unit/test_virtio_console.c
+tests_unit_test_virtio_console_CFLAGS = $(VMM_CFLAGS)
+tests_unit_test_virtio_console_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_unit_test_virtio_console_LDADD = $(VMM_DEVICE_LIBS)
+TESTS += tests/unit/test_virtio_console
+
+check_PROGRAMS += tests/fuzz/fuzz_virtio_blk
+tests_fuzz_fuzz_virtio_blk_SOURCES = tests/fuzz/fuzz_virtio_blk.c tests/fuzz/replay_main.c tests/lib/fault_block.h tests/lib/fault_block.c
+tests_fuzz_fuzz_virtio_blk_CFLAGS = $(VMM_CFLAGS)
+tests_fuzz_fuzz_virtio_blk_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_fuzz_fuzz_virtio_blk_LDADD = $(VMM_DEVICE_LIBS)
+TESTS += tests/fuzz/fuzz_virtio_blk
+EXTRA_DIST += tests/fuzz/corpus/virtio_blk
+
+check_PROGRAMS += tests/fuzz/fuzz_virtio_net
+tests_fuzz_fuzz_virtio_net_SOURCES = tests/fuzz/fuzz_virtio_net.c tests/fuzz/replay_main.c
+tests_fuzz_fuzz_virtio_net_CFLAGS = $(VMM_CFLAGS)
+tests_fuzz_fuzz_virtio_net_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_fuzz_fuzz_virtio_net_LDADD = $(VMM_DEVICE_LIBS)
+TESTS += tests/fuzz/fuzz_virtio_net
+EXTRA_DIST += tests/fuzz/corpus/virtio_net
+
+check_PROGRAMS += tests/fuzz/fuzz_virtio_console
+tests_fuzz_fuzz_virtio_console_SOURCES = tests/fuzz/fuzz_virtio_console.c tests/fuzz/replay_main.c
+tests_fuzz_fuzz_virtio_console_CFLAGS = $(VMM_CFLAGS)
+tests_fuzz_fuzz_virtio_console_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_fuzz_fuzz_virtio_console_LDADD = $(VMM_DEVICE_LIBS)
+TESTS += tests/fuzz/fuzz_virtio_console
+EXTRA_DIST += tests/fuzz/corpus/virtio_console

@@ -379,6 +379,10 @@ static void mac_changed(Net *n)
 
 static bool set_macs(Net *n, uint8_t command, Command *c)
 {
+    uint8_t old[MACS_MAX][6];
+    unsigned old_count = n->mac_count, first_multi;
+    bool unicast = false, multicast = false, good;
+
     if (command == VIRTIO_NET_CTRL_MAC_ADDR_SET) {
         if (!take(c, n->mac, sizeof n->mac))
             return false;
@@ -387,11 +391,20 @@ static bool set_macs(Net *n, uint8_t command, Command *c)
     }
     if (command != VIRTIO_NET_CTRL_MAC_TABLE_SET)
         return false;
-    n->mac_count = n->first_multi = 0;
-    if (!read_macs(n, c, &n->unicast_overflow))
+    memcpy(old, n->macs, sizeof old);
+    n->mac_count = 0;
+    good = read_macs(n, c, &unicast);
+    first_multi = n->mac_count;
+    good = good && read_macs(n, c, &multicast);
+    if (!good) {
+        memcpy(n->macs, old, sizeof old);
+        n->mac_count = old_count;
         return false;
-    n->first_multi = n->mac_count;
-    return read_macs(n, c, &n->multicast_overflow);
+    }
+    n->first_multi = first_multi;
+    n->unicast_overflow = unicast;
+    n->multicast_overflow = multicast;
+    return true;
 }
 
 static bool set_vlan(Net *n, uint8_t command, Command *c)
