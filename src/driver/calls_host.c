@@ -5,6 +5,7 @@
 #include <libvirt/libvirt.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "common/error.h"
 #include "driver/driver.h"
@@ -12,6 +13,7 @@
 #include "driver/host/domcaps.h"
 #include "driver/host/host.h"
 #include "driver/host/qemu_caps.h"
+#include "driver/host/vmm_caps.h"
 #include "driver/rpc/call.h"
 
 /* Key of client_set_data(): the URI under which this client opened us. */
@@ -197,12 +199,22 @@ gboolean call_connect_get_max_vcpus(Call *call, const ConnectGetMaxVcpusArgs *ar
     return TRUE;
 }
 
+/* NULL where it is not installed. */
+static const char *vmm_path(const Driver *driver)
+{
+    const char *path =
+        driver->config->vmm_binary != NULL ? driver->config->vmm_binary : vmm_caps_default_path();
+
+    return access(path, X_OK) == 0 ? path : NULL;
+}
+
 gboolean call_connect_get_capabilities(Call *call, const ConnectGetCapabilitiesArgs *args,
                                        ConnectGetCapabilitiesRet *ret, GError **error)
 {
     Driver *driver = call_driver(call);
 
-    ret->capabilities = capabilities_xml(driver->host, driver->qemu_caps, driver->config->default_machine, error);
+    ret->capabilities = capabilities_xml(driver->host, driver->qemu_caps, driver->config->default_machine,
+                                         vmm_path(driver), error);
     return ret->capabilities != NULL;
 }
 
@@ -211,7 +223,7 @@ gboolean call_connect_get_domain_capabilities(Call *call, const ConnectGetDomain
 {
     Driver *driver = call_driver(call);
     DomcapsRequest request = {args->emulatorbin, args->arch, args->machine, args->virttype,
-                              driver->config->default_machine};
+                              driver->config->default_machine, vmm_path(driver)};
 
     if (!call_check_flags(call, args->flags, 0, error))
         return FALSE;

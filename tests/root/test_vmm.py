@@ -158,6 +158,73 @@ def console_stream():
 
 
 @case
+def capabilities():
+    """capabilities name kite-vmm for type kvm; domain capabilities say what it has"""
+    caps = virsh("capabilities")
+    assert "<emulator>%s</emulator>" % VMM in caps, caps
+    text = virsh("domcapabilities", "--emulatorbin", VMM, "--virttype", "kvm")
+    for part in ("<path>%s</path>" % VMM, "<domain>kvm</domain>", "<value>virtio</value>", "<graphics supported='no'"):
+        assert part in text, text
+    fails("domcapabilities", "--emulatorbin", VMM, "--virttype", "qemu", contains="virttype")
+    with open(kitehost.WORK + "/caps.xml", "w") as f:
+        f.write(text)
+    if os.path.exists("/usr/share/libvirt/schemas/domaincaps.rng"):
+        kitehost.run("xmllint", "--noout", "--relaxng", "/usr/share/libvirt/schemas/domaincaps.rng", kitehost.WORK + "/caps.xml")
+        with open(kitehost.WORK + "/caps.xml", "w") as f:
+            f.write(caps)
+        kitehost.run("xmllint", "--noout", "--relaxng", "/usr/share/libvirt/schemas/capability.rng", kitehost.WORK + "/caps.xml")
+
+
+@case
+def disks_and_nets():
+    """disks with a backing chain, a tap on a bridge, channels: opened by the daemon, counted and cleaned up"""
+    work = kitehost.WORK
+    for args in (["create", "-q", "-f", "raw", work + "/base.raw", "8M"],
+                 ["create", "-q", "-f", "qcow2", "-b", "base.raw", "-F", "raw", work + "/mid.qcow2"],
+                 ["create", "-q", "-f", "qcow2", "-b", work + "/mid.qcow2", "-F", "qcow2", work + "/top.qcow2"],
+                 ["create", "-q", "-f", "raw", work + "/plain.raw", "4M"]):
+        if not shutil.which("qemu-img"):
+            raise kitehost.Skip("no qemu-img")
+        kitehost.run("qemu-img", *args)
+    kitehost.run("ip", "link", "add", "br0", "type", "bridge")
+    kitehost.run("ip", "link", "set", "br0", "up")
+    devices = f"""
+<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{work}/top.qcow2'/><target dev='vda' bus='virtio'/></disk>
+<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='{work}/plain.raw'/><target dev='vdb' bus='virtio'/><readonly/></disk>
+<interface type='bridge'><mac address='52:54:00:11:22:33'/><source bridge='br0'/><model type='virtio'/></interface>
+<console type='pty'><target type='virtio'/></console>"""
+    define("dev", "spin", devices=devices)
+    assert VMM in virsh("dumpxml", "dev")
+    virsh("start", "dev")
+    live = virsh("dumpxml", "dev")
+    assert live.count("<backingStore type='file'") == 2, live
+    assert "<target dev='vnet" in live, live
+    assert "Capacity:       8388608" in virsh("domblkinfo", "dev", "vda"), virsh("domblkinfo", "dev", "vda")
+    assert "vda" in virsh("domblklist", "dev")
+    assert "rd_req" in virsh("domblkstat", "dev", "vda")
+    tap = re.search(r"vnet\d+", live).group(0)
+    assert "rx_bytes" in virsh("domifstat", "dev", tap)
+    assert "master br0" in kitehost.run("ip", "link", "show", tap).stdout
+    assert "actual 65536" in virsh("dommemstat", "dev"), virsh("dommemstat", "dev")
+    stats = virsh("domstats", "dev")
+    for key in ("block.0.rd.reqs=", "net.0.rx.bytes=", "vcpu.0.state=", "balloon.current="):
+        assert key in stats, stats
+    fails("start", "dev", contains="already")
+    other = xml("dev2", "spin", devices=devices.split("<interface")[0])
+    virsh("define", write("dev2.xml", other))
+    text = fails("start", "dev2")
+    assert "another process uses the image" in text, text
+    virsh("undefine", "dev2")
+    virsh("destroy", "dev")
+    wait_for("end of the tap", lambda: kitehost.run("ip", "link", "show", tap, check=False).returncode != 0)
+    virsh("undefine", "dev")
+    define("dev", "spin", devices=devices.replace("top.qcow2", "none.qcow2"))
+    fails("start", "dev", contains=["none.qcow2", "No such file"])
+    virsh("undefine", "dev")
+    kitehost.run("qemu-img", "check", "-q", work + "/top.qcow2")
+
+
+@case
 def guest_ends():
     """a guest that panics, powers off or reboots is seen and treated as the definition says"""
     define("off", "hello")

@@ -263,7 +263,7 @@ static void test_capabilities(void)
 
     make_numa(FALSE);
     host = host_new(root, NULL, "machine-id");
-    xml = capabilities_xml(host, cache, "q35", &error);
+    xml = capabilities_xml(host, cache, "q35", NULL, &error);
     g_assert_no_error(error);
     check_golden("capabilities-numa.xml", xml);
     check_schema("capability.rng", xml);

@@ -256,7 +256,7 @@ static gboolean check_disk(const DiskDef *disk, char **reason)
     return TRUE;
 }
 
-static gboolean check_controller(const DomainDef *def, const ControllerDef *controller, char **reason)
+static gboolean check_controller(const ControllerDef *controller, char **reason)
 {
     switch (controller->type) {
     case CONTROLLER_PCI:
@@ -410,17 +410,20 @@ static gboolean check_devices(const DomainDef *def, char **reason)
         if (!check_disk(disk, reason))
             return FALSE;
     }
-    DOMAIN_DEF_FOREACH(ControllerDef, controller, def, DEVICE_CONTROLLER)
-    {
-        if (!check_controller(def, controller, reason))
-            return FALSE;
-    }
     DOMAIN_DEF_FOREACH(InterfaceDef, net, def, DEVICE_INTERFACE)
     {
         if (!check_interface(net, reason))
             return FALSE;
     }
-    return check_chrs(def, reason) && check_small(def, reason);
+    if (!check_chrs(def, reason) || !check_small(def, reason))
+        return FALSE;
+    /* Last: a controller is rather named by what needs it. */
+    DOMAIN_DEF_FOREACH(ControllerDef, controller, def, DEVICE_CONTROLLER)
+    {
+        if (!check_controller(controller, reason))
+            return FALSE;
+    }
+    return TRUE;
 }
 
 gboolean vmm_desc_supported(const DomainDef *def, char **ret_reason)

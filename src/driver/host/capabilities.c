@@ -10,6 +10,7 @@
 #include "common/xml.h"
 #include "driver/host/cpu_models.h"
 #include "driver/host/host_private.h"
+#include "driver/host/vmm_caps.h"
 
 /* --- host/cpu ------------------------------------------------------------------------------------------- */
 
@@ -262,7 +263,59 @@ static void write_toggle(XmlWriter *w, const char *name, const char *by_default,
     xml_close(w);
 }
 
-static void write_guest(XmlWriter *w, const QemuCaps *caps, const char *arch, const char *default_machine)
+static void write_vmm_machines(XmlWriter *w)
+{
+    const VmmMachine *m;
+
+    for (guint i = 0; (m = vmm_caps_machine_at(i)) != NULL; i++) {
+        xml_open(w, "machine");
+        xml_attr_u64(w, "maxCpus", VMM_VCPUS_MAX);
+        xml_text(w, m->name);
+        xml_close(w);
+        xml_open(w, "machine");
+        xml_attr(w, "canonical", m->name);
+        xml_attr_u64(w, "maxCpus", VMM_VCPUS_MAX);
+        xml_text(w, m->alias);
+        xml_close(w);
+    }
+}
+
+/* After QEMU's: what a client writes into <emulator> because it stands here must run any definition. */
+static void write_vmm_domain(XmlWriter *w, const char *vmm)
+{
+    xml_open(w, "domain");
+    xml_attr(w, "type", "kvm");
+    xml_element_text(w, "emulator", vmm);
+    write_vmm_machines(w);
+    xml_close(w);
+}
+
+/* A host without QEMU. */
+static void write_vmm_guest(XmlWriter *w, const char *vmm)
+{
+    xml_open(w, "guest");
+    xml_element_text(w, "os_type", "hvm");
+    xml_open(w, "arch");
+    xml_attr(w, "name", "x86_64");
+    xml_element_text(w, "wordsize", "64");
+    xml_element_text(w, "emulator", vmm);
+    write_vmm_machines(w);
+    xml_open(w, "domain");
+    xml_attr(w, "type", "kvm");
+    xml_close(w);
+    xml_close(w);
+    xml_open(w, "features");
+    write_toggle(w, "acpi", "on", "no");
+    write_toggle(w, "apic", "on", "no");
+    xml_element_empty(w, "cpuselection");
+    xml_element_empty(w, "deviceboot");
+    write_toggle(w, "disksnapshot", "on", "no");
+    xml_close(w);
+    xml_close(w);
+}
+
+static void write_guest(XmlWriter *w, const QemuCaps *caps, const char *arch, const char *default_machine,
+                        const char *vmm)
 {
     gboolean narrow = g_str_equal(arch, "i686");
 
@@ -283,6 +336,8 @@ static void write_guest(XmlWriter *w, const QemuCaps *caps, const char *arch, co
         xml_attr(w, "type", "kvm");
         xml_close(w);
     }
+    if (vmm != NULL && !narrow)
+        write_vmm_domain(w, vmm);
     xml_close(w);
     xml_open(w, "features");
     if (narrow) {
@@ -298,20 +353,25 @@ static void write_guest(XmlWriter *w, const QemuCaps *caps, const char *arch, co
     xml_close(w);
 }
 
-char *capabilities_xml(Host *host, QemuCapsCache *cache, const char *default_machine, GError **error)
+char *capabilities_xml(Host *host, QemuCapsCache *cache, const char *default_machine, const char *vmm,
+                       GError **error)
 {
     g_autoptr(GError) cause = NULL;
     g_autoptr(QemuCaps) caps = qemu_caps_cache_get(cache, NULL, &cause);
     XmlWriter *w = xml_writer_new(0);
 
+    if (vmm != NULL && !host_kvm_usable(host))
+        vmm = NULL;
     if (caps == NULL)
         log_debug("capabilities without guests: %s", cause->message);
     xml_open(w, "capabilities");
     write_host(w, host);
     if (caps != NULL) {
-        write_guest(w, caps, qemu_caps_arch(caps), default_machine);
+        write_guest(w, caps, qemu_caps_arch(caps), default_machine, vmm);
         if (g_str_equal(qemu_caps_arch(caps), "x86_64"))
-            write_guest(w, caps, "i686", default_machine);
+            write_guest(w, caps, "i686", default_machine, vmm);
+    } else if (vmm != NULL) {
+        write_vmm_guest(w, vmm);
     }
     xml_close(w);
     return xml_writer_finish(w);

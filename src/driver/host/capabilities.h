@@ -7,6 +7,8 @@
 #include "driver/host/host.h"
 #include "driver/host/qemu_caps.h"
 
-/* Caller frees. A host without QEMU has no <guest>. default_machine (alias or name) is listed first: clients that do not
+/* Caller frees. vmm: path of kite-vmm where it is installed, or NULL. A host with neither it nor QEMU has no <guest>.
+ * default_machine (alias or name) is listed first: clients that do not
  * know us take the first. */
-char *capabilities_xml(Host *host, QemuCapsCache *cache, const char *default_machine, GError **error);
+char *capabilities_xml(Host *host, QemuCapsCache *cache, const char *default_machine, const char *vmm,
+                       GError **error);

@@ -14,6 +14,7 @@
 #include "driver/conf/supported.h"
 #include "driver/host/cpu_models.h"
 #include "driver/host/firmware.h"
+#include "driver/host/vmm_caps.h"
 
 typedef struct Asked {
     Host *host;
@@ -408,11 +409,26 @@ static guint max_vcpus(const Asked *a)
     return host != 0 ? MIN(machine, host) : machine;
 }
 
+/* kite-vmm is asked by its name, or because nobody else is there. */
+static gboolean is_for_vmm(QemuCapsCache *cache, const DomcapsRequest *r)
+{
+    g_autofree char *found = NULL;
+
+    if (r->emulator != NULL)
+        return vmm_caps_is_vmm(r->emulator);
+    if (r->vmm == NULL || (r->virt_type != NULL && !g_str_equal(r->virt_type, "kvm")))
+        return FALSE;
+    found = qemu_caps_cache_find_emulator(cache, "x86_64");
+    return found == NULL;
+}
+
 char *domcaps_xml(Host *host, QemuCapsCache *cache, const DomcapsRequest *request, GError **error)
 {
     Asked a = {.host = host};
     XmlWriter *w;
 
+    if (is_for_vmm(cache, request))
+        return domcaps_vmm_xml(host, request, error);
     if (!resolve(&a, cache, request, error)) {
         qemu_caps_unref(a.caps);
         return NULL;

@@ -11,11 +11,15 @@
 typedef struct DomcapsRequest {
     const char *emulator, *arch, *machine, *virt_type;
     const char *default_machine; /* when machine is NULL */
+    const char *vmm; /* kite-vmm, where it is installed; answers for itself, and for type kvm when there is no QEMU */
 } DomcapsRequest;
 
 /* Caller frees. VIR_ERR_INVALID_ARG when the parts of the request do not go together or are unknown,
  * VIR_ERR_CONFIG_UNSUPPORTED when there is no emulator. */
 char *domcaps_xml(Host *host, QemuCapsCache *cache, const DomcapsRequest *request, GError **error);
+
+/* domcaps_vmm.c: the same for kite-vmm. */
+char *domcaps_vmm_xml(Host *host, const DomcapsRequest *request, GError **error);
 
 /* The CPU a guest with mode='host-model' gets from this emulator. NULL with an error when nothing fits. */
 typedef struct CpuDef CpuDef;

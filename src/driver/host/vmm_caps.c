@@ -14,7 +14,7 @@ static const char *const nothing[] = {NULL};
 
 static const char *const devices[] = {
     "virtio-blk-pci", "virtio-serial-pci", "virtserialport", "virtconsole",
-    "virtio-balloon-pci", "virtio-rng-pci", NULL,
+    "virtio-balloon-pci", "virtio-net-pci", "virtio-rng-pci", NULL,
 };
 
 /* Which device a value stands on; values without one are always there. */

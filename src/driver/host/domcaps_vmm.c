@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Domain capabilities of kite-vmm: the same document as domcaps.c writes for a QEMU, from vmm_caps.h. */
+#include "driver/host/domcaps.h"
+
+#include <string.h>
+
+#include "common/error.h"
+#include "common/xml.h"
+#include "driver/host/cpu_models.h"
+#include "driver/host/vmm_caps.h"
+
+static void supported_open(XmlWriter *w, const char *name, gboolean supported)
+{
+    xml_open(w, name);
+    xml_attr(w, "supported", supported ? "yes" : "no");
+}
+
+static void supported_only(XmlWriter *w, const char *name, gboolean supported)
+{
+    supported_open(w, name, supported);
+    xml_close(w);
+}
+
+static void write_values(XmlWriter *w, const char *name, const char *const *values)
+{
+    xml_open(w, "enum");
+    xml_attr(w, "name", name);
+    for (; *values != NULL; values++)
+        xml_element_text(w, "value", *values);
+    xml_close(w);
+}
+#define VALUES(...) (const char *const[]){__VA_ARGS__, NULL}
+
+static void write_enum(XmlWriter *w, const char *name, Supported what)
+{
+    write_values(w, name, vmm_caps_values(what));
+}
+
+static gboolean knows_model(const char *name, gconstpointer opaque)
+{
+    return vmm_caps_cpu_model(name);
+}
+
+static void write_host_model(XmlWriter *w, Host *host)
+{
+    g_autoptr(CpuData) data = cpu_data_guest(host, NULL, TRUE);
+    g_autoptr(CpuDef) cpu = cpu_data_name(data, CPU_NAME_DISABLE, knows_model, NULL, NULL);
+
+    xml_open(w, "mode");
+    xml_attr(w, "name", "host-model");
+    xml_attr(w, "supported", cpu != NULL ? "yes" : "no");
+    if (cpu != NULL) {
+        xml_open(w, "model");
+        xml_attr(w, "fallback", "forbid");
+        xml_text(w, cpu->model);
+        xml_close(w);
+        xml_element_text(w, "vendor", cpu->vendor);
+        for (guint i = 0; cpu->features != NULL && i < cpu->features->len; i++) {
+            const CpuFeature *f = &g_array_index(cpu->features, CpuFeature, i);
+
+            xml_open(w, "feature");
+            xml_attr(w, "policy", f->policy == CPU_FEATURE_DISABLE ? "disable" : "require");
+            xml_attr(w, "name", f->name);
+            xml_close(w);
+        }
+    }
+    xml_close(w);
+}
+
+static void write_mode(XmlWriter *w, const char *name, const char *enum_name)
+{
+    xml_open(w, "mode");
+    xml_attr(w, "name", name);
+    xml_attr(w, "supported", "yes");
+    write_values(w, enum_name, VALUES("on", "off"));
+    xml_close(w);
+}
+
+static void write_cpu(XmlWriter *w, Host *host)
+{
+    xml_open(w, "cpu");
+    write_mode(w, "host-passthrough", "hostPassthroughMigratable");
+    write_mode(w, "maximum", "maximumMigratable");
+    write_host_model(w, host);
+    xml_open(w, "mode");
+    xml_attr(w, "name", "custom");
+    xml_attr(w, "supported", "yes");
+    for (const char *const *name = vmm_caps_cpu_models(); *name != NULL; name++) {
+        const char *vendor = cpu_model_vendor(*name);
+
+        xml_open(w, "model");
+        xml_attr(w, "usable", "unknown"); /* known when it is started */
+        xml_attr(w, "vendor", vendor != NULL ? vendor : "unknown");
+        xml_text(w, *name);
+        xml_close(w);
+    }
+    xml_close(w);
+    xml_close(w);
+}
+
+static void write_device(XmlWriter *w, const char *element, guint count, const char *const *names, const Supported *what)
+{
+    gboolean any = *vmm_caps_values(what[0]) != NULL;
+
+    supported_open(w, element, any);
+    for (guint i = 0; any && i < count; i++)
+        write_enum(w, names[i], what[i]);
+    xml_close(w);
+}
+
+static void write_devices(XmlWriter *w)
+{
+    xml_open(w, "devices");
+    write_device(w, "disk", 3, VALUES("diskDevice", "bus", "model"),
+                 (const Supported[]){SUPPORTED_DISK_DEVICE, SUPPORTED_DISK_BUS, SUPPORTED_DISK_MODEL});
+    write_device(w, "graphics", 1, VALUES("type"), (const Supported[]){SUPPORTED_GRAPHICS});
+    write_device(w, "video", 1, VALUES("modelType"), (const Supported[]){SUPPORTED_VIDEO});
+    supported_only(w, "hostdev", FALSE);
+    write_device(w, "rng", 2, VALUES("model", "backendModel"),
+                 (const Supported[]){SUPPORTED_RNG_MODEL, SUPPORTED_RNG_BACKEND});
+    supported_only(w, "filesystem", FALSE);
+    supported_only(w, "tpm", FALSE);
+    supported_only(w, "redirdev", FALSE);
+    write_device(w, "channel", 1, VALUES("type"), (const Supported[]){SUPPORTED_CHANNEL_TYPE});
+    xml_close(w);
+}
+
+char *domcaps_vmm_xml(Host *host, const DomcapsRequest *r, GError **error)
+{
+    const char *arch = r->arch != NULL ? r->arch : "x86_64";
+    g_autofree char *machine = vmm_caps_machine(r->machine != NULL ? r->machine : r->default_machine);
+    static const char *const no_features[] = {"gic", "vmcoreinfo", "genid"};
+    static const char *const no_more[] = {"backup", "sev", "sgx"};
+    XmlWriter *w;
+
+    if (!g_str_equal(arch, "x86_64")) {
+        error_set(error, VIR_ERR_INVALID_ARG, "architecture from emulator 'x86_64' doesn't match given architecture '%s'",
+                  arch);
+        return NULL;
+    }
+    if (r->virt_type != NULL && !g_str_equal(r->virt_type, "kvm")) {
+        error_set(error, VIR_ERR_INVALID_ARG, "virttype '%s' is not supported by emulator '%s'", r->virt_type,
+                  r->emulator != NULL ? r->emulator : r->vmm);
+        return NULL;
+    }
+    if (!host_kvm_usable(host)) {
+        error_set(error, VIR_ERR_INVALID_ARG, "the accel 'kvm' is not supported by '%s' on this host",
+                  r->emulator != NULL ? r->emulator : r->vmm);
+        return NULL;
+    }
+    if (machine == NULL) {
+        error_set(error, VIR_ERR_INVALID_ARG, "the machine '%s' is not supported by emulator '%s'", r->machine,
+                  r->emulator != NULL ? r->emulator : r->vmm);
+        return NULL;
+    }
+    w = xml_writer_new(0);
+    xml_open(w, "domainCapabilities");
+    xml_element_text(w, "path", r->emulator != NULL ? r->emulator : r->vmm);
+    xml_element_text(w, "domain", "kvm");
+    xml_element_text(w, "machine", machine);
+    xml_element_text(w, "arch", arch);
+    xml_open(w, "vcpu");
+    xml_attr_u64(w, "max", MIN(VMM_VCPUS_MAX, MAX(host_kvm_max_vcpus(host), 1)));
+    xml_close(w);
+    supported_only(w, "iothreads", TRUE);
+    supported_open(w, "os", TRUE);
+    xml_open(w, "enum");
+    xml_attr(w, "name", "firmware");
+    xml_close(w);
+    supported_only(w, "loader", FALSE);
+    xml_close(w);
+    write_cpu(w, host);
+    supported_open(w, "memoryBacking", TRUE);
+    write_values(w, "sourceType", VALUES("anonymous", "memfd"));
+    xml_close(w);
+    write_devices(w);
+    xml_open(w, "features");
+    for (gsize i = 0; i < G_N_ELEMENTS(no_features); i++)
+        supported_only(w, no_features[i], FALSE);
+    supported_only(w, "backingStoreInput", TRUE);
+    for (gsize i = 0; i < G_N_ELEMENTS(no_more); i++)
+        supported_only(w, no_more[i], FALSE);
+    xml_close(w);
+    xml_close(w);
+    return xml_writer_finish(w);
+}
