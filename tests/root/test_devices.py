@@ -208,7 +208,10 @@ def hot_plug():
             virsh("attach-device", "hot", path, "--live")
             alias, = set(aliases(live("hot"))) - set(aliases(before))
             log.wait("'device-added' for domain 'hot': " + alias)
-            virsh("detach-device", "hot", path, "--live")
+            if kitehost.PEER and name == "channel":  # libvirtd wants the path that it has chosen
+                virsh("detach-device-alias", "hot", alias, "--live")
+            else:
+                virsh("detach-device", "hot", path, "--live")
             wait_for("end of " + name, lambda: alias not in aliases(live("hot")), 15)
             same(before, live("hot"), name)
             log.wait("'device-removed' for domain 'hot': " + alias)
@@ -277,7 +280,7 @@ def media():
         fails("change-media", "cd", "sda", WORK + "/nothere.iso", "--live", contains="nothere.iso")
         assert two in live("cd")
         virsh("change-media", "cd", "sda", "--eject", "--live")
-        assert two not in live("cd") and "<source" not in live("cd").split("<disk")[1].split("</disk>")[0]
+        assert two not in live("cd") and "<source file" not in live("cd")
         fails("change-media", "cd", "sda", "--eject", "--live", contains="doesn't have media")
         virsh("change-media", "cd", "sda", one, "--insert", "--live", "--force")
         assert one in live("cd")
@@ -292,11 +295,102 @@ def display_password():
     """a display's password is changed while it runs; its port is not"""
     define("pass", "<graphics type='vnc' port='-1' passwd='old'/><video><model type='vga'/></video>")
     virsh("start", "pass")
-    virsh("update-device", "pass", write("dev.xml", "<graphics type='vnc' port='-1' passwd='new' connected='keep'/>"), "--live")
+    virsh("update-device", "pass", write("dev.xml", "<graphics type='vnc' port='-1' listen='127.0.0.1' passwd='new' connected='keep'/>"), "--live")
     assert "passwd='new'" in virsh("dumpxml", "pass", "--security-info")
-    fails("update-device", "pass", write("dev.xml", "<graphics type='vnc' port='5999' passwd='new'/>"), "--live",
+    fails("update-device", "pass", write("dev.xml", "<graphics type='vnc' port='5999' listen='127.0.0.1' passwd='new'/>"), "--live",
           contains="cannot change port settings on vnc graphics")
     virsh("destroy", "pass")
+
+
+@case
+def memory_and_processors():
+    """setmem, setmaxmem, setvcpus, setvcpu: definition and running Linux; pins; I/O threads"""
+    start_linux("size", vcpus=1, memory=256, extra="")
+    fails("setmem", "size", "512M", "--live", contains="cannot set memory higher than max memory")
+    with events("size") as log:
+        virsh("setmem", "size", "200M", "--live", "--config")
+        wait_for("balloon", lambda: "<currentMemory unit='KiB'>204800" in live("size"), 20)
+        log.wait("balloon-change")
+        virsh("vcpupin", "size", "0", "0", "--live", "--config")
+        log.wait("cputune.vcpupin0")
+    assert "<currentMemory unit='KiB'>204800" in config("size")
+    assert "<vcpupin vcpu='0' cpuset='0'/>" in live("size") and "<vcpupin vcpu='0' cpuset='0'/>" in config("size")
+    virsh("emulatorpin", "size", "0", "--live")
+    assert "<emulatorpin cpuset='0'/>" in live("size") and "<emulatorpin" not in config("size")
+    fails("setmaxmem", "size", "512M", "--live", contains="cannot resize the maximum memory on an active domain")
+    virsh("setmaxmem", "size", "512M", "--config")
+    assert "<memory unit='KiB'>524288" in config("size") and "<memory unit='KiB'>262144" in live("size")
+    fails("setvcpus", "size", "2", "--live", contains="requested vcpus is greater than max allowable")
+    virsh("setvcpus", "size", "3", "--maximum", "--config")
+    virsh("setvcpus", "size", "2", "--config")
+    assert ">3</vcpu>" in config("size") and "current='2'" in config("size")
+    virsh("iothreadadd", "size", "7", "--live", "--config")
+    assert "<iothread id='7'" in live("size") and re.search(r"^ *7 ", virsh("iothreadinfo", "size"), re.M)
+    fails("iothreadadd", "size", "7", "--live", contains="an IOThread is already using iothread_id '7'")
+    virsh("iothreadset", "size", "7", "--poll-max-ns", "1000", "--live")
+    virsh("iothreaddel", "size", "7", "--live", "--config")
+    fails("iothreaddel", "size", "7", "--live", contains="cannot find IOThread '7'")
+    virsh("destroy", "size")
+    virsh("start", "size")
+    assert virsh("vcpucount", "size", "--live", "--active") == "2"
+    virsh("setvcpus", "size", "3", "--live")
+    assert virsh("vcpucount", "size", "--live", "--active") == "3"
+    virsh("destroy", "size")
+
+
+@case
+def limits():
+    """tuning of CPU, memory, block I/O, NUMA: kept in the definition; limits of a disk and a card while it runs"""
+    a = image("limits.img")
+    define("limits", disk_xml(a, "vda"))
+    virsh("schedinfo", "limits", "--config", "--set", "cpu_shares=2048", "--set", "vcpu_period=50000")
+    assert "<shares>2048</shares>" in config("limits") and "<period>50000</period>" in config("limits")
+    fails("schedinfo", "limits", "--config", "--set", "vcpu_period=5", contains="out of range")
+    virsh("memtune", "limits", "--hard-limit", "1G", "--config")
+    assert "<hard_limit unit='KiB'>1048576" in config("limits")
+    virsh("blkiotune", "limits", "--weight", "200", "--device-read-bytes-sec", "/dev/sda,1000", "--config")
+    assert "<weight>200</weight>" in config("limits") and "/dev/sda" in config("limits")
+    virsh("blkiotune", "limits", "--device-read-bytes-sec", "/dev/sda,0", "--config")
+    assert "/dev/sda" not in config("limits")
+    virsh("numatune", "limits", "--mode", "preferred", "--nodeset", "0", "--config")
+    assert "<memory mode='preferred' nodeset='0'/>" in config("limits")
+    virsh("numatune", "limits", "--mode", "strict", "--nodeset", "0", "--config")
+    virsh("memtune", "limits", "--hard-limit", "-1", "--config")
+    virsh("schedinfo", "limits", "--config", "--set", "cpu_shares=0", "--set", "vcpu_period=0")
+    virsh("numatune", "limits", "--mode", "strict", "--nodeset", "0", "--config")
+    virsh("define", write("limits.xml", domain_xml("limits", disk_xml(a, "vda"),
+                                                   uuid=virsh("domuuid", "limits"))))
+    virsh("start", "limits", "--paused")
+    fails("schedinfo", "limits", "--live", "--set", "cpu_shares=2048", contains="cgroup CPU controller is not mounted")
+    with events("limits") as log:
+        virsh("blkdeviotune", "limits", "vda", "--total-bytes-sec", "1000000", "--live", "--config")
+        log.wait("blkdeviotune.total_bytes_sec: 1000000")
+    assert "<total_bytes_sec>1000000" in live("limits") and "<total_bytes_sec>1000000" in config("limits")
+    assert "1000000" in virsh("qemu-monitor-command", "limits", '{"execute":"query-block"}')
+    fails("blkdeviotune", "limits", "vda", "--total-bytes-sec", "1", "--read-bytes-sec", "1", "--live",
+          contains="cannot be set at the same time")
+    virsh("blkdeviotune", "limits", "vda", "--total-bytes-sec", "0", "--live", "--config")
+    assert "total_bytes_sec" not in live("limits") and "total_bytes_sec" not in config("limits")
+    virsh("blockresize", "limits", "vda", "32M")
+    assert os.path.getsize(a) == 32 << 20
+    fails("blockresize", "limits", "vdx", "32M", contains="was not found in the domain config")
+    virsh("domblkthreshold", "limits", "vda", "1000")
+    virsh("destroy", "limits")
+
+
+@case
+def core_file():
+    """a core of the guest's memory is a file that readelf knows; --crash ends the guest"""
+    define("core", memory=64)
+    virsh("start", "core")
+    virsh("dump", "core", WORK + "/core.1", "--memory-only", "--live")
+    with open(WORK + "/core.1", "rb") as f:
+        assert f.read(4) == b"\x7fELF"
+    assert virsh("domstate", "core") == "running"
+    fails("dump", "core", WORK + "/nowhere/core", "--memory-only", contains="nowhere")
+    assert virsh("domstate", "core") == "running"
+    virsh("dump", "core", WORK + "/core.2", "--memory-only", "--crash")
+    assert virsh("domstate", "core", "--reason") == "shut off (crashed)"
 
 
 if __name__ == "__main__":

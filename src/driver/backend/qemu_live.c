@@ -36,7 +36,7 @@ static gboolean set_graphics_password(const BackendConfig *config, QmpClient *qm
     return vm_expire_password(qmp, protocol, when ? when : "never", error);
 }
 
-gboolean qemu_live_set_throttle(QmpClient *qmp, const DiskDef *disk, GError **error)
+gboolean qemu_live_force_throttle(QmpClient *qmp, const DiskDef *disk, GError **error)
 {
     const DiskIotune *t = &disk->iotune;
     g_autofree char *id = qemu_disk_qdev(disk);
@@ -63,9 +63,14 @@ gboolean qemu_live_set_throttle(QmpClient *qmp, const DiskDef *disk, GError **er
         .group = t->group_name,
     };
 
-    if (!disk_iotune_is_set(t) || storage_source_is_empty(disk->source))
-        return TRUE;
     return vm_set_io_throttle(qmp, id, &throttle, error);
+}
+
+gboolean qemu_live_set_throttle(QmpClient *qmp, const DiskDef *disk, GError **error)
+{
+    if (!disk_iotune_is_set(&disk->iotune) || storage_source_is_empty(disk->source))
+        return TRUE;
+    return qemu_live_force_throttle(qmp, disk, error);
 }
 
 /* vCPUs that can be unplugged are plugged, in the order the definition asks for. */

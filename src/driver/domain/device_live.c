@@ -357,8 +357,11 @@ void device_finish_removal(Domain *dom, VmProcess *vm, const char *alias)
             twin = NULL;
     }
     lock_release(&dom->lock);
-    if (dev == NULL)
+    if (dev == NULL) {
+        if (g_str_has_prefix(alias, "vcpu"))
+            vcpu_note_unplugged(dom, vm);
         return;
+    }
     if (ops_of(vm)->unplugged != NULL)
         ops_of(vm)->unplugged(dom->driver->backend_config, vm, dev);
     if (twin != NULL)
@@ -371,8 +374,8 @@ void device_finish_removal(Domain *dom, VmProcess *vm, const char *alias)
     lock_release(&dom->lock);
 }
 
-/* Asks for the device, and waits. *ret_gone: it is out. */
-static gboolean ask(Domain *dom, VmProcess *vm, const char *alias, gboolean wait, gboolean *ret_gone, GError **error)
+gboolean device_ask_unplug(Domain *dom, VmProcess *vm, const char *alias, gboolean wait, gboolean *ret_gone,
+                           GError **error)
 {
     gint64 deadline;
     g_autoptr(GError) cause = NULL;
@@ -430,7 +433,7 @@ gboolean device_live_detach_found(Domain *dom, DeviceInfo *dev, gboolean wait, G
         return error_set(error, VIR_ERR_OPERATION_UNSUPPORTED,
                          "live detach of device '%s' is not supported by %s", device_word(dev->kind),
                          ops_of(vm)->name);
-    if (!ask(dom, vm, alias, wait, &gone, error))
+    if (!device_ask_unplug(dom, vm, alias, wait, &gone, error))
         return FALSE;
     if (gone)
         device_finish_removal(dom, vm, alias);

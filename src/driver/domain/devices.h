@@ -35,6 +35,13 @@ void device_note_refused(Domain *dom, const char *alias);
 /* The device is out of the guest: takes it out of the definition and undoes what stood behind it; DEVICE_REMOVED. */
 void device_finish_removal(Domain *dom, VmProcess *vm, const char *alias);
 
+/* Asks for the device, and waits. *ret_gone: it is out. OPERATION_FAILED when the guest refuses. */
+gboolean device_ask_unplug(Domain *dom, VmProcess *vm, const char *alias, gboolean wait, gboolean *ret_gone,
+                           GError **error);
+
+/* --- vcpu_set_ops.c: a processor has gone --- */
+void vcpu_note_unplugged(Domain *dom, VmProcess *vm);
+
 /* --- device_update.c --- */
 gboolean device_live_update(Domain *dom, DeviceInfo **dev, gboolean force, GError **error);
 /* Puts wanted's source, taken, into the drive. */
