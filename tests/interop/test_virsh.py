@@ -139,6 +139,16 @@ def running_guest():
     for key in ("state.state=1", "cpu.time", "balloon.current", "vcpu.0.state", "net.count=1", "block.count=1"):
         assert key in stats, (key, stats)
     virsh("domstats", "--list-active", "--enforce", "--state", "--vcpu")
+    virsh("domstats", "--list-active", "--nowait", "--backing", "--block", "--iothread", "--dirtyrate", "--perf")
+    assert "rd_bytes" in virsh("domblkstat", "rt")
+    fails("domblkinfo", "rt", "sda", contains=["disk 'sda' does not currently have a source assigned"])
+    assert "0" in virsh("vcpupin", "rt") and "cpu_time" not in virsh("emulatorpin", "rt")
+    fails("domblkstat", "rt", "nix", contains=["invalid path: nix"])
+    fails("domifstat", "rt", "nix", contains=["'nix' is not a known interface"])
+    fails("blkdeviotune", "rt", "nix", contains=["disk 'nix' not found in domain"])
+    assert "total_bytes_sec" in virsh("blkdeviotune", "rt", "sda") and "numa_mode" in virsh("numatune", "rt")
+    virsh("dommemstat", "rt", "--period", "3", "--live", "--config")
+    assert "<stats period='3'/>" in virsh("dumpxml", "rt") and "<stats period='3'/>" in virsh("dumpxml", "--inactive", "rt")
     virsh("screenshot", "rt", kitehost.WORK + "/shot.ppm")
     with open(kitehost.WORK + "/shot.ppm", "rb") as f:
         assert f.read(2) in (b"P6", b"\x89P")

@@ -3,6 +3,7 @@
  * RPC handlers about memory as the guest and its host see it: virDomainMemoryStats, SetMemoryStatsPeriod,
  * MemoryPeek.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
@@ -146,8 +147,8 @@ gboolean call_domain_set_memory_stats_period(Call *call, const DomainSetMemorySt
 static int peek_file(Driver *driver, VmProcess *vm, char **ret_path, GError **error)
 {
     const BackendConfig *config = driver->backend_config;
-    g_autofree char *path = g_build_filename(vm_process_run_dir(vm), "peek.XXXXXX", NULL);
-    int fd = g_mkstemp_full(path, O_RDWR | O_CLOEXEC, 0600);
+    g_autofree char *path = g_strdup_printf("%s/peek-%08x", vm_process_run_dir(vm), g_random_int());
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 
     if (fd < 0) {
         error_set_errno(error, errno, "cannot make file '%s' for the guest's memory", path);

@@ -17,6 +17,7 @@ typedef struct StatsCache {
     guint pending; /* FIGURES_BIT()s of questions on their way */
     guint absent; /* ... that this VM does not know */
     gboolean answered; /* has ever said anything */
+    gboolean polling; /* the balloon was told to ask its guest now and then */
     gboolean slow; /* was waited for in vain since it last said something */
     GSList *waiting; /* Waiter */
 } StatsCache;
@@ -149,11 +150,25 @@ StatsRefresh *stats_refresh_new(void)
     return refresh;
 }
 
-static const char *balloon_alias(const Domain *dom)
+static const MemballoonDef *balloon_def(const Domain *dom)
 {
     const MemballoonDef *balloon = DOMAIN_DEF_SINGLE(MemballoonDef, dom->live, DEVICE_MEMBALLOON);
 
-    return balloon != NULL && balloon->model != MEMBALLOON_NONE ? balloon->info.alias : NULL;
+    return balloon != NULL && balloon->model != MEMBALLOON_NONE && balloon->info.alias != NULL ? balloon
+                                                                                               : NULL;
+}
+
+/* A definition without <stats period> means that nobody cared, not that there shall be no figures: clients
+ * that do not know our URI never set one. So the first who asks switches the guest's reports on, until the VM
+ * ends or somebody sets a period. */
+static void poll_balloon(QmpClient *qmp, const char *path)
+{
+    enum { SECONDS = 5 };
+
+    qmp_call_async(qmp, "qom-set",
+                   json_pack("{s:s, s:s, s:i}", "path", path, "property", "guest-stats-polling-interval",
+                             "value", SECONDS),
+                   0, NULL, NULL);
 }
 
 /* Less what this VM cannot have. */
@@ -162,7 +177,7 @@ static guint sensible(const Domain *dom, guint wanted)
     const guint kvm =
         FIGURES_BIT(FIGURES_KVM_SCHEMA) | FIGURES_BIT(FIGURES_KVM_VM) | FIGURES_BIT(FIGURES_KVM_VCPUS);
 
-    if (balloon_alias(dom) == NULL)
+    if (balloon_def(dom) == NULL)
         wanted &= ~(FIGURES_BIT(FIGURES_BALLOON) | FIGURES_BIT(FIGURES_GUEST_MEMORY));
     if (dom->live->virt_type != VIRT_KVM)
         wanted &= ~kvm;
@@ -185,6 +200,7 @@ void stats_refresh_ask(StatsRefresh *refresh, Domain *dom, guint wanted)
     g_autofree char *balloon = NULL;
     StatsCache *cache;
     QmpClient *qmp;
+    gboolean poll = FALSE;
     guint ask;
 
     lock_assert_held(&dom->lock);
@@ -201,6 +217,10 @@ void stats_refresh_ask(StatsRefresh *refresh, Domain *dom, guint wanted)
         wanted &= ~FIGURES_BIT(FIGURES_KVM_SCHEMA); /* does not change */
     ask = wanted & ~cache->pending;
     cache->pending |= ask;
+    if ((ask & FIGURES_BIT(FIGURES_GUEST_MEMORY)) && !cache->polling) {
+        cache->polling = TRUE;
+        poll = balloon_def(dom)->period == 0;
+    }
     if (wanted != 0 && !cache->slow) {
         Waiter *waiter = g_new0(Waiter, 1);
 
@@ -214,7 +234,9 @@ void stats_refresh_ask(StatsRefresh *refresh, Domain *dom, guint wanted)
     g_mutex_unlock(&cache_lock);
 
     if (ask & FIGURES_BIT(FIGURES_GUEST_MEMORY))
-        balloon = vm_balloon_path(balloon_alias(dom));
+        balloon = vm_balloon_path(balloon_def(dom)->info.alias);
+    if (poll)
+        poll_balloon(qmp, balloon);
     for (guint i = 0; i < FIGURES_LAST; i++) {
         if (ask & FIGURES_BIT(i))
             send(qmp, cache, i, balloon);
