@@ -22,7 +22,7 @@ void log_set_name(const char *name)
     log_name = name;
 }
 
-static void emit(const char *level, const char *format, va_list ap)
+static void __attribute__((format(printf, 2, 0))) emit(const char *level, const char *format, va_list ap)
 {
     char line[1024];
     struct timespec now;

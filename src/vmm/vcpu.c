@@ -88,11 +88,13 @@ static void set_reset_msrs(Vcpu *vcpu)
     const struct kvm_msr_entry *msrs = regs_reset_msrs(&count);
 
     for (unsigned i = 0; i < count; i++) {
-        struct {
+        union {
             struct kvm_msrs head;
-            struct kvm_msr_entry entry;
-        } one = {.head.nmsrs = 1, .entry = msrs[i]};
+            uint8_t room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+        } one = {.room = {0}};
 
+        one.head.nmsrs = 1;
+        one.head.entries[0] = msrs[i];
         (void)ioctl(vcpu->fd, KVM_SET_MSRS, &one);
     }
 }

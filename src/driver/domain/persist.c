@@ -81,9 +81,6 @@ gboolean persist_set_autostart(Driver *driver, const char *name, gboolean autost
 gboolean persist_rename_config(Driver *driver, const char *old_name, const char *new_name, const char *xml,
                                gboolean autostart, GError **error)
 {
-    g_autofree char *old_link = xml_name(driver->paths->domain_autostart_dir, old_name);
-    g_autoptr(GError) cause = NULL;
-
     if (!persist_write_config(driver, new_name, xml, error))
         return FALSE;
     if (autostart && !persist_set_autostart(driver, new_name, TRUE, error)) {

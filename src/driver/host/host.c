@@ -18,6 +18,7 @@
 
 /* --- kernel files --------------------------------------------------------------------------------------- */
 
+G_GNUC_PRINTF(2, 0)
 static char *path_va(const Host *host, const char *format, va_list ap)
 {
     g_autofree char *below = g_strdup_vprintf(format, ap);
