@@ -1,6 +1,6 @@
 # Freestanding guests and the tests that run them on a working /dev/kvm: make check-kvm.
 EXTRA_DIST += %D%/entry.S %D%/guest.c %D%/guest.ld %D%/check_kvm.py
-EXTRA_DIST += tests/lab/run.sh tests/lab/outer-init tests/lab/inner-init tests/lab/job-boot
+EXTRA_DIST += tests/lab/run.sh tests/lab/outer-init tests/lab/inner-init tests/lab/job-boot tests/lab/job-disks
 CLEANFILES += tests/guest/test-guest.elf
 
 tests/guest/test-guest.elf: $(srcdir)/tests/guest/entry.S $(srcdir)/tests/guest/guest.c $(srcdir)/tests/guest/guest.ld
@@ -11,7 +11,7 @@ tests/guest/test-guest.elf: $(srcdir)/tests/guest/entry.S $(srcdir)/tests/guest/
 
 PHONY_TARGETS += check-kvm check-lab
 check-kvm: kite-vmm tests/guest/test-guest.elf
-	$(PYTHON) $(srcdir)/tests/guest/check_kvm.py ./kite-vmm tests/guest/test-guest.elf || test $$? = 77
+	$(MAKE) check-TESTS TESTS=tests/guest/check_kvm.py TEST_SUITE_LOG=check-kvm.log
 
 check-lab: kite-vmm
 	KITE_VMM=$(abs_builddir)/kite-vmm $(srcdir)/tests/lab/run.sh $(srcdir)/tests/lab/job-boot 1 || test $$? = 77
