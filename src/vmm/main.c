@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vmm/log.h"
@@ -125,6 +126,8 @@ int main(int argc, char **argv)
     /* A second arena would make glibc count the CPUs through /sys, in whichever thread comes first: the sandbox forbids
      * that. It also saves memory. */
     mallopt(M_ARENA_MAX, 1);
+    /* gmtime_r() reads the time zone's file when it is first called: not in a sandboxed thread. */
+    tzset();
     r = options_parse(argc, argv, &options, &err);
     if (r > 0)
         return 0;

@@ -168,8 +168,9 @@ static void test_memory(void)
     fake_guest_add(&t.g, 0, 1, (FakeBuffer[]){{t.header, 8, false}});
     fake_guest_kick(&t.g, 0);
     ok(t.g.needs_reset, "a request without header breaks the device");
-    fake_guest_destroy(&t.g);
+    fake_guest_stop(&t.g);
     block_close(&b->base);
+    fake_guest_destroy(&t.g);
 }
 
 static void test_throttle(void)
@@ -199,8 +200,9 @@ static void test_throttle(void)
     start = loop_now();
     fake_guest_reset(&t.g);
     ok(loop_now() - start < 50000000, "a reset does not wait for limits");
-    fake_guest_destroy(&t.g);
+    fake_guest_stop(&t.g);
     block_close(&b->base);
+    fake_guest_destroy(&t.g);
 }
 
 /* --- real images ------------------------------------------------------------------------------------------- */
@@ -303,11 +305,13 @@ static void test_images(void)
     ok(ftruncate(raw, 4 << 20) == 0 && pwrite(back, base, sizeof base, 0) == sizeof base, "files");
     fake_guest_init(&t.g, 16 << 20);
     top = node(&nodes, 0, t.g.loop, "{\"driver\":\"file\",\"node-name\":\"raw\",\"fd\":%d,\"discard\":\"unmap\"}", raw);
+    ok(top->ops->reopen(top, NULL) == 0, "a file node opens when it is used");
     rig_start(&t, top, "{\"id\":\"d0\",\"drive\":\"raw\"}",
               VIRTIO_BIT(VIRTIO_BLK_F_DISCARD) | VIRTIO_BIT(VIRTIO_BLK_F_WRITE_ZEROES));
     exercise(&t, "raw");
-    fake_guest_destroy(&t.g);
+    fake_guest_stop(&t.g);
     block_close(top);
+    fake_guest_destroy(&t.g);
 
     memset(&nodes, 0, sizeof nodes);
     fake_guest_init(&t.g, 16 << 20);
@@ -343,7 +347,7 @@ static void test_images(void)
     ask(&t, VIRTIO_BLK_T_OUT, 0, 8192, false, false);
     fake_guest_reset(&t.g);
     ok(top->in_flight == 0, "reset waits for what is in flight");
-    fake_guest_destroy(&t.g);
+    fake_guest_stop(&t.g);
     block_close(top);
     ok(!nodes.list[1]->claimed && !nodes.list[2]->claimed, "closing releases what is below");
     for (int i = 2; i >= 0; i--) {
@@ -351,6 +355,7 @@ static void test_images(void)
             block_close(nodes.list[i]);
     }
     block_close(nodes.list[0]);
+    fake_guest_destroy(&t.g);
 }
 
 int main(void)

@@ -195,8 +195,9 @@ int main(void)
     ok(!strcmp(heard(&t), "6:1:0"), "the client goes: closed");
     fake_guest_reset(&t.g);
     ok(strstr(t.g.last_event_data, "\"open\":false") != NULL, "reset closes ports");
-    fake_guest_destroy(&t.g);
+    fake_guest_stop(&t.g);
     for (int i = 0; i < 3; i++)
         chardev_free(t.g.chardevs[i]);
+    fake_guest_destroy(&t.g);
     return done();
 }

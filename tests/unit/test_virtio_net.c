@@ -61,8 +61,9 @@ static void rig_init(Rig *t, uint64_t features)
 
 static void rig_end(Rig *t)
 {
-    fake_guest_destroy(&t->g);
+    fake_guest_stop(&t->g);
     net_close(t->backend);
+    fake_guest_destroy(&t->g);
     close(t->peer);
 }
 

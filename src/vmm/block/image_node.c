@@ -2,9 +2,9 @@
 /*
  * Block nodes over the image engine (storage/image.h).
  *
- * A "file" node has the descriptor; a format node stands on it. Only one image is open for a chain: when a node above
- * takes a node over, the lower node's own image is closed (or becomes the upper one's backing image), and the lower
- * node is a name only until it is released.
+ * A "file" node has the descriptor, and is opened (locked) only when a device uses it as it is; a format node stands on
+ * it. Only one image is open for a chain: when a node above takes a node over, the lower node's own image is closed (or
+ * becomes the upper one's backing image), and the lower node is a name only until it is released.
  *
  * Life of a read or write, on the node's loop:
  *
@@ -888,7 +888,7 @@ int image_node_create(Props *props, Loop *loop, BlockFind find, void *opaque, Bl
     if ((r = parse_common(node, props, err)) < 0 ||
         (r = drivers[i].file ? parse_file(node, props, err) : parse_format(node, props, find, opaque, err)) < 0 ||
         (r = props_finish(props, err)) < 0 || (r = block_io_new(loop, &node->io, err)) < 0 ||
-        (r = open_image(node, err)) < 0) {
+        (r = drivers[i].file ? 0 : open_image(node, err)) < 0) {
         block_close(&node->base);
         return r;
     }
