@@ -351,6 +351,12 @@ gboolean call_domain_get_block_io_tune(Call *call, const DomainGetBlockIoTuneArg
                       "a block I/O throttling is not supported for vhostuser disk");
             return fail(&listing);
         }
+        /* QEMU has limits for media only. */
+        if (listing.live && storage_source_is_empty(disk->source)) {
+            error_set(error, VIR_ERR_INTERNAL_ERROR,
+                      "block_io_throttle inserted entry was not in expected format");
+            return fail(&listing);
+        }
     }
     list_io_tune(&listing, disk != NULL ? &disk->iotune : &none);
     return end(&listing, args->nparams, args->flags, &ret->params, &ret->params_len, &ret->nparams);
