@@ -16,6 +16,7 @@ INTEROP_TESTS = \
 	tests/interop/test_virsh.py \
 	tests/interop/test_python.py \
 	tests/interop/test_virt_install.py \
+	tests/interop/test_storage.py \
 	tests/interop/test_go.py \
 	tests/interop/test_virt_manager.py
 

@@ -10,4 +10,7 @@ dist_schema_DATA = \
 	%D%/domain-interface.rng \
 	%D%/domain-os.rng \
 	%D%/domain-tune.rng \
-	%D%/domain-types.rng
+	%D%/domain-types.rng \
+	%D%/storage-types.rng \
+	%D%/storagepool.rng \
+	%D%/storagevol.rng

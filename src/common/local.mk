@@ -15,6 +15,7 @@ libkitecommon_a_SOURCES = \
 	%D%/fd.h %D%/fd.c \
 	%D%/atomic_file.h %D%/atomic_file.c \
 	%D%/lock.h %D%/lock.c \
+	%D%/uuid.h %D%/uuid.c \
 	%D%/bitmap.h %D%/bitmap.c
 libkitecommon_a_CFLAGS = $(DAEMON_CFLAGS)
 

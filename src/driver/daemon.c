@@ -20,6 +20,7 @@
 #include "common/log.h"
 #include "driver/backend/backend.h"
 #include "driver/calls_host.h"
+#include "driver/calls_storage.h"
 #include "driver/domain/events.h"
 #include "driver/domain/domain_layer.h"
 #include "driver/driver.h"
@@ -29,6 +30,7 @@
 #include "driver/reaper.h"
 #include "driver/rpc/server.h"
 #include "driver/sockets.h"
+#include "storage/storage_ops.h"
 
 struct Daemon {
     const DaemonOptions *options;
@@ -176,6 +178,8 @@ Daemon *daemon_new(const DaemonOptions *options, GError **error)
         return NULL;
     d->driver.events = event_registry_new();
     d->driver.domains = domain_list_new(&d->driver);
+    d->driver.storage = storage_new(d->paths->storage_config_dir, d->paths->storage_state_dir, KITE_SCHEMADIR,
+                                    calls_storage_event, &d->driver);
     return g_steal_pointer(&d);
 }
 
@@ -253,11 +257,13 @@ gboolean daemon_start(Daemon *d, GError **error)
 
     d->vm_loop = g_main_loop_new(d->driver.vm_context, FALSE);
     d->vm_thread = g_thread_new("vm", vm_thread, d);
+    storage_load(d->driver.storage);
     loaded = domain_layer_start(&d->driver);
     d->layer_started = TRUE;
     d->server = make_server(d);
     if (!sockets_add(d->server, &sockets, error) || !rpc_server_start(d->server, error))
         return FALSE;
+    storage_settle(d->driver.storage);
     log_info("virtkited " PACKAGE_VERSION " serves %s with %u definitions after %d ms",
              d->paths->privileged ? "the system" : "a session", loaded,
              (int)((g_get_monotonic_time() - start) / 1000));
@@ -365,6 +371,7 @@ void daemon_free(Daemon *d)
     g_clear_pointer(&d->vm_loop, g_main_loop_unref);
     g_clear_pointer(&d->driver.domains, domain_list_free);
     rpc_server_free(d->server);
+    g_clear_pointer(&d->driver.storage, storage_free);
     g_clear_pointer(&d->driver.events, event_registry_free);
     g_clear_pointer(&d->driver.vm_context, g_main_context_unref);
     backend_config_free(d->backend_config);

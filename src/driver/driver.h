@@ -15,6 +15,7 @@ typedef struct Host Host;                     /* driver/host/host.h */
 typedef struct QemuCapsCache QemuCapsCache;   /* driver/host/qemu_caps.h */
 typedef struct DomainList DomainList;         /* driver/domain/domain_list.h */
 typedef struct EventRegistry EventRegistry;   /* driver/domain/events.h: subscriptions of all kinds */
+typedef struct Storage Storage;               /* storage/pool.h: pools and their volumes */
 typedef struct BackendConfig BackendConfig;   /* driver/backend/backend.h */
 
 typedef struct Driver {
@@ -24,6 +25,7 @@ typedef struct Driver {
     QemuCapsCache *qemu_caps;
     DomainList *domains;
     EventRegistry *events;
+    Storage *storage;
     const BackendConfig *backend_config;
     GMainContext *vm_context; /* the VM thread's: QMP, agents, pidfds, consoles */
     gint holds;               /* atomic: see driver_hold() */

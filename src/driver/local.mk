@@ -20,7 +20,7 @@ libkitedaemon_a_SOURCES = \
 	%D%/driver.h \
 	%D%/calls_absent.h %D%/calls_absent.c \
 	%D%/calls_host.h %D%/calls_host.c %D%/calls_node.c %D%/calls_cpu.c %D%/calls_native.c \
-	%D%/calls_network.c %D%/calls_storage.c %D%/calls_nodedev.c %D%/calls_interface.c %D%/calls_secret.c \
+	%D%/calls_network.c %D%/calls_storage.h %D%/calls_storage.c %D%/calls_volume.c %D%/calls_nodedev.c %D%/calls_interface.c %D%/calls_secret.c \
 	%D%/calls_nwfilter.c \
 	%D%/daemon.h %D%/daemon.c \
 	%D%/pidfile.h %D%/pidfile.c \
@@ -34,4 +34,4 @@ virtkited_SOURCES = %D%/main.c
 virtkited_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
 virtkited_CPPFLAGS = $(AM_CPPFLAGS) $(PATH_CPPFLAGS)
 # Twice: the table of procedures refers to handlers, which refer to the RPC layer.
-virtkited_LDADD = libkitedaemon.a $(DOMAIN_LIBS) libkitedaemon.a $(DOMAIN_LIBS)
+virtkited_LDADD = libkitedaemon.a $(DOMAIN_LIBS) libkitedaemon.a libkitestorage.a $(DOMAIN_LIBS)

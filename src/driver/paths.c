@@ -48,6 +48,8 @@ Paths *paths_new(gboolean privileged)
     }
     p->domain_config_dir = g_build_filename(p->config_dir, "domains", NULL);
     p->domain_autostart_dir = g_build_filename(p->domain_config_dir, "autostart", NULL);
+    p->storage_config_dir = g_build_filename(p->config_dir, "storage", NULL);
+    p->storage_state_dir = g_build_filename(p->run_dir, "storage", NULL);
     p->domain_run_dir = g_build_filename(p->run_dir, "domains", NULL);
     p->save_dir = g_build_filename(p->data_dir, "save", NULL);
     p->snapshot_dir = g_build_filename(p->data_dir, "snapshots", NULL);
@@ -70,6 +72,8 @@ void paths_free(Paths *p)
     g_free(p->socket_dir);
     g_free(p->domain_config_dir);
     g_free(p->domain_autostart_dir);
+    g_free(p->storage_config_dir);
+    g_free(p->storage_state_dir);
     g_free(p->domain_run_dir);
     g_free(p->save_dir);
     g_free(p->snapshot_dir);
@@ -89,6 +93,7 @@ gboolean paths_make(const Paths *p, GError **error)
         {p->config_dir, 0755, 0700},
         {p->domain_config_dir, 0700, 0700}, /* definitions may hold passwords */
         {p->domain_autostart_dir, 0700, 0700},
+        {p->storage_config_dir, 0700, 0700},
         {p->data_dir, 0711, 0700},
         {p->save_dir, 0700, 0700},
         {p->snapshot_dir, 0700, 0700},
@@ -100,6 +105,7 @@ gboolean paths_make(const Paths *p, GError **error)
         {p->log_dir, 0700, 0700},
         {p->run_dir, 0711, 0700},
         {p->domain_run_dir, 0711, 0700},
+        {p->storage_state_dir, 0700, 0700},
         {p->socket_dir, 0755, 0700},
     };
 

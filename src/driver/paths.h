@@ -26,6 +26,8 @@ typedef struct Paths {
     /* Below config_dir: definitions NAME.xml, and links to those started with the host. */
     char *domain_config_dir;    /* config_dir/domains */
     char *domain_autostart_dir; /* config_dir/domains/autostart */
+    char *storage_config_dir;   /* config_dir/storage: definitions of pools NAME.xml, and autostart/ */
+    char *storage_state_dir;    /* run_dir/storage: NAME.xml of active pools */
     /* Below run_dir: a folder a running VM. */
     char *domain_run_dir; /* run_dir/domains */
     /* Below data_dir. */

@@ -25,3 +25,21 @@ libkiteimage_a_SOURCES = \
 libkiteimage_a_CFLAGS = $(AM_CFLAGS) $(ZLIB_CFLAGS) $(ZSTD_CFLAGS) $(NETTLE_CFLAGS) -pthread
 # What programs that use it link.
 IMAGE_LIBS = libkiteimage.a libkitebase.a $(ZLIB_LIBS) $(ZSTD_LIBS) $(NETTLE_LIBS) -lpthread
+
+# libkitestorage: pools and their volumes, on GLib and libkitexml; the daemon's. A library of its own, so that the VMM
+# and kite-image, which link the engine, get neither.
+noinst_LIBRARIES += libkitestorage.a
+libkitestorage_a_SOURCES = \
+	%D%/pool.h %D%/pool.c \
+	%D%/pool_dir.c \
+	%D%/pool_persist.h %D%/pool_persist.c \
+	%D%/pool_table.c \
+	%D%/pool_xml.h %D%/pool_xml.c \
+	%D%/storage_ops.h %D%/storage_caps.c %D%/storage_list.c %D%/storage_ops.c \
+	%D%/volume_copy.h %D%/volume_copy.c \
+	%D%/volume_file.h %D%/volume_file.c %D%/volume_probe.c \
+	%D%/volume_ops.c %D%/volume_query.c \
+	%D%/volume_xml.h %D%/volume_xml.c
+libkitestorage_a_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
+# What programs that use it link.
+STORAGE_LIBS = libkitestorage.a libkitexml.a $(IMAGE_LIBS) libkitecommon.a libkitebase.a $(DAEMON_LIBS) $(LIBXML2_LIBS)

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "common/bitmap.h"
+#include "common/uuid.h"
 #include "driver/conf/clock_def.h"
 #include "driver/conf/cpu_def.h"
 #include "driver/conf/device_def.h"
@@ -266,10 +267,3 @@ char *domain_def_get_metadata(const DomainDef *def, const char *uri);
 /* Replaces it; xml NULL removes. key is the prefix to use. VIR_ERR_XML_ERROR / INVALID_ARG. */
 gboolean domain_def_set_metadata(DomainDef *def, const char *xml, const char *key, const char *uri,
                                  GError **error);
-
-/* "xxxxxxxx-xxxx-..." */
-#define UUID_TEXT_SIZE 37
-void uuid_format(const guint8 uuid[16], char text[UUID_TEXT_SIZE]);
-gboolean uuid_parse(const char *text, guint8 uuid[16]);
-void uuid_generate(guint8 uuid[16]);
-gboolean uuid_is_zero(const guint8 uuid[16]);
