@@ -10,7 +10,9 @@ include tests/unit/storage.mk
 include tests/unit/vmm.mk
 include tests/unit/vmm_devices.mk
 include tests/unit/vmm_memory_devices.mk
+include tests/unit/vmm_machine.mk
 include tests/guest/local.mk
+include tests/lab/local.mk
 
 include tests/root.mk
 

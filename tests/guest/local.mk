@@ -1,6 +1,5 @@
 # Freestanding guests and the tests that run them on a working /dev/kvm: make check-kvm.
 EXTRA_DIST += %D%/entry.S %D%/guest.c %D%/guest.ld %D%/check_kvm.py
-EXTRA_DIST += tests/lab/run.sh tests/lab/outer-init tests/lab/inner-init tests/lab/job-boot tests/lab/job-disks
 CLEANFILES += tests/guest/test-guest.elf
 
 tests/guest/test-guest.elf: $(srcdir)/tests/guest/entry.S $(srcdir)/tests/guest/guest.c $(srcdir)/tests/guest/guest.ld
@@ -9,10 +8,6 @@ tests/guest/test-guest.elf: $(srcdir)/tests/guest/entry.S $(srcdir)/tests/guest/
 		-Wl,-T,$(srcdir)/tests/guest/guest.ld -Wl,--build-id=none -Wl,-z,noexecstack -o $@ \
 		$(srcdir)/tests/guest/entry.S $(srcdir)/tests/guest/guest.c
 
-PHONY_TARGETS += check-kvm check-lab
+PHONY_TARGETS += check-kvm
 check-kvm: kite-vmm tests/guest/test-guest.elf
 	$(MAKE) check-TESTS TESTS=tests/guest/check_kvm.py TEST_SUITE_LOG=check-kvm.log
-
-check-lab: kite-vmm
-	KITE_VMM=$(abs_builddir)/kite-vmm $(srcdir)/tests/lab/run.sh $(srcdir)/tests/lab/job-boot 1 || test $$? = 77
-	KITE_VMM=$(abs_builddir)/kite-vmm $(srcdir)/tests/lab/run.sh $(srcdir)/tests/lab/job-boot 4 || test $$? = 77

@@ -1,0 +1,124 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The nested lab: an unmodified Debian cloud kernel under QEMU TCG (-cpu max emulates SVM), whose initramfs is a busybox,
+# the KVM modules, kite-vmm and a job script; inside it kite-vmm boots the same kernel for real.
+#
+# usage: run.sh [-o OUTER_CPUS] [-f FILE[:NAME]]... JOB [ARG...]
+#
+# JOB is a shell script that runs in the outer guest as /job with the arguments; in its folder / are kite-vmm, vmlinuz,
+# inner.img (inner initramfs) and every FILE. What it prints comes out here; its exit status is this script's.
+# Environment: KITE_VMM (default: build/kite-vmm), LAB_GUEST (folder of mkguest.sh), LAB_KERNEL,
+# LAB_MODULES, LAB_TIMEOUT (seconds), LAB_MEM (MiB).
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+outer_cpus=2
+files=()
+while getopts o:f: opt; do
+    case $opt in
+    o) outer_cpus=$OPTARG ;;
+    f) files+=("$OPTARG") ;;
+    *) exit 2 ;;
+    esac
+done
+shift $((OPTIND - 1))
+job=$1
+shift
+
+skip() {
+    echo "1..0 # SKIP $*"
+    exit 77
+}
+vmm=${KITE_VMM:-$here/../../build/kite-vmm}
+guest=${LAB_GUEST:-$here/../../build/test-guest}
+# The kernel: /boot's, or the package that tests/lib/mkguest.sh unpacked.
+kernel=${LAB_KERNEL:-$(ls -1 /boot/vmlinuz-*cloud-amd64 2>/dev/null | sort -V | tail -1)}
+modules=${LAB_MODULES:-/lib/modules/${kernel##*/vmlinuz-}}
+if [ -z "$kernel" ] || [ ! -d "$modules/kernel" ]; then
+    [ -s "$guest/version" ] || skip "no Debian cloud kernel: package linux-image-cloud-amd64, or make test-guest"
+    release=$(cat "$guest/version")
+    kernel=$guest/pkg/linux-image-$release/boot/vmlinuz-$release
+    modules=$guest/pkg/linux-image-$release/lib/modules/$release
+    [ -r "$kernel" ] && [ -d "$modules/kernel" ] || skip "no Debian cloud kernel in $guest"
+fi
+busybox=$(command -v busybox) || busybox=$guest/pkg/busybox-static/bin/busybox
+if [ ! -x "$busybox" ] || ldd "$busybox" >/dev/null 2>&1; then
+    skip "no static busybox (package busybox-static)"
+fi
+for program in qemu-system-x86_64 cpio; do
+    command -v $program >/dev/null || skip "no $program"
+done
+[ -x "$vmm" ] || skip "no $vmm"
+if ldd "$vmm" 2>/dev/null | grep -q '=>'; then
+    skip "$vmm is not static"
+fi
+
+work=/root/h/vmm2-tmp/w-$TAG; rm -rf $work; mkdir -p $work
+
+
+# add_modules ROOT MODULE...: copies them and what they need, and writes the order of loading to ROOT/modules. Needs no
+# modules.dep, which a package that was only unpacked does not have.
+add_modules() {
+    local root=$1 module
+    shift
+    mkdir -p "$root/lib"
+    for module; do
+        add_module "$root" "$module"
+    done
+}
+add_module() {
+    local root=$1 name=$2 path dependency
+    path=$(find "$modules/kernel" \( -name "${name//-/_}.ko*" -o -name "${name//_/-}.ko*" \) -print -quit)
+    [ -n "$path" ] || return 0 # built in, or not in this kernel
+    [ ! -e "$root/lib/${path##*/}" ] || return 0
+    for dependency in $(tr '\0' '\n' <"$path" | grep -a '^depends=' | cut -d= -f2 | tr , ' '); do
+        add_module "$root" "$dependency"
+    done
+    cp "$path" "$root/lib/"
+    echo "/lib/${path##*/}" >>"$root/modules"
+}
+
+# pack ROOT FILE
+pack() { (cd "$1" && find . | cpio --quiet -o -H newc -R 0:0) >"$2"; }
+
+# --- inner initramfs -------------------------------------------------------------------------------------------
+inner=$work/inner
+mkdir -p "$inner"/{bin,dev,proc,sys,tmp,mnt}
+cp "$busybox" "$inner/bin/busybox"
+add_modules "$inner" virtio_pci virtio_rng virtio_blk virtio_net virtio_console virtio_balloon button evdev ext4 \
+    pvpanic-mmio virtio_mem vmw_vsock_virtio_transport virtio_scsi sd_mod sr_mod
+cp "$here/inner-init" "$inner/init"
+chmod +x "$inner/init"
+pack "$inner" "$work/inner.img"
+
+# --- outer initramfs -------------------------------------------------------------------------------------------
+outer=$work/outer
+mkdir -p "$outer"/{bin,dev,proc,sys,tmp}
+cp "$busybox" "$outer/bin/busybox"
+add_modules "$outer" kvm_amd tun bridge veth
+cp "$vmm" "$outer/kite-vmm"
+cp "$kernel" "$outer/vmlinuz"
+cp "$work/inner.img" "$outer/inner.img"
+cp "$here/outer-init" "$outer/init"
+cp "$job" "$outer/job"
+for file in "${files[@]}"; do
+    cp "${file%%:*}" "$outer/$(basename "${file#*:}")"
+done
+printf '%s\n' "$@" >"$outer/args"
+chmod +x "$outer/init" "$outer/job"
+pack "$outer" "$work/outer.img"
+
+# TCG does not intercept XSETBV for a nested guest, so KVM would report a stale XSAVE size: no XSAVE in the lab.
+# The second serial port carries the job's output, the first the outer kernel's words.
+set +e
+timeout "${LAB_TIMEOUT:-1500}" qemu-system-x86_64 -M q35,mem-merge=off -cpu max,xsave=off -accel tcg,thread=multi -m "${LAB_MEM:-3072}" \
+    -smp "$outer_cpus" -nodefaults -no-user-config -display none -no-reboot \
+    -kernel "$kernel" -initrd "$work/outer.img" -append "console=ttyS0 panic=-1 quiet loglevel=4 tsc=reliable" \
+    -serial file:"$work/console" -serial file:"$work/out" </dev/null 2>"$work/err"
+sed '/^LAB-STATUS /d' "$work/out"
+status=$(sed -n 's/^LAB-STATUS \([0-9]*\).*/\1/p' "$work/out" | tail -1)
+if [ -z "$status" ]; then
+    echo "the lab did not finish; its console:" >&2
+    tail -40 "$work/console" "$work/err" >&2
+    exit 1
+fi
+exit "$status"

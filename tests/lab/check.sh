@@ -1,0 +1,33 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# One job of the lab as a TAP test: numbers the points that the job prints, and adds one for its end.
+# usage: check.sh JOB [run.sh's options...]
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+build=${abs_top_builddir:-$here/../../build}
+job=$1
+shift
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+export KITE_VMM=${KITE_VMM:-$build/kite-vmm} LAB_GUEST=${LAB_GUEST:-$build/test-guest}
+for helper in "$build/tests/lab/qmp_pipe"; do
+    [ -x "$helper" ] || { echo "1..0 # SKIP $helper is not built"; exit 0; }
+done
+start=$SECONDS
+bash "$here/run.sh" -f "$here/lib.sh" -f "$build/tests/lab/qmp_pipe" "$@" "$here/$job" >"$log" 2>&1
+status=$?
+if grep -q '^1\.\.0 # SKIP' "$log"; then
+    grep '^1\.\.0 # SKIP' "$log"
+    exit 0
+fi
+tr -d '\r' <"$log" | awk '
+    /^ok - / { printf "ok %d %s\n", ++n, substr($0, 4); next }
+    /^not ok - / { printf "not ok %d %s\n", ++n, substr($0, 8); next }
+    /^#/ { print; next }
+    { print "# " $0 }
+    END { exit n < 250 ? n : 250 }'
+points=${PIPESTATUS[1]}
+points=$((points + 1))
+if [ $status = 0 ]; then echo "ok $points - $job runs to its end"; else echo "not ok $points - $job runs to its end"; fi
+echo "# $job: $((SECONDS - start)) s"
+echo "1..$points"

@@ -1,0 +1,14 @@
+# The nested lab: KVM inside QEMU TCG, kite-vmm inside that, an unmodified Debian kernel inside kite-vmm.
+LAB_TESTS = tests/lab/test_system.sh
+EXTRA_DIST += $(LAB_TESTS) tests/lab/check.sh tests/lab/run.sh tests/lab/lib.sh tests/lab/outer-init tests/lab/inner-init \
+	tests/lab/job-boot tests/lab/job-disks tests/lab/job-net tests/lab/job-system
+
+EXTRA_PROGRAMS += tests/lab/qmp_pipe
+tests_lab_qmp_pipe_SOURCES = tests/lab/qmp_pipe.c
+tests_lab_qmp_pipe_LDFLAGS = $(AM_LDFLAGS) -static
+
+check-lab: kite-vmm tests/lab/qmp_pipe
+	-$(MAKE) test-guest
+	$(MAKE) check-TESTS TESTS='$(LAB_TESTS)' TEST_SUITE_LOG=check-lab.log
+
+PHONY_TARGETS += check-lab

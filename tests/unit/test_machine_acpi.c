@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* ACPI tables: checksums and links; with iasl on the PATH, every table is disassembled and compiled again. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/checked.h"
+#include "lib/tap.h"
+#include "vmm/boot/acpi.h"
+
+#define BASE 0xe0000ull
+
+static uint8_t sum(const uint8_t *data, size_t len)
+{
+    uint8_t s = 0;
+
+    while (len-- > 0)
+        s = (uint8_t)(s + *data++);
+    return s;
+}
+
+static uint64_t get(const uint8_t *at, unsigned len)
+{
+    uint64_t v = 0;
+
+    memcpy(&v, at, len);
+    return v;
+}
+
+/* iasl -d and -tc: 0 when it finds no error. */
+static int check_iasl(const uint8_t *table, size_t len, const char *signature, const char *folder)
+{
+    char path[256], command[1200];
+    FILE *f;
+    int r;
+
+    snprintf(path, sizeof path, "%s/%s.aml", folder, signature);
+    f = fopen(path, "wb");
+    if (f == NULL || fwrite(table, 1, len, f) != len)
+        return -1;
+    fclose(f);
+    snprintf(command, sizeof command,
+             "cd '%s' && iasl -d %s.aml >%s.log 2>&1 && iasl -vw 3073 -tc %s.dsl >%s.log2 2>&1 && "
+             "! grep -E '^Error|[1-9][0-9]* (Errors|Warnings)' %s.log2",
+             folder, signature, signature, signature, signature, signature);
+    r = system(command);
+    return r;
+}
+
+static void check(const char *name, const AcpiConfig *config, const char *const *expected)
+{
+    uint8_t *t = NULL;
+    size_t len = 0;
+    Err err = {0};
+    bool iasl = system("command -v iasl >/dev/null 2>&1") == 0;
+    char folder[] = "/tmp/kite-acpi-XXXXXX", remove[64];
+
+    ok(acpi_build(config, BASE, &t, &len, &err) == 0 && len < 0x20000, "%s: tables of %zu bytes", name, len);
+    ok(memcmp(t, "RSD PTR ", 8) == 0 && sum(t, 20) == 0 && sum(t, 36) == 0, "%s: RSDP", name);
+    const uint8_t *xsdt = t + (get(t + 24, 8) - BASE);
+    unsigned count = (unsigned)(get(xsdt + 4, 4) - 36) / 8;
+
+    ok(memcmp(xsdt, "XSDT", 4) == 0 && sum(xsdt, get(xsdt + 4, 4)) == 0, "%s: XSDT of %u tables", name,
+       count);
+    if (iasl && mkdtemp(folder) == NULL)
+        iasl = false;
+    for (unsigned i = 0; expected[i] != NULL; i++) {
+        const uint8_t *table = NULL;
+        char signature[5] = "";
+
+        for (unsigned k = 0; k < count; k++) {
+            const uint8_t *at = t + (get(xsdt + 36 + 8 * k, 8) - BASE);
+
+            if (memcmp(at, expected[i], 4) == 0)
+                table = at;
+        }
+        if (strcmp(expected[i], "DSDT") == 0) {
+            for (unsigned k = 0; k < count; k++) {
+                const uint8_t *at = t + (get(xsdt + 36 + 8 * k, 8) - BASE);
+
+                if (memcmp(at, "FACP", 4) == 0)
+                    table = t + (get(at + 140, 8) - BASE);
+            }
+        }
+        ok(table != NULL && sum(table, get(table + 4, 4)) == 0, "%s: %s with its checksum", name,
+           expected[i]);
+        if (table == NULL || !iasl)
+            continue;
+        memcpy(signature, table, 4);
+        ok(check_iasl(table, get(table + 4, 4), signature, folder) == 0, "%s: iasl finds %s in order", name,
+           signature);
+    }
+    if (iasl) {
+        snprintf(remove, sizeof remove, "rm -rf '%s'", folder);
+        ok(system(remove) == 0, "%s: cleaned up", name);
+    }
+    free(t);
+}
+
+int main(void)
+{
+    uint32_t apic_ids[240];
+    uint8_t nodes[240] = {0}, devfns[20];
+    AcpiConfig config = {
+        .cpus = 1,
+        .cpus_max = 1,
+        .apic_ids = apic_ids,
+        .ecam_base = 0xe0000000,
+        .buses = 128,
+        .mmio32_base = 0xc0000000,
+        .mmio32_size = 0x20000000,
+        .mmio64_base = 0x100000000,
+        .mmio64_size = 64ull << 30,
+        .io_base = 0xc000,
+        .io_size = 0x4000,
+        .slot_devfn = devfns,
+        .serial_mask = 1,
+        .rtc = true,
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(apic_ids); i++)
+        apic_ids[i] = i < 100 ? i : i + 200; /* also x2APIC entries */
+    for (unsigned i = 0; i < ARRAY_LEN(devfns); i++)
+        devfns[i] = (uint8_t)(8 + i);
+    check("smallest", &config, (const char *const[]){"FACP", "DSDT", "APIC", "MCFG", NULL});
+    config.cpus = 2;
+    config.cpus_max = 240;
+    config.slots = ARRAY_LEN(devfns);
+    config.serial_mask = 15;
+    config.pvpanic = true;
+    config.cpu_nodes = nodes;
+    config.nodes = 2;
+    config.node[0].memory[0][1] = 1 << 30;
+    config.node[1].memory[0][0] = 1 << 30;
+    config.node[1].memory[0][1] = 1 << 30;
+    for (unsigned i = 0; i < ARRAY_LEN(nodes); i++)
+        nodes[i] = i & 1;
+    check("everything", &config, (const char *const[]){"FACP", "DSDT", "APIC", "MCFG", "SRAT", "SLIT", NULL});
+    return done();
+}
