@@ -29,3 +29,9 @@ tests_fuzz_fuzz_stats_figures_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
 tests_fuzz_fuzz_stats_figures_LDADD = $(DOMAIN_LIBS)
 EXTRA_DIST += tests/fuzz/corpus/stats_figures
 TESTS += tests/fuzz/fuzz_stats_figures
+
+check_PROGRAMS += tests/unit/test_devices
+tests_unit_test_devices_SOURCES = tests/unit/test_devices.c
+tests_unit_test_devices_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
+tests_unit_test_devices_LDADD = $(DOMAIN_LIBS)
+TESTS += tests/unit/test_devices
