@@ -45,10 +45,15 @@ VMM_C_FILES = \
 	%D%/virtio/console.c \
 	%D%/virtio/balloon.c \
 	%D%/virtio/device_table.c \
+	%D%/virtio/io_policy.c \
 	%D%/virtio/mem.c \
 	%D%/virtio/paced_event.c \
 	%D%/virtio/net.c \
 	%D%/virtio/rng.c \
+	%D%/virtio/scsi.c \
+	%D%/virtio/scsi_cd.c \
+	%D%/virtio/scsi_disk.c \
+	%D%/virtio/scsi_unit.c \
 	%D%/virtio/virtio.c \
 	%D%/virtio/virtio_pci.c \
 	%D%/virtio/virtqueue.c
@@ -95,8 +100,11 @@ VMM_H_FILES = \
 	%D%/virtio/device_host.h \
 	%D%/virtio/device_table.h \
 	%D%/virtio/devices.h \
+	%D%/virtio/io_policy.h \
 	%D%/virtio/mem.h \
 	%D%/virtio/paced_event.h \
+	%D%/virtio/scsi.h \
+	%D%/virtio/scsi_unit.h \
 	%D%/virtio/virtio.h \
 	%D%/virtio/virtio_pci.h \
 	%D%/virtio/virtqueue.h \

@@ -261,6 +261,10 @@ static const QmpCommand qmp_commands[] = {
     {"block_set_io_throttle", "id:s? device:s? ...", qmp_block_set_io_throttle},
     {"set_link", "name:s up:b", qmp_set_link},
     {"query-rx-filter", "name:s?", qmp_query_rx_filter},
+    {"blockdev-open-tray", "id:s force:b?", qmp_open_tray},
+    {"blockdev-close-tray", "id:s", qmp_close_tray},
+    {"blockdev-remove-medium", "id:s", qmp_remove_medium},
+    {"blockdev-insert-medium", "id:s node-name:s", qmp_insert_medium},
     {"balloon", "value:i", qmp_balloon},
     {"query-balloon", "", qmp_query_balloon},
 };

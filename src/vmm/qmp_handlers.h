@@ -8,6 +8,10 @@
 int qmp_qom_get(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
 int qmp_qom_set(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
 int qmp_balloon(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
+int qmp_open_tray(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
+int qmp_close_tray(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
+int qmp_remove_medium(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
+int qmp_insert_medium(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
 int qmp_query_memory_devices(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
 int qmp_query_memory_size(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
 int qmp_query_balloon(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);

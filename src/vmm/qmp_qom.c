@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * QMP commands on properties of devices, and on memory: qom-get, qom-set, balloon (QEMU 7.2, qapi/qom.json and
- * qapi/machine.json). The one place in QEMU's object tree that exists here is /machine/peripheral/ID.
+ * QMP commands on devices: properties, balloon and memory, removable media (QEMU 7.2, qapi/qom.json, machine.json,
+ * block.json). The one place in QEMU's object tree that exists here is /machine/peripheral/ID.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include "vmm/qmp_handlers.h"
 #include "vmm/virtio/balloon.h"
 #include "vmm/virtio/mem.h"
+#include "vmm/virtio/scsi.h"
 
 static const char *string_arg(json_t *args, const char *key)
 {
@@ -156,4 +157,51 @@ int qmp_query_memory_size(QmpServer *s, Machine *m, json_t *args, json_t **ret, 
     *ret = json_pack("{s:I, s:I}", "base-memory", (json_int_t)machine_memory_size(m), "plugged-memory",
                      (json_int_t)plugged);
     return 0;
+}
+
+/* --- removable media --------------------------------------------------------------------------------------- */
+
+static int medium(Machine *m, json_t *args, ScsiMediumAction action, Err *err)
+{
+    bool force = json_is_true(json_object_get(args, "force"));
+    const char *id = string_arg(args, "id");
+    VirtioDevice *dev;
+
+    for (unsigned i = 0; (dev = machine_device_at(m, i)) != NULL; i++) {
+        int r = dev->ops->type == VIRTIO_TYPE_SCSI
+                    ? scsi_medium(dev, id, action, force, string_arg(args, "node-name"), err)
+                    : -ENOENT;
+
+        if (r != -ENOENT || err->errnum != 0)
+            return r;
+    }
+    return err_set(err, ENODEV, "Device '%.100s' not found", id);
+}
+
+int qmp_open_tray(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    (void)s;
+    (void)ret;
+    return medium(m, args, SCSI_TRAY_OPEN, err);
+}
+
+int qmp_close_tray(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    (void)s;
+    (void)ret;
+    return medium(m, args, SCSI_TRAY_CLOSE, err);
+}
+
+int qmp_remove_medium(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    (void)s;
+    (void)ret;
+    return medium(m, args, SCSI_MEDIUM_REMOVE, err);
+}
+
+int qmp_insert_medium(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    (void)s;
+    (void)ret;
+    return medium(m, args, SCSI_MEDIUM_INSERT, err);
 }

@@ -1,4 +1,4 @@
-# Balloon, virtio-mem, vsock: unit tests and fuzz targets. VMM_DEVICE_LIBS: vmm_devices.mk.
+# Balloon, virtio-mem, vsock, scsi: unit tests and fuzz targets. VMM_DEVICE_LIBS: vmm_devices.mk.
 check_PROGRAMS += tests/unit/test_balloon tests/fuzz/fuzz_balloon
 tests_unit_test_balloon_SOURCES = tests/unit/test_balloon.c
 tests_unit_test_balloon_CFLAGS = $(VMM_CFLAGS)
@@ -22,3 +22,15 @@ tests_fuzz_fuzz_mem_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
 tests_fuzz_fuzz_mem_LDADD = $(VMM_DEVICE_LIBS)
 TESTS += tests/unit/test_mem tests/fuzz/fuzz_mem
 EXTRA_DIST += tests/fuzz/corpus/mem
+
+check_PROGRAMS += tests/unit/test_scsi tests/fuzz/fuzz_scsi
+tests_unit_test_scsi_SOURCES = tests/unit/test_scsi.c tests/lib/fault_block.h tests/lib/fault_block.c
+tests_unit_test_scsi_CFLAGS = $(VMM_CFLAGS)
+tests_unit_test_scsi_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_unit_test_scsi_LDADD = $(VMM_DEVICE_LIBS)
+tests_fuzz_fuzz_scsi_SOURCES = tests/fuzz/fuzz_scsi.c tests/fuzz/replay_main.c tests/lib/fault_block.h tests/lib/fault_block.c
+tests_fuzz_fuzz_scsi_CFLAGS = $(VMM_CFLAGS)
+tests_fuzz_fuzz_scsi_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_fuzz_fuzz_scsi_LDADD = $(VMM_DEVICE_LIBS)
+TESTS += tests/unit/test_scsi tests/fuzz/fuzz_scsi
+EXTRA_DIST += tests/fuzz/corpus/scsi

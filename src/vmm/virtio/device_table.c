@@ -18,6 +18,11 @@ static const VirtioDeviceKind device_table[] = {
     {.driver = "virtio-mem-pci", .create = mem_create},
     {.driver = "virtio-net-pci", .create = net_create},
     {.driver = "virtio-rng-pci", .create = rng_create},
+    {.driver = "virtio-scsi-pci",
+     .create = scsi_create,
+     .bus = "virtio-scsi-bus",
+     .add_child = scsi_add_child,
+     .remove_child = scsi_remove_child},
 };
 
 const VirtioDeviceKind *device_table_find(const char *driver)
