@@ -13,6 +13,7 @@
 #include "vmm/block/block.h"
 #include "vmm/qmp_handlers.h"
 #include "vmm/virtio/devices.h"
+#include "vmm/virtio/scsi.h"
 
 static const char *string_arg(json_t *args, const char *key)
 {
@@ -112,26 +113,41 @@ static int node_arg(Machine *m, json_t *args, const char *device_key, Block **re
 }
 
 /* The io-status is the VM's: a device that met an error of policy "stop" stopped it. */
-int qmp_query_block(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+static void add_drive(Machine *m, json_t *list, const char *id, const ScsiDrive *drive)
 {
     bool failed = machine_run_state(m) == RUN_IO_ERROR;
+    Block *b = find_device_node(m, id);
+    const char *status = failed && b != NULL && b->last_error == ENOSPC ? "nospace"
+                         : failed && b != NULL && b->last_error != 0    ? "failed"
+                                                                        : "ok";
+    json_t *o = json_pack("{s:s, s:b, s:b, s:s}", "device", "", "locked", drive && drive->locked, "removable",
+                          drive && drive->removable, "type", "unknown");
+
+    json_object_set_new(o, "qdev",
+                        drive ? json_string(id) : json_sprintf("/machine/peripheral/%s/virtio-backend", id));
+    if (b != NULL) {
+        json_object_set_new(o, "inserted", describe(b));
+        json_object_set_new(o, "io-status", json_string(status));
+    }
+    if (drive && drive->removable)
+        json_object_set_new(o, "tray_open", json_boolean(drive->tray_open));
+    json_array_append_new(list, o);
+}
+
+int qmp_query_block(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
     VirtioDevice *dev;
+    ScsiDrive drive;
 
     (void)s;
     (void)args;
     (void)err;
     *ret = json_array();
     for (unsigned i = 0; (dev = machine_device_at(m, i)) != NULL; i++) {
-        Block *b = find_device_node(m, dev->id);
-        const char *status = failed && b != NULL && b->last_error == ENOSPC ? "nospace"
-                             : failed && b != NULL && b->last_error != 0    ? "failed"
-                                                                            : "ok";
-
-        if (b != NULL)
-            json_array_append_new(*ret, json_pack("{s:s, s:s++, s:b, s:b, s:s, s:s, s:o}", "device", "", "qdev",
-                                                  "/machine/peripheral/", dev->id, "/virtio-backend", "locked", 0,
-                                                  "removable", 0, "io-status", status, "type", "unknown",
-                                                  "inserted", describe(b)));
+        if (dev->ops->type == VIRTIO_TYPE_BLOCK)
+            add_drive(m, *ret, dev->id, NULL);
+        for (unsigned k = 0; dev->ops->type == VIRTIO_TYPE_SCSI && scsi_drive_at(dev, k, &drive); k++)
+            add_drive(m, *ret, drive.id, &drive);
     }
     return 0;
 }
@@ -189,13 +205,15 @@ static json_t *counters(const StatsBlock *c)
     return o;
 }
 
-static json_t *node_stats(Block *b, const StatsBlock *c, const char *device)
+static json_t *node_stats(Block *b, const StatsBlock *c, const char *device, bool scsi)
 {
     json_t *o = json_pack("{s:s, s:o}", "node-name", b->node_name, "stats", counters(c)), *image, *info;
 
     if (device != NULL) {
         json_object_set_new(o, "device", json_string(""));
-        json_object_set_new(o, "qdev", json_sprintf("/machine/peripheral/%s/virtio-backend", device));
+        json_object_set_new(o, "qdev",
+                            scsi ? json_string(device)
+                                 : json_sprintf("/machine/peripheral/%s/virtio-backend", device));
     }
     /* How far the image reaches into its file; libvirt's "physical" watermark. */
     info = describe(b);
@@ -210,6 +228,7 @@ static json_t *node_stats(Block *b, const StatsBlock *c, const char *device)
 int qmp_query_blockstats(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
 {
     VirtioDevice *dev;
+    ScsiDrive drive;
     Block *b;
 
     (void)s;
@@ -218,13 +237,19 @@ int qmp_query_blockstats(QmpServer *s, Machine *m, json_t *args, json_t **ret, E
     if (json_is_true(json_object_get(args, "query-nodes"))) {
         for (unsigned i = 0; (b = machine_block_at(m, i)) != NULL; i++)
             json_array_append_new(*ret,
-                                  node_stats(b, b->user[0] ? stats_block(machine_stats(m), b->user) : NULL, NULL));
+                                  node_stats(b, b->user[0] ? stats_block(machine_stats(m), b->user) : NULL, NULL, false));
         return 0;
     }
     for (unsigned i = 0; (dev = machine_device_at(m, i)) != NULL; i++) {
-        b = find_device_node(m, dev->id);
+        b = dev->ops->type == VIRTIO_TYPE_BLOCK ? find_device_node(m, dev->id) : NULL;
         if (b != NULL)
-            json_array_append_new(*ret, node_stats(b, stats_block(machine_stats(m), dev->id), dev->id));
+            json_array_append_new(*ret, node_stats(b, stats_block(machine_stats(m), dev->id), dev->id, false));
+        for (unsigned k = 0; dev->ops->type == VIRTIO_TYPE_SCSI && scsi_drive_at(dev, k, &drive); k++) {
+            b = find_device_node(m, drive.id);
+            if (b != NULL)
+                json_array_append_new(*ret,
+                                      node_stats(b, stats_block(machine_stats(m), drive.id), drive.id, true));
+        }
     }
     return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * QMP commands on devices: properties, balloon and memory, removable media (QEMU 7.2, qapi/qom.json, machine.json,
- * block.json). The one place in QEMU's object tree that exists here is /machine/peripheral/ID.
+ * QMP commands on devices: properties, balloon and memory, removable media (QEMU 7.2, qapi/qom.json,
+ * machine.json, block.json). The one place in QEMU's object tree that exists here is /machine/peripheral/ID.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@ static const char *string_arg(json_t *args, const char *key)
     return json_string_value(json_object_get(args, key));
 }
 
-/* --- properties ------------------------------------------------------------------------------------------ */
+/* --- properties --- */
 
 static int device_at(Machine *m, const char *path, VirtioDevice **ret, Err *err)
 {
@@ -59,7 +59,8 @@ static void do_set(void *opaque)
 
 static int access_property(Machine *m, json_t *args, json_t *value, json_t **ret, Err *err)
 {
-    Access a = {.name = string_arg(args, "property"), .value = value, .ret = ret, .err = err, .result = -ENOENT};
+    Access a = {
+        .name = string_arg(args, "property"), .value = value, .ret = ret, .err = err, .result = -ENOENT};
     int r = device_at(m, string_arg(args, "path"), &a.dev, err);
 
     if (r < 0)
@@ -87,7 +88,7 @@ int qmp_qom_set(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
     return access_property(m, args, json_object_get(args, "value"), ret, err);
 }
 
-/* --- balloon --------------------------------------------------------------------------------------------- */
+/* --- balloon --- */
 
 static VirtioDevice *find_balloon(Machine *m)
 {
@@ -127,7 +128,7 @@ int qmp_query_balloon(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err 
     return 0;
 }
 
-/* --- memory ---------------------------------------------------------------------------------------------- */
+/* --- memory --- */
 
 int qmp_query_memory_devices(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
 {
@@ -139,7 +140,8 @@ int qmp_query_memory_devices(QmpServer *s, Machine *m, json_t *args, json_t **re
     *ret = json_array();
     for (unsigned i = 0; (dev = machine_device_at(m, i)) != NULL; i++) {
         if (dev->ops->type == VIRTIO_TYPE_MEM)
-            json_array_append_new(*ret, json_pack("{s:s, s:o}", "type", "virtio-mem", "data", mem_describe(dev)));
+            json_array_append_new(*ret,
+                                  json_pack("{s:s, s:o}", "type", "virtio-mem", "data", mem_describe(dev)));
     }
     return 0;
 }
@@ -159,7 +161,7 @@ int qmp_query_memory_size(QmpServer *s, Machine *m, json_t *args, json_t **ret, 
     return 0;
 }
 
-/* --- removable media --------------------------------------------------------------------------------------- */
+/* --- removable media --- */
 
 static int medium(Machine *m, json_t *args, ScsiMediumAction action, Err *err)
 {

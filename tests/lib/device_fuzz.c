@@ -109,7 +109,8 @@ int device_fuzz_run(const DeviceFuzz *fuzz, const uint8_t *data, size_t size)
             fake_guest_kick(&g, queue);
             break;
         case 3:
-            fake_guest_desc(&g, queue, byte(&in) % 32, area + number(&in, 3), number(&in, 3), byte(&in) & 7, byte(&in));
+            fake_guest_desc(&g, queue, byte(&in) % 32, area + number(&in, 3), number(&in, 3), byte(&in) & 7,
+                            byte(&in));
             break;
         case 4:
             fake_guest_show(&g, queue, byte(&in));

@@ -57,7 +57,8 @@ static void test_pages(void)
     ok(fake_guest_used(&g, INFLATE, &head, &len) && len == 0, "inflate is answered");
     ok(!resident(&g, pages) && !resident(&g, pages + 5 * 4096), "the host has the pages back");
     ok(is_zero(&g, pages, 3 * 4096) && is_zero(&g, pages + 5 * 4096, 4096), "they read as zero");
-    ok(!is_zero(&g, pages + 3 * 4096, 1) && !is_zero(&g, pages + 4 * 4096, 1) && !is_zero(&g, pages + 6 * 4096, 1),
+    ok(!is_zero(&g, pages + 3 * 4096, 1) && !is_zero(&g, pages + 4 * 4096, 1) &&
+           !is_zero(&g, pages + 6 * 4096, 1),
        "their neighbours are untouched");
     send_pfns(&g, DEFLATE, (uint32_t[]){pfn, 0xffffffff}, 2);
     ok(fake_guest_used(&g, DEFLATE, &head, &len), "deflate is answered");
@@ -83,7 +84,8 @@ static void test_size(void)
     ok(balloon_actual(dev) == RAM, "nothing given yet");
     value = 256;
     dev->ops->config_write(dev, 4, &value, 4);
-    ok(balloon_actual(dev) == RAM - (1 << 20) && g.stats_balloon.actual == RAM - (1 << 20), "the driver says what it gave");
+    ok(balloon_actual(dev) == RAM - (1 << 20) && g.stats_balloon.actual == RAM - (1 << 20),
+       "the driver says what it gave");
     ok(strcmp(g.last_event, "BALLOON_CHANGE") == 0 && strcmp(g.last_event_data, "{\"actual\":15728640}") == 0,
        "BALLOON_CHANGE");
     value = 300;
@@ -133,7 +135,8 @@ static void test_stats(void)
     uint64_t at = fake_guest_alloc(&g, 64);
 
     stats = stats_of(dev);
-    ok(stat(stats, "stat-free-memory") == -1 && json_integer_value(json_object_get(stats, "last-update")) == 0,
+    ok(stat(stats, "stat-free-memory") == -1 &&
+           json_integer_value(json_object_get(stats, "last-update")) == 0,
        "no numbers before the guest spoke");
     json_decref(stats);
     p = fake_guest_host(&g, at, 64);
@@ -170,8 +173,8 @@ static void test_stats(void)
 
 static void test_reporting(unsigned queue)
 {
-    uint64_t features = VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(F_STATS) | VIRTIO_BIT(F_REPORTING) |
-                        VIRTIO_BIT(F_POISON);
+    uint64_t features =
+        VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(F_STATS) | VIRTIO_BIT(F_REPORTING) | VIRTIO_BIT(F_POISON);
     FakeGuest g;
     uint32_t head, len, poison = 0xaa;
     VirtioDevice *dev;
@@ -186,12 +189,14 @@ static void test_reporting(unsigned queue)
     fake_guest_kick(&g, queue);
     ok(fake_guest_used(&g, queue, &head, &len) && is_zero(&g, pages, 4096) && is_zero(&g, pages + 8192, 4096),
        "queue %u: reported pages are given back", queue);
-    ok(!is_zero(&g, pages + 4096, 4096) && !is_zero(&g, pages + 3 * 4096, 4096), "queue %u: whole pages only", queue);
+    ok(!is_zero(&g, pages + 4096, 4096) && !is_zero(&g, pages + 3 * 4096, 4096), "queue %u: whole pages only",
+       queue);
     ok(g.stats_balloon.reported == 8192, "queue %u: and counted", queue);
     dev->ops->config_write(dev, 12, &poison, 4);
     fake_guest_add(&g, queue, 1, (FakeBuffer[]){{pages + 4096, 4096, true}});
     fake_guest_kick(&g, queue);
-    ok(fake_guest_used(&g, queue, &head, &len) && !is_zero(&g, pages + 4096, 4096), "queue %u: poisoned pages stay", queue);
+    ok(fake_guest_used(&g, queue, &head, &len) && !is_zero(&g, pages + 4096, 4096),
+       "queue %u: poisoned pages stay", queue);
     fake_guest_add(&g, queue, 1, (FakeBuffer[]){{RAM - 4096, 8192, true}});
     fake_guest_kick(&g, queue);
     ok(g.needs_reset, "queue %u: beyond memory: needs reset", queue);

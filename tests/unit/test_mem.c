@@ -76,20 +76,25 @@ static void test_blocks(void)
     ok(ask(&g, STATE, BASE, 4, &found) == ACK && found == 1, "all unplugged");
     ok(ask(&g, PLUG, BASE + 2 * MIB, 2, NULL) == ACK && field(dev, 40) == 4 * MIB, "plug two blocks");
     ok(strcmp(g.last_event, "MEMORY_DEVICE_SIZE_CHANGE") == 0 &&
-           strcmp(g.last_event_data, "{\"id\":\"mem0\",\"qom-path\":\"/machine/peripheral/mem0\",\"size\":4194304}") == 0,
+           strcmp(g.last_event_data,
+                  "{\"id\":\"mem0\",\"qom-path\":\"/machine/peripheral/mem0\",\"size\":4194304}") == 0,
        "MEMORY_DEVICE_SIZE_CHANGE");
     ok(ask(&g, STATE, BASE, 4, &found) == ACK && found == 2, "mixed");
     ok(ask(&g, STATE, BASE + 2 * MIB, 2, &found) == ACK && found == 0, "plugged");
     ok(ask(&g, PLUG, BASE, 2, NULL) == ERROR, "a plugged block cannot be plugged");
-    ok(ask(&g, PLUG, BASE + 6 * MIB, 3, NULL) == NACK && field(dev, 40) == 4 * MIB, "no more than was requested");
+    ok(ask(&g, PLUG, BASE + 6 * MIB, 3, NULL) == NACK && field(dev, 40) == 4 * MIB,
+       "no more than was requested");
     ok(ask(&g, UNPLUG, BASE, 2, NULL) == ERROR, "an unplugged block cannot be unplugged");
     ok(ask(&g, PLUG, BASE + 1, 1, NULL) == ERROR && ask(&g, PLUG, BASE, 0, NULL) == ERROR &&
-           ask(&g, PLUG, BASE - 2 * MIB, 1, NULL) == ERROR && ask(&g, PLUG, BASE + 264 * MIB, 1, NULL) == ERROR &&
-           ask(&g, PLUG, UINT64_MAX - 2 * MIB + 1, 1, NULL) == ERROR && ask(&g, STATE, BASE, 0xffff, NULL) == ERROR,
+           ask(&g, PLUG, BASE - 2 * MIB, 1, NULL) == ERROR &&
+           ask(&g, PLUG, BASE + 264 * MIB, 1, NULL) == ERROR &&
+           ask(&g, PLUG, UINT64_MAX - 2 * MIB + 1, 1, NULL) == ERROR &&
+           ask(&g, STATE, BASE, 0xffff, NULL) == ERROR,
        "ranges that are none");
     p = fake_guest_host(&g, BASE + 2 * MIB, 4 * MIB);
     p[0] = p[4 * MIB - 1] = 7;
-    ok(ask(&g, UNPLUG, BASE + 2 * MIB, 1, NULL) == ACK && p[0] == 0 && p[4 * MIB - 1] == 7 && field(dev, 40) == 2 * MIB,
+    ok(ask(&g, UNPLUG, BASE + 2 * MIB, 1, NULL) == ACK && p[0] == 0 && p[4 * MIB - 1] == 7 &&
+           field(dev, 40) == 2 * MIB,
        "an unplugged block goes back to the host, its neighbour stays");
     ok(ask(&g, UNPLUG_ALL, 0, 0, NULL) == ACK && p[4 * MIB - 1] == 0 && field(dev, 40) == 0, "unplug all");
     ok(!g.needs_reset, "nothing of that breaks the device");
@@ -131,7 +136,8 @@ static void test_management(void)
     ok(ask(&g, PLUG, BASE, 1, NULL) == NACK, "then nothing can be plugged");
     ok(ask(&g, UNPLUG_ALL, 0, 0, NULL) == ACK && field(dev, 32) == 0, "unplug all takes the rest away");
     ok(set_requested(dev, 1 << 20, &err) < 0 && strstr(err.text, "multiples") != NULL, "no half blocks");
-    ok(set_requested(dev, 1ll << 30, &err) < 0 && strstr(err.text, "exceed") != NULL, "no more than there is");
+    ok(set_requested(dev, 1ll << 30, &err) < 0 && strstr(err.text, "exceed") != NULL,
+       "no more than there is");
     info = mem_describe(dev);
     text = json_dumps(info, JSON_COMPACT | JSON_SORT_KEYS);
     ok(strcmp(text, "{\"block-size\":2097152,\"id\":\"mem0\",\"max-size\":536870912,\"memaddr\":4294967296,"

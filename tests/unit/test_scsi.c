@@ -52,11 +52,18 @@ static void set_up(Rig *r)
     r->cd = fault_block_new(r->g.loop, 64 * 2048);
     r->cd->base.info.read_only = true;
     r->dev = device_from_json(&r->g, scsi_create, "{\"id\":\"scsi0\",\"virtqueue_size\":64}");
-    ok(add_child(r, "{\"driver\":\"scsi-hd\",\"id\":\"hd0\",\"drive\":\"d\",\"scsi-id\":0,\"lun\":0,\"serial\":\"S1\","
-                    "\"wwn\":\"0x5000c50015ea71ac\"}", r->disk) == 0, "disk");
-    ok(add_child(r, "{\"driver\":\"scsi-cd\",\"id\":\"cd0\",\"drive\":\"c\",\"scsi-id\":1,\"lun\":3}", r->cd) == 0, "cd-rom");
+    ok(add_child(
+           r,
+           "{\"driver\":\"scsi-hd\",\"id\":\"hd0\",\"drive\":\"d\",\"scsi-id\":0,\"lun\":0,\"serial\":\"S1\","
+           "\"wwn\":\"0x5000c50015ea71ac\"}",
+           r->disk) == 0,
+       "disk");
+    ok(add_child(r, "{\"driver\":\"scsi-cd\",\"id\":\"cd0\",\"drive\":\"c\",\"scsi-id\":1,\"lun\":3}",
+                 r->cd) == 0,
+       "cd-rom");
     ok(fake_guest_start(&r->g, r->dev,
-                        VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(HOTPLUG) | VIRTIO_BIT(CHANGE)) == 0, "starts");
+                        VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(HOTPLUG) | VIRTIO_BIT(CHANGE)) == 0,
+       "starts");
     r->header = fake_guest_alloc(&r->g, 64);
     r->response = fake_guest_alloc(&r->g, 128);
     r->data = fake_guest_alloc(&r->g, 65536);
@@ -87,7 +94,8 @@ static bool collect(Rig *r)
     return true;
 }
 
-static void send(Rig *r, unsigned target, unsigned lun, const uint8_t *cdb, size_t cdb_len, uint32_t out, uint32_t in)
+static void send(Rig *r, unsigned target, unsigned lun, const uint8_t *cdb, size_t cdb_len, uint32_t out,
+                 uint32_t in)
 {
     uint8_t *h = fake_guest_host(&r->g, r->header, 64);
     FakeBuffer buffers[3] = {{r->header, 51, false}};
@@ -130,14 +138,19 @@ static void test_addressing(Rig *r)
     ok(ASK(r, 0, 0, 0, 0, 0) && SENSE(r, 6, 0x29, 0), "the first command hears of the power-on");
     ok(ASK(r, 0, 0, 0, 0, 0) && GOOD(r), "TEST UNIT READY");
     ok(ASK(r, 5, 0, 0, 0, 0) && r->result == S_BAD_TARGET, "no such target");
-    ok(ASK(r, 1, 0, 0, 36, 0x12, 0, 0, 0, 36) && GOOD(r) && d[0] == 0x7f, "INQUIRY of a unit that is not there");
+    ok(ASK(r, 1, 0, 0, 36, 0x12, 0, 0, 0, 36) && GOOD(r) && d[0] == 0x7f,
+       "INQUIRY of a unit that is not there");
     ok(ASK(r, 1, 0, 0, 0, 0) && SENSE(r, 5, 0x25, 0), "other commands to it");
-    ok(ASK(r, 1, 0, 0, 64, 0xa0, 0, 0, 0, 0, 0, 0, 0, 0, 64) && GOOD(r) && d[3] == 8 && d[9] == 3 && r->residual == 48,
+    ok(ASK(r, 1, 0, 0, 64, 0xa0, 0, 0, 0, 0, 0, 0, 0, 0, 64) && GOOD(r) && d[3] == 8 && d[9] == 3 &&
+           r->residual == 48,
        "REPORT LUNS");
-    ok(ASK(r, 0, 0, 0, 36, 0x12, 0, 0, 0, 36) && GOOD(r) && d[0] == 0 && memcmp(d + 8, "KITE    KITE HARDDISK   1.0 ", 28) == 0,
+    ok(ASK(r, 0, 0, 0, 36, 0x12, 0, 0, 0, 36) && GOOD(r) && d[0] == 0 &&
+           memcmp(d + 8, "KITE    KITE HARDDISK   1.0 ", 28) == 0,
        "INQUIRY");
-    ok(ASK(r, 0, 0, 0, 64, 0x12, 1, 0x80, 0, 64) && GOOD(r) && d[3] == 2 && memcmp(d + 4, "S1", 2) == 0, "serial number");
-    ok(ASK(r, 0, 0, 0, 64, 0x12, 1, 0x83, 0, 64) && GOOD(r) && d[3] == 18 && d[14] == 0x50 && d[21] == 0xac, "names");
+    ok(ASK(r, 0, 0, 0, 64, 0x12, 1, 0x80, 0, 64) && GOOD(r) && d[3] == 2 && memcmp(d + 4, "S1", 2) == 0,
+       "serial number");
+    ok(ASK(r, 0, 0, 0, 64, 0x12, 1, 0x83, 0, 64) && GOOD(r) && d[3] == 18 && d[14] == 0x50 && d[21] == 0xac,
+       "names");
     ok(ASK(r, 0, 0, 0, 64, 0x12, 1, 0xb2, 0, 64) && GOOD(r) && d[5] == 0xe0, "thin provisioning");
     ok(ASK(r, 0, 0, 0, 64, 0x12, 1, 0xcc, 0, 64) && SENSE(r, 5, 0x24, 0), "a page that is none");
     ok(ASK(r, 0, 0, 0, 0, 0xf7) && SENSE(r, 5, 0x20, 0), "a command that is none");
@@ -147,22 +160,27 @@ static void test_disk(Rig *r)
 {
     uint8_t *d = data(r);
 
-    ok(ASK(r, 0, 0, 0, 8, 0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0) && GOOD(r) && d[2] == 7 && d[3] == 0xff && d[6] == 2,
+    ok(ASK(r, 0, 0, 0, 8, 0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0) && GOOD(r) && d[2] == 7 && d[3] == 0xff &&
+           d[6] == 2,
        "READ CAPACITY (10)");
-    ok(ASK(r, 0, 0, 0, 32, 0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32) && GOOD(r) && d[6] == 7 && d[14] == 0x80,
+    ok(ASK(r, 0, 0, 0, 32, 0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32) && GOOD(r) && d[6] == 7 &&
+           d[14] == 0x80,
        "READ CAPACITY (16)");
     memset(d, 0x5a, 1024);
-    ok(ASK(r, 0, 0, 1024, 0, 0x2a, 0, 0, 0, 0, 2, 0, 0, 2, 0) && GOOD(r) && r->residual == 0 && r->disk->data[1024] == 0x5a &&
-           r->disk->data[2047] == 0x5a && r->disk->data[2048] == 0,
+    ok(ASK(r, 0, 0, 1024, 0, 0x2a, 0, 0, 0, 0, 2, 0, 0, 2, 0) && GOOD(r) && r->residual == 0 &&
+           r->disk->data[1024] == 0x5a && r->disk->data[2047] == 0x5a && r->disk->data[2048] == 0,
        "WRITE (10)");
     memset(d, 0, 2048);
-    ok(ASK(r, 0, 0, 0, 2048, 0x88, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 2) && GOOD(r) && d[0] == 0x5a && d[1023] == 0x5a &&
-           d[1024] == 0 && r->residual == 1024,
+    ok(ASK(r, 0, 0, 0, 2048, 0x88, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 2) && GOOD(r) && d[0] == 0x5a &&
+           d[1023] == 0x5a && d[1024] == 0 && r->residual == 1024,
        "READ (16), the rest of the buffer is left");
-    ok(ASK(r, 0, 0, 512, 0, 0x8a, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1) && GOOD(r) && r->disk->fua == 1, "FUA");
-    ok(ASK(r, 0, 0, 0, 512, 0x28, 0, 0, 0, 0, 2, 0, 0, 2, 0) && r->result == S_OVERRUN, "a buffer that is too short");
+    ok(ASK(r, 0, 0, 512, 0, 0x8a, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1) && GOOD(r) && r->disk->fua == 1,
+       "FUA");
+    ok(ASK(r, 0, 0, 0, 512, 0x28, 0, 0, 0, 0, 2, 0, 0, 2, 0) && r->result == S_OVERRUN,
+       "a buffer that is too short");
     ok(ASK(r, 0, 0, 0, 512, 0x28, 0, 0, 0, 8, 0, 0, 0, 1, 0) && SENSE(r, 5, 0x21, 0), "beyond the end");
-    ok(ASK(r, 0, 0, 0, 512, 0x88, 0, 255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 1) && SENSE(r, 5, 0x21, 0),
+    ok(ASK(r, 0, 0, 0, 512, 0x88, 0, 255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 1) &&
+           SENSE(r, 5, 0x21, 0),
        "far beyond the end");
     ok(ASK(r, 0, 0, 0, 0, 0x35, 0) && GOOD(r) && r->disk->flushes == 1, "SYNCHRONIZE CACHE");
     memset(d, 0, 64);
@@ -172,11 +190,12 @@ static void test_disk(Rig *r)
     d[19] = 1;
     d[31] = 4;
     d[35] = 2;
-    ok(ASK(r, 0, 0, 40, 0, 0x42, 0, 0, 0, 0, 0, 0, 0, 40, 0) && GOOD(r) && r->disk->discards == 2 && r->disk->data[1024] == 0 &&
-           r->disk->data[1536] == 0x5a,
+    ok(ASK(r, 0, 0, 40, 0, 0x42, 0, 0, 0, 0, 0, 0, 0, 40, 0) && GOOD(r) && r->disk->discards == 2 &&
+           r->disk->data[1024] == 0 && r->disk->data[1536] == 0x5a,
        "UNMAP");
     d[12] = 9;
-    ok(ASK(r, 0, 0, 40, 0, 0x42, 0, 0, 0, 0, 0, 0, 0, 40, 0) && SENSE(r, 5, 0x21, 0) && r->disk->discards == 2,
+    ok(ASK(r, 0, 0, 40, 0, 0x42, 0, 0, 0, 0, 0, 0, 0, 40, 0) && SENSE(r, 5, 0x21, 0) &&
+           r->disk->discards == 2,
        "UNMAP beyond the end does nothing");
     memset(d, 0, 512);
     ok(ASK(r, 0, 0, 512, 0, 0x93, 8, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 1) && GOOD(r) && r->disk->zeroes == 1 &&
@@ -186,13 +205,15 @@ static void test_disk(Rig *r)
     ok(ASK(r, 0, 0, 512, 0, 0x41, 0, 0, 0, 0, 0, 0, 1, 0, 0) && GOOD(r) && r->disk->data[3] == 1 &&
            r->disk->data[255 * 512 + 3] == 1 && r->disk->data[256 * 512 + 3] == 0,
        "WRITE SAME of a pattern");
-    ok(ASK(r, 0, 0, 0, 64, 0x1a, 0, 8, 0, 64) && GOOD(r) && d[2] == 0x10 && d[3] == 8 && d[12] == 8 && d[14] == 4,
+    ok(ASK(r, 0, 0, 0, 64, 0x1a, 0, 8, 0, 64) && GOOD(r) && d[2] == 0x10 && d[3] == 8 && d[12] == 8 &&
+           d[14] == 4,
        "MODE SENSE: write cache");
     memset(d, 0, 32);
     d[4] = 8;
     d[5] = 18;
     ok(ASK(r, 0, 0, 24, 0, 0x15, 0x10, 0, 0, 24) && GOOD(r), "MODE SELECT: write cache off");
-    ok(ASK(r, 0, 0, 512, 0, 0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0) && GOOD(r) && r->disk->fua == 2, "then every write is durable");
+    ok(ASK(r, 0, 0, 512, 0, 0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0) && GOOD(r) && r->disk->fua == 2,
+       "then every write is durable");
     r->disk->base.info.read_only = true;
     ok(ASK(r, 0, 0, 512, 0, 0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0) && SENSE(r, 7, 0x27, 0), "write protection");
     r->disk->base.info.read_only = false;
@@ -216,7 +237,8 @@ static void test_errors(Rig *r)
     r->disk->count = 1;
     (void)!ASK(r, 0, 0, 512, 0, 0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0);
     fake_guest_reset(&r->g);
-    ok(fake_guest_start(&r->g, r->dev, VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(HOTPLUG) | VIRTIO_BIT(CHANGE)) == 0 &&
+    ok(fake_guest_start(&r->g, r->dev,
+                        VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(HOTPLUG) | VIRTIO_BIT(CHANGE)) == 0 &&
            ASK(r, 0, 0, 0, 0, 0) && SENSE(r, 6, 0x29, 0),
        "a reset ends what waits, and is told");
 }
@@ -248,7 +270,8 @@ static void test_tasks(Rig *r)
     ok(task(r, 0, 77) == -1, "ABORT TASK waits for it");
     r->disk->defer = false;
     fault_block_release(r->disk);
-    ok(collect(r) && r->result == S_ABORTED && fake_guest_used(&r->g, CONTROL, &head, &len), "then both are answered");
+    ok(collect(r) && r->result == S_ABORTED && fake_guest_used(&r->g, CONTROL, &head, &len),
+       "then both are answered");
     ok(task(r, 5, 0) == 0 && ASK(r, 0, 0, 0, 0, 0) && SENSE(r, 6, 0x29, 2), "LOGICAL UNIT RESET");
     ok(task(r, 2, 0) == 11, "CLEAR ACA is refused");
 }
@@ -270,17 +293,23 @@ static void test_cd(Rig *r)
     (void)!ASK(r, 1, 3, 0, 0, 0);
     ok(ASK(r, 1, 3, 0, 36, 0x12, 0, 0, 0, 36) && GOOD(r) && d[0] == 5 && d[1] == 0x80, "CD: INQUIRY");
     r->cd->data[2048] = 0x43;
-    ok(ASK(r, 1, 3, 0, 2048, 0x28, 0, 0, 0, 0, 1, 0, 0, 1, 0) && GOOD(r) && d[0] == 0x43, "CD: blocks of 2048 bytes");
-    ok(ASK(r, 1, 3, 2048, 0, 0x2a, 0, 0, 0, 0, 1, 0, 0, 1, 0) && SENSE(r, 5, 0x20, 0), "CD: cannot be written");
-    ok(ASK(r, 1, 3, 0, 64, 0x43, 0, 0, 0, 0, 0, 0, 0, 64, 0) && GOOD(r) && d[1] == 18 && d[6] == 1 && d[14] == 0xaa && d[19] == 64,
+    ok(ASK(r, 1, 3, 0, 2048, 0x28, 0, 0, 0, 0, 1, 0, 0, 1, 0) && GOOD(r) && d[0] == 0x43,
+       "CD: blocks of 2048 bytes");
+    ok(ASK(r, 1, 3, 2048, 0, 0x2a, 0, 0, 0, 0, 1, 0, 0, 1, 0) && SENSE(r, 5, 0x20, 0),
+       "CD: cannot be written");
+    ok(ASK(r, 1, 3, 0, 64, 0x43, 0, 0, 0, 0, 0, 0, 0, 64, 0) && GOOD(r) && d[1] == 18 && d[6] == 1 &&
+           d[14] == 0xaa && d[19] == 64,
        "CD: READ TOC");
-    ok(ASK(r, 1, 3, 0, 64, 0x46, 0, 0, 0, 0, 0, 0, 0, 64, 0) && GOOD(r) && d[7] == 8, "CD: GET CONFIGURATION");
-    ok(ASK(r, 1, 3, 0, 0, 0x1e, 0, 0, 0, 1, 0) && GOOD(r) && ASK(r, 1, 3, 0, 0, 0x1b, 0, 0, 0, 2, 0) && SENSE(r, 5, 0x53, 2),
+    ok(ASK(r, 1, 3, 0, 64, 0x46, 0, 0, 0, 0, 0, 0, 0, 64, 0) && GOOD(r) && d[7] == 8,
+       "CD: GET CONFIGURATION");
+    ok(ASK(r, 1, 3, 0, 0, 0x1e, 0, 0, 0, 1, 0) && GOOD(r) && ASK(r, 1, 3, 0, 0, 0x1b, 0, 0, 0, 2, 0) &&
+           SENSE(r, 5, 0x53, 2),
        "CD: a locked tray stays closed");
     ok(medium(r, SCSI_MEDIUM_REMOVE, false) < 0, "CD: no medium leaves a closed tray");
     r->g.events = 0;
     ok(medium(r, SCSI_TRAY_OPEN, false) == 0 && r->g.events == 0, "CD: management asks");
-    ok(ASK(r, 1, 3, 0, 8, 0x4a, 1, 0, 0, 16, 0, 0, 0, 8, 0) && GOOD(r) && d[4] == 1 && d[5] == 2, "CD: the guest hears of it");
+    ok(ASK(r, 1, 3, 0, 8, 0x4a, 1, 0, 0, 16, 0, 0, 0, 8, 0) && GOOD(r) && d[4] == 1 && d[5] == 2,
+       "CD: the guest hears of it");
     ok(medium(r, SCSI_TRAY_OPEN, true) == 0 && strcmp(r->g.last_event, "DEVICE_TRAY_MOVED") == 0 &&
            strcmp(r->g.last_event_data, "{\"device\":\"\",\"id\":\"cd0\",\"tray-open\":true}") == 0,
        "CD: forced open");
@@ -293,7 +322,8 @@ static void test_cd(Rig *r)
            medium(r, SCSI_MEDIUM_INSERT, false) < 0 && medium(r, SCSI_TRAY_CLOSE, false) == 0,
        "CD: a medium goes in, once");
     ok(ASK(r, 1, 3, 0, 8, 0x4a, 1, 0, 0, 16, 0, 0, 0, 8, 0) && GOOD(r) && d[4] == 2, "CD: new media event");
-    ok(ASK(r, 1, 3, 0, 0, 0) && SENSE(r, 6, 0x28, 0) && ASK(r, 1, 3, 0, 0, 0) && GOOD(r), "CD: medium may have changed");
+    ok(ASK(r, 1, 3, 0, 0, 0) && SENSE(r, 6, 0x28, 0) && ASK(r, 1, 3, 0, 0, 0) && GOOD(r),
+       "CD: medium may have changed");
     ok(ASK(r, 1, 3, 0, 0, 0x1e, 0, 0, 0, 0, 0) && ASK(r, 1, 3, 0, 0, 0x1b, 0, 0, 0, 2, 0) && GOOD(r) &&
            ASK(r, 1, 3, 0, 0, 0) && SENSE(r, 2, 0x3a, 2),
        "CD: the guest ejects");
@@ -309,14 +339,17 @@ static void test_hotplug(Rig *r)
 
     fake_guest_add(&r->g, EVENT, 1, (FakeBuffer[]){{at, 16, true}});
     fake_guest_add(&r->g, EVENT, 1, (FakeBuffer[]){{at + 32, 16, true}});
-    ok(add_child(r, "{\"driver\":\"scsi-hd\",\"id\":\"hd0\",\"drive\":\"d\"}", third) < 0, "an id in use is refused");
-    ok(add_child(r, "{\"driver\":\"scsi-hd\",\"id\":\"hd9\",\"drive\":\"d\",\"scsi-id\":1,\"lun\":3}", third) < 0,
+    ok(add_child(r, "{\"driver\":\"scsi-hd\",\"id\":\"hd0\",\"drive\":\"d\"}", third) < 0,
+       "an id in use is refused");
+    ok(add_child(r, "{\"driver\":\"scsi-hd\",\"id\":\"hd9\",\"drive\":\"d\",\"scsi-id\":1,\"lun\":3}",
+                 third) < 0,
        "an address in use is refused");
     ok(add_child(r, "{\"driver\":\"scsi-hd\",\"id\":\"hd9\",\"drive\":\"d\"}", third) == 0 &&
            fake_guest_used(&r->g, EVENT, &head, &len) && len == 16 && p[0] == 1 && p[5] == 2 && p[12] == 1,
        "a new disk takes the next target and is told");
     ok(ASK(r, 2, 0, 0, 0, 0) && SENSE(r, 6, 0x29, 0) && ASK(r, 2, 0, 0, 0, 0) && GOOD(r), "and works");
-    ok(scsi_remove_child(r->dev, "hd9", &err) == 0 && fake_guest_used(&r->g, EVENT, &head, &len) && p[32] == 1 && p[44] == 2,
+    ok(scsi_remove_child(r->dev, "hd9", &err) == 0 && fake_guest_used(&r->g, EVENT, &head, &len) &&
+           p[32] == 1 && p[44] == 2,
        "its removal too");
     ok(ASK(r, 2, 0, 0, 0, 0) && r->result == S_BAD_TARGET, "then it is gone");
     ok(scsi_remove_child(r->dev, "hd9", &err) < 0, "once");

@@ -3,17 +3,18 @@
  * Memory balloon (virtio 1.2, 5.5).
  *
  * Queues: 0 inflate, 1 deflate, 2 statistics, 3 and 4 free page reporting. The specification numbers the
- * reporting queue 4 and leaves 3 to free page hints, which this device does not offer; Linux up to 6.10 counts
- * only the queues that exist and takes 3. So both do the same.
+ * reporting queue 4 and leaves 3 to free page hints, which this device does not offer; Linux up to 6.10
+ * counts only the queues that exist and takes 3. So both do the same.
  *
- * A page the guest gives (inflate, report) is dropped from the host's memory when it lies in guest RAM; anything
- * else is the guest's fault. A page it takes back comes by a fault, so deflate only answers. A reported page that
- * the guest expects to find poisoned (poison_val other than 0) is left alone (5.5.6.7.1).
+ * A page the guest gives (inflate, report) is dropped from the host's memory when it lies in guest RAM;
+ * anything else is the guest's fault. A page it takes back comes by a fault, so deflate only answers. A
+ * reported page that the guest expects to find poisoned (poison_val other than 0) is left alone (5.5.6.7.1).
  *
  * Statistics (5.5.6.3): the guest leaves a buffer with numbers; we keep it, and give it back when the polling
  * period is over: that asks for new ones.
  *
- * Properties: deflate-on-oom, free-page-reporting, page-poison, guest-stats-polling-interval (seconds, 0 off).
+ * Properties: deflate-on-oom, free-page-reporting, page-poison, guest-stats-polling-interval (seconds, 0
+ * off).
  *
  * Everything runs on dev->loop, which is the main loop.
  *
@@ -86,7 +87,7 @@ static uint64_t *page_stat(StatsBalloon *page, size_t i)
     return (uint64_t *)((char *)page + stat_table[i].offset);
 }
 
-/* --- giving memory back ---------------------------------------------------------------------------------- */
+/* --- giving memory back --- */
 
 /* false: not guest RAM. */
 static bool discard(Balloon *b, uint64_t gpa, uint64_t len)
@@ -112,7 +113,8 @@ static bool inflate(Balloon *b, const VirtqElem *elem)
         return false;
     }
     while (done < total) {
-        uint64_t part = chain_to_buffer(elem->iov, elem->out_count, done, pfns, MIN(sizeof pfns, total - done));
+        uint64_t part =
+            chain_to_buffer(elem->iov, elem->out_count, done, pfns, MIN(sizeof pfns, total - done));
 
         for (uint64_t i = 0; i < part / 4; i++) {
             uint64_t gpa = (uint64_t)le32toh(pfns[i]) << PFN_SHIFT;
@@ -159,7 +161,7 @@ static bool report(Balloon *b, const VirtqElem *elem)
     return true;
 }
 
-/* --- statistics ------------------------------------------------------------------------------------------ */
+/* --- statistics --- */
 
 static void read_stats(Balloon *b, const VirtqElem *elem)
 {
@@ -226,7 +228,7 @@ static void handle_stats(Balloon *b, Virtqueue *vq)
     virtqueue_notify(vq);
 }
 
-/* --- queues ---------------------------------------------------------------------------------------------- */
+/* --- queues --- */
 
 static void balloon_kick(VirtioDevice *dev, Virtqueue *vq)
 {
@@ -254,7 +256,7 @@ static void balloon_kick(VirtioDevice *dev, Virtqueue *vq)
     virtqueue_notify(vq);
 }
 
-/* --- the size -------------------------------------------------------------------------------------------- */
+/* --- the size --- */
 
 uint64_t balloon_actual(VirtioDevice *dev)
 {
@@ -314,7 +316,7 @@ static void balloon_config_write(VirtioDevice *dev, unsigned offset, const void 
     }
 }
 
-/* --- properties ------------------------------------------------------------------------------------------ */
+/* --- properties --- */
 
 static int balloon_get_property(VirtioDevice *dev, const char *name, json_t **ret, Err *err)
 {
@@ -360,7 +362,7 @@ static int balloon_set_property(VirtioDevice *dev, const char *name, json_t *val
     return 0;
 }
 
-/* --- life ------------------------------------------------------------------------------------------------ */
+/* --- life --- */
 
 static int balloon_activate(VirtioDevice *dev)
 {

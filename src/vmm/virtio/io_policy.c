@@ -30,9 +30,9 @@ IoPolicy io_policy_apply(IoPolicy policy, DeviceHost *host, const char *device, 
     if (policy == IO_ENOSPC)
         policy = error == ENOSPC ? IO_STOP : IO_REPORT;
     host->event(host, "BLOCK_IO_ERROR",
-                json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s}", "device", "", "qom-path", device, "node-name", node,
-                          "operation", write ? "write" : "read", "action", names[policy], "nospace", error == ENOSPC,
-                          "reason", strerror(error)));
+                json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s}", "device", "", "qom-path", device,
+                          "node-name", node, "operation", write ? "write" : "read", "action", names[policy],
+                          "nospace", error == ENOSPC, "reason", strerror(error)));
     if (policy == IO_STOP)
         host->stop_vm(host, "io-error");
     return policy;

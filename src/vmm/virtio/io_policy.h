@@ -11,7 +11,7 @@ typedef enum IoPolicy { IO_REPORT, IO_IGNORE, IO_STOP, IO_ENOSPC, IO_POLICY_LAST
 
 /* Property key ("werror": all four, "rerror": not enospc); "auto" and absent give def. */
 int io_policy_parse(Props *props, const char *key, IoPolicy def, bool write, IoPolicy *ret, Err *err);
-/* Tells management about an error (positive errno) and says what to do: never IO_ENOSPC. IO_STOP: the VM is being
- * stopped, the request is tried again when it goes on. Any thread. */
+/* Tells management about an error (positive errno) and says what to do: never IO_ENOSPC. IO_STOP: the VM is
+ * being stopped, the request is tried again when it goes on. Any thread. */
 IoPolicy io_policy_apply(IoPolicy policy, DeviceHost *host, const char *device, const char *node, bool write,
                          int error);

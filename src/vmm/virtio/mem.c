@@ -6,16 +6,16 @@
  *    |  block | block | block | ...       |  not yet for the guest  |
  *    | in use |  free | in use|           |                         |
  *
- * The device owns a range of the address space behind RAM. Management says how much of it the guest should have
- * (requested-size); the guest plugs and unplugs blocks of its own choice until it has that. A block that is
- * unplugged goes back to the host. The whole range is RAM to KVM from the start (nothing is behind it until it is
- * touched), so plugging costs nothing and vhost needs no news.
+ * The device owns a range of the address space behind RAM. Management says how much of it the guest should
+ * have (requested-size); the guest plugs and unplugs blocks of its own choice until it has that. A block that
+ * is unplugged goes back to the host. The whole range is RAM to KVM from the start (nothing is behind it
+ * until it is touched), so plugging costs nothing and vhost needs no news.
  *
- * A request that the guest may not make is answered with an error (5.15.6); one that is no request at all breaks
- * the device. A driver that starts again unplugs everything first, so a reset changes nothing here.
+ * A request that the guest may not make is answered with an error (5.15.6); one that is no request at all
+ * breaks the device. A driver that starts again unplugs everything first, so a reset changes nothing here.
  *
- * Properties: size (bytes, most the guest can have), requested-size, block-size, node, memaddr (default: behind
- * what there is), memdev (name only). requested-size can be changed later.
+ * Properties: size (bytes, most the guest can have), requested-size, block-size, node, memaddr (default:
+ * behind what there is), memdev (name only). requested-size can be changed later.
  *
  * Everything runs on dev->loop, which is the main loop.
  *
@@ -80,7 +80,7 @@ typedef struct Mem {
     PacedEvent change;
 } Mem;
 
-/* --- blocks ---------------------------------------------------------------------------------------------- */
+/* --- blocks --- */
 
 static bool is_plugged(const Mem *m, uint64_t index)
 {
@@ -194,7 +194,7 @@ static uint16_t state(Mem *m, uint64_t addr, uint64_t len, uint16_t *ret_state)
     return RESP_ACK;
 }
 
-/* --- requests -------------------------------------------------------------------------------------------- */
+/* --- requests --- */
 
 static bool handle(Mem *m, const VirtqElem *elem)
 {
@@ -250,15 +250,16 @@ static void mem_kick(VirtioDevice *dev, Virtqueue *vq)
     virtqueue_notify(vq);
 }
 
-/* --- management ------------------------------------------------------------------------------------------ */
+/* --- management --- */
 
 json_t *mem_describe(VirtioDevice *dev)
 {
     Mem *m = (Mem *)dev;
 
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:i, s:s}", "id", dev->id, "memaddr", (json_int_t)m->addr,
-                     "requested-size", (json_int_t)m->requested, "size", (json_int_t)m->plugged, "max-size",
-                     (json_int_t)m->size, "block-size", (json_int_t)m->block, "node", m->node, "memdev", m->memdev);
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:i, s:s}", "id", dev->id, "memaddr",
+                     (json_int_t)m->addr, "requested-size", (json_int_t)m->requested, "size",
+                     (json_int_t)m->plugged, "max-size", (json_int_t)m->size, "block-size",
+                     (json_int_t)m->block, "node", m->node, "memdev", m->memdev);
 }
 
 uint64_t mem_plugged(VirtioDevice *dev)
@@ -271,8 +272,8 @@ static void tell_change(void *opaque)
     Mem *m = opaque;
 
     m->dev.host->event(m->dev.host, "MEMORY_DEVICE_SIZE_CHANGE",
-                       json_pack("{s:s, s:I, s:s+}", "id", m->dev.id, "size", (json_int_t)m->plugged, "qom-path",
-                                 "/machine/peripheral/", m->dev.id));
+                       json_pack("{s:s, s:I, s:s+}", "id", m->dev.id, "size", (json_int_t)m->plugged,
+                                 "qom-path", "/machine/peripheral/", m->dev.id));
 }
 
 static int mem_get_property(VirtioDevice *dev, const char *name, json_t **ret, Err *err)
@@ -281,8 +282,11 @@ static int mem_get_property(VirtioDevice *dev, const char *name, json_t **ret, E
     const struct {
         const char *name;
         uint64_t value;
-    } values[] = {{"requested-size", m->requested}, {"size", m->plugged}, {"block-size", m->block},
-                  {"memaddr", m->addr},             {"node", m->node}};
+    } values[] = {{"requested-size", m->requested},
+                  {"size", m->plugged},
+                  {"block-size", m->block},
+                  {"memaddr", m->addr},
+                  {"node", m->node}};
 
     (void)err;
     for (size_t i = 0; i < ARRAY_LEN(values); i++) {
@@ -297,9 +301,11 @@ static int mem_get_property(VirtioDevice *dev, const char *name, json_t **ret, E
 static int check_requested(const Mem *m, uint64_t value, Err *err)
 {
     if (value % m->block != 0)
-        return err_set(err, EINVAL, "'requested-size' has to be multiples of 'block-size' (0x%" PRIx64 ")", m->block);
+        return err_set(err, EINVAL, "'requested-size' has to be multiples of 'block-size' (0x%" PRIx64 ")",
+                       m->block);
     if (value > m->size)
-        return err_set(err, EINVAL, "'requested-size' cannot exceed the memory backend size (0x%" PRIx64 ")", m->size);
+        return err_set(err, EINVAL, "'requested-size' cannot exceed the memory backend size (0x%" PRIx64 ")",
+                       m->size);
     return 0;
 }
 
@@ -321,7 +327,7 @@ static int mem_set_property(VirtioDevice *dev, const char *name, json_t *value, 
     return 0;
 }
 
-/* --- life ------------------------------------------------------------------------------------------------ */
+/* --- life --- */
 
 static void mem_free(VirtioDevice *dev)
 {
@@ -371,7 +377,8 @@ int mem_create(Props *props, DeviceHost *host, VirtioDevice **ret, Err *err)
     if ((block & (block - 1)) != 0)
         return err_set(err, EINVAL, "virtio-mem %s: 'block-size' has to be a power of two", id);
     if (size == 0 || size % block != 0)
-        return err_set(err, EINVAL, "virtio-mem %s: 'size' has to be a multiple of 'block-size' (0x%" PRIx64 ")", id,
+        return err_set(err, EINVAL,
+                       "virtio-mem %s: 'size' has to be a multiple of 'block-size' (0x%" PRIx64 ")", id,
                        block);
     if (addr == 0)
         addr = free_address(host->memory, MAX(block, ADDRESS_ALIGN));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * An event that a guest can cause as often as it likes, told at most once a second (as QEMU paces
- * BALLOON_CHANGE and MEMORY_DEVICE_SIZE_CHANGE): the first at once, what follows at the end of that second, so
- * the last state is always told. All functions on the loop's thread.
+ * BALLOON_CHANGE and MEMORY_DEVICE_SIZE_CHANGE): the first at once, what follows at the end of that second,
+ * so the last state is always told. All functions on the loop's thread.
  */
 #pragma once
 

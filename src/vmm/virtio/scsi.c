@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * SCSI host device (virtio 1.2, 5.6): queues, addressing, task management, events. What commands mean is the units'
- * affair (scsi_unit.h).
+ * SCSI host device (virtio 1.2, 5.6): queues, addressing, task management, events. What commands mean is the
+ * units' affair (scsi_unit.h).
  *
  * Queues: 0 control, 1 events, 2 and up requests. A request's chain is: header with CDB, data to the device;
- * response with sense, data to the driver (5.6.6.1); how the driver cuts it into buffers is its affair. Header and CDB
- * are copied once. A chain too short for header or response breaks the device; a command that cannot be is answered.
+ * response with sense, data to the driver (5.6.6.1); how the driver cuts it into buffers is its affair.
+ * Header and CDB are copied once. A chain too short for header or response breaks the device; a command that
+ * cannot be is answered.
  *
- * Task management (5.6.6.2) cannot call back what the host has begun: it is answered when the commands it ends have
- * ended.
+ * Task management (5.6.6.2) cannot call back what the host has begun: it is answered when the commands it
+ * ends have ended.
  *
  * Properties: num_queues, virtqueue_size, max_sectors, cmd_per_lun, iothread. Children: scsi-hd, scsi-cd
  * (scsi_unit.c).
@@ -30,7 +31,17 @@
 
 enum { F_HOTPLUG = 1, F_CHANGE = 2 };
 enum { Q_CONTROL, Q_EVENT, Q_REQUEST };
-enum { S_OK, S_OVERRUN, S_ABORTED, S_BAD_TARGET, S_RESET, S_FAILURE = 9, S_SUCCEEDED, S_REJECTED, S_INCORRECT_LUN };
+enum {
+    S_OK,
+    S_OVERRUN,
+    S_ABORTED,
+    S_BAD_TARGET,
+    S_RESET,
+    S_FAILURE = 9,
+    S_SUCCEEDED,
+    S_REJECTED,
+    S_INCORRECT_LUN
+};
 enum { EVENT_NONE, EVENT_TRANSPORT_RESET, EVENT_PARAM_CHANGE = 3 };
 enum { REASON_RESCAN = 1, REASON_REMOVED = 2 };
 #define EVENTS_MISSED 0x80000000u
@@ -86,7 +97,7 @@ struct Scsi {
     LoopDefer notify_defer;
 };
 
-/* --- commands' memory -------------------------------------------------------------------------------------- */
+/* --- commands' memory --- */
 
 static Command *command_new(Scsi *s, Virtqueue *vq)
 {
@@ -139,7 +150,7 @@ static void notify_later(Scsi *s, unsigned queue)
     loop_defer(&s->notify_defer);
 }
 
-/* --- events (5.6.6.3) -------------------------------------------------------------------------------------- */
+/* --- events (5.6.6.3) --- */
 
 static void put_lun(uint8_t *lun, const ScsiUnit *unit)
 {
@@ -178,7 +189,8 @@ static void send_event(Scsi *s, const ScsiUnit *unit, uint32_t event, uint32_t r
     put_lun(bytes + 4, unit);
     wire = htole32(reason);
     memcpy(bytes + 12, &wire, 4);
-    virtqueue_push(vq, &elem, (uint32_t)chain_from_buffer(virtq_elem_in(&elem), elem.in_count, 0, bytes, sizeof bytes));
+    virtqueue_push(vq, &elem,
+                   (uint32_t)chain_from_buffer(virtq_elem_in(&elem), elem.in_count, 0, bytes, sizeof bytes));
     notify_later(s, Q_EVENT);
 }
 
@@ -191,7 +203,7 @@ static void unit_resized(ScsiUnit *unit, void *opaque)
                    sense_capacity_changed.asc | (uint32_t)sense_capacity_changed.ascq << 8);
 }
 
-/* --- commands ---------------------------------------------------------------------------------------------- */
+/* --- commands --- */
 
 static void task_done(Task *t, uint8_t answer)
 {
@@ -345,7 +357,8 @@ static int handle(Command *c)
         return -EINVAL;
     }
     (void)chain_to_buffer(c->elem.iov, c->elem.out_count, 0, header, sizeof header);
-    (void)chain_to_buffer(c->elem.iov, c->elem.out_count, HEADER_LEN, r->cdb, MIN(s->cdb_size, sizeof r->cdb));
+    (void)chain_to_buffer(c->elem.iov, c->elem.out_count, HEADER_LEN, r->cdb,
+                          MIN(s->cdb_size, sizeof r->cdb));
     r->in = virtq_elem_in(&c->elem);
     n = chain_slice(r->in, c->elem.in_count, 0, in_head, c->response, ARRAY_LEN(c->response));
     if (n < 0) {
@@ -418,9 +431,18 @@ static void handle_requests(Scsi *s, Virtqueue *vq)
     flush_blocks(s);
 }
 
-/* --- control queue (5.6.6.2) ------------------------------------------------------------------------------- */
+/* --- control queue (5.6.6.2) --- */
 
-enum { ABORT_TASK, ABORT_TASK_SET, CLEAR_ACA, CLEAR_TASK_SET, NEXUS_RESET, UNIT_RESET, QUERY_TASK, QUERY_TASK_SET };
+enum {
+    ABORT_TASK,
+    ABORT_TASK_SET,
+    CLEAR_ACA,
+    CLEAR_TASK_SET,
+    NEXUS_RESET,
+    UNIT_RESET,
+    QUERY_TASK,
+    QUERY_TASK_SET
+};
 
 static bool concerns(const Command *c, unsigned subtype, unsigned target, const ScsiUnit *unit, uint64_t tag)
 {
@@ -560,7 +582,7 @@ static void scsi_kick(VirtioDevice *dev, Virtqueue *vq)
         send_event(s, NULL, EVENT_NONE, 0);
 }
 
-/* --- life -------------------------------------------------------------------------------------------------- */
+/* --- life --- */
 
 static void scsi_config_write(VirtioDevice *dev, unsigned offset, const void *data, unsigned len)
 {
@@ -692,10 +714,12 @@ int scsi_create(Props *props, DeviceHost *host, VirtioDevice **ret, Err *err)
     if ((size & (size - 1)) != 0)
         return err_set(err, EINVAL, "virtio-scsi %s: virtqueue_size must be a power of two", props_id(props));
     if (iothread != NULL && (loop = host->iothread(host, iothread)) == NULL)
-        return err_set(err, ENOENT, "virtio-scsi %s: iothread '%s' does not exist", props_id(props), iothread);
+        return err_set(err, ENOENT, "virtio-scsi %s: iothread '%s' does not exist", props_id(props),
+                       iothread);
     for (unsigned i = 0; i < queues + Q_REQUEST; i++)
         sizes[i] = (uint16_t)size;
-    r = virtio_device_new(&scsi_ops, props_id(props), host, loop, sizes, (unsigned)queues + Q_REQUEST, &dev, err);
+    r = virtio_device_new(&scsi_ops, props_id(props), host, loop, sizes, (unsigned)queues + Q_REQUEST, &dev,
+                          err);
     if (r < 0)
         return r;
     s = (Scsi *)dev;
@@ -716,7 +740,7 @@ int scsi_create(Props *props, DeviceHost *host, VirtioDevice **ret, Err *err)
     return 0;
 }
 
-/* --- children: called on the main thread ------------------------------------------------------------------- */
+/* --- children: called on the main thread --- */
 
 typedef struct Change {
     Scsi *s;
@@ -750,7 +774,8 @@ static void do_add(void *opaque)
             c->unit->target++;
     }
     if (find_unit(s, c->unit->target, c->unit->lun, &has_target) != NULL) {
-        c->result = err_set(c->err, EEXIST, "%s: lun already used by another device of the target", c->unit->id);
+        c->result =
+            err_set(c->err, EEXIST, "%s: lun already used by another device of the target", c->unit->id);
         return;
     }
     for (; *end != NULL; end = &(*end)->next_unit, count++) {
@@ -849,7 +874,8 @@ static void do_medium(void *opaque)
     }
 }
 
-int scsi_medium(VirtioDevice *dev, const char *id, ScsiMediumAction action, bool force, const char *node, Err *err)
+int scsi_medium(VirtioDevice *dev, const char *id, ScsiMediumAction action, bool force, const char *node,
+                Err *err)
 {
     Change c = {.s = (Scsi *)dev, .id = id, .action = action, .force = force, .err = err};
 
@@ -870,4 +896,33 @@ int scsi_medium(VirtioDevice *dev, const char *id, ScsiMediumAction action, bool
         block_release(c.block);
     }
     return c.result;
+}
+
+typedef struct Look {
+    Scsi *s;
+    unsigned index;
+    ScsiDrive *ret;
+    bool found;
+} Look;
+
+static void do_look(void *opaque)
+{
+    Look *l = opaque;
+    ScsiUnit *u = l->s->units;
+
+    for (unsigned i = 0; u != NULL && i < l->index; i++)
+        u = u->next_unit;
+    l->found = u != NULL;
+    if (u != NULL) {
+        *l->ret = (ScsiDrive){.removable = u->removable, .locked = u->locked, .tray_open = u->tray_open};
+        memcpy(l->ret->id, u->id, sizeof u->id);
+    }
+}
+
+bool scsi_drive_at(VirtioDevice *dev, unsigned index, ScsiDrive *ret)
+{
+    Look l = {.s = (Scsi *)dev, .index = index, .ret = ret};
+
+    loop_call(dev->loop, do_look, &l);
+    return l.found;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * CD-ROM: what a Linux or Windows driver asks a drive with one data track (MMC-6), and the tray, which guest and
- * management both move.
+ * CD-ROM: what a Linux or Windows driver asks a drive with one data track (MMC-6), and the tray, which guest
+ * and management both move.
  *
- *   tray closed, medium ──guest ejects, blockdev-open-tray──> open ──remove, insert medium──> open ──close──> closed
- *          └── locked by the guest: management asks (media event "eject request"), the guest decides
+ *   tray closed, medium ──guest ejects, blockdev-open-tray──> open ──remove, insert medium──> open ──close──>
+ * closed └── locked by the guest: management asks (media event "eject request"), the guest decides
  */
 #include <errno.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 #include "common/checked.h"
 #include "vmm/virtio/scsi_unit.h"
 
-/* --- MMC commands ------------------------------------------------------------------------------------------ */
+/* --- MMC commands --- */
 
 /* Address of a block as minute, second, frame (MMC-6, 4.2.3.1). */
 static void put_address(uint8_t *p, uint32_t block, bool msf)
@@ -182,7 +182,7 @@ void scsi_cd_prevent(ScsiUnit *u, ScsiRequest *r)
     scsi_done(r);
 }
 
-/* --- tray and medium --------------------------------------------------------------------------------------- */
+/* --- tray and medium --- */
 
 void scsi_cd_move_tray(ScsiUnit *u, bool open)
 {

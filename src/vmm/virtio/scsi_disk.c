@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * SCSI commands that reach the block node (SBC-3, section 5): READ, WRITE, VERIFY, SYNCHRONIZE CACHE, UNMAP, WRITE
- * SAME. Each is one block request, or a row of them (UNMAP's ranges, WRITE SAME of a pattern) that `step` drives.
+ * SCSI commands that reach the block node (SBC-3, section 5): READ, WRITE, VERIFY, SYNCHRONIZE CACHE, UNMAP,
+ * WRITE SAME. Each is one block request, or a row of them (UNMAP's ranges, WRITE SAME of a pattern) that
+ * `step` drives.
  *
  * Errors of the host follow werror and rerror; a stopped request waits in unit->stopped.
  */
@@ -90,11 +91,14 @@ static void complete(BlockRequest *block, int result)
              (unsigned long long)block->length, (unsigned long long)block->offset, strerror(-result));
     policy = io_policy_apply(write ? unit->werror : unit->rerror, unit->host, unit->id,
                              unit->block ? unit->block->node_name : "", write, -result);
-    if (policy == IO_STOP)
+    if (policy == IO_STOP) {
+        if (unit->block != NULL)
+            unit->block->last_error = -result; /* query-block's io-status */
         hold(r);
-    else if (policy == IO_IGNORE)
+    }
+    if (policy == IO_IGNORE)
         goes_on(r);
-    else
+    else if (policy != IO_STOP)
         fail(r, result == -ENOSPC ? sense_space_allocation : sense_io_error);
 }
 
@@ -105,7 +109,7 @@ void scsi_disk_submit(ScsiRequest *r)
     block_submit(r->unit->block, &r->block);
 }
 
-/* --- ranges ------------------------------------------------------------------------------------------------ */
+/* --- ranges --- */
 
 /* First block and count of a CDB of 6, 10, 12 or 16 bytes (by its group code). */
 static void range_of(const uint8_t *cdb, uint64_t *ret_block, uint32_t *ret_count)
@@ -184,12 +188,13 @@ void scsi_disk_read_write(ScsiUnit *unit, ScsiRequest *r)
     }
     r->moved = len;
     r->stats_kind = write ? STATS_IO_WRITE : STATS_IO_READ;
-    r->block = (BlockRequest){.kind = write ? BLOCK_WRITE : BLOCK_READ,
-                              .flags = write && (fua || !unit->write_cache) ? BLOCK_FUA : 0,
-                              .offset = block * unit->block_size,
-                              .length = len,
-                              .iov = write ? r->out : r->in,
-                              .iov_count = trim(write ? r->out : r->in, write ? r->out_count : r->in_count, len)};
+    r->block =
+        (BlockRequest){.kind = write ? BLOCK_WRITE : BLOCK_READ,
+                       .flags = write && (fua || !unit->write_cache) ? BLOCK_FUA : 0,
+                       .offset = block * unit->block_size,
+                       .length = len,
+                       .iov = write ? r->out : r->in,
+                       .iov_count = trim(write ? r->out : r->in, write ? r->out_count : r->in_count, len)};
     scsi_disk_submit(r);
 }
 
@@ -214,7 +219,7 @@ void scsi_disk_synchronize(ScsiUnit *unit, ScsiRequest *r)
     scsi_disk_submit(r);
 }
 
-/* --- UNMAP (SBC-3, 5.28) ----------------------------------------------------------------------------------- */
+/* --- UNMAP (SBC-3, 5.28) --- */
 
 static bool unmap_step(ScsiRequest *r)
 {
@@ -278,7 +283,7 @@ void scsi_disk_unmap(ScsiUnit *unit, ScsiRequest *r)
     goes_on(r);
 }
 
-/* --- WRITE SAME (SBC-3, 5.43) ------------------------------------------------------------------------------ */
+/* --- WRITE SAME (SBC-3, 5.43) --- */
 
 static bool pattern_step(ScsiRequest *r)
 {
@@ -338,7 +343,8 @@ void scsi_disk_write_same(ScsiUnit *unit, ScsiRequest *r)
     if (zero) {
         r->stats_kind = STATS_IO_WRITE;
         r->block = (BlockRequest){.kind = BLOCK_WRITE_ZEROES,
-                                  .flags = (r->cdb[1] & 8 ? BLOCK_MAY_UNMAP : 0u) | (unit->write_cache ? 0 : BLOCK_FUA),
+                                  .flags = (r->cdb[1] & 8 ? BLOCK_MAY_UNMAP : 0u) |
+                                           (unit->write_cache ? 0 : BLOCK_FUA),
                                   .offset = block * size,
                                   .length = (uint64_t)count * size};
         scsi_disk_submit(r);

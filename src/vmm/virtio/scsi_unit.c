@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What every logical unit answers (SPC-4): INQUIRY and its pages, sense, modes, capacity; the table of commands;
- * making a unit from its properties.
+ * What every logical unit answers (SPC-4): INQUIRY and its pages, sense, modes, capacity; the table of
+ * commands; making a unit from its properties.
  */
 #include "vmm/virtio/scsi_unit.h"
 
@@ -13,18 +13,18 @@
 #include "common/checked.h"
 #include "vmm/virtio/virtqueue.h"
 
-const ScsiSense sense_none = {0, 0, 0}, sense_no_medium = {0x02, 0x3a, 0x00}, sense_tray_open = {0x02, 0x3a, 0x02},
-                sense_invalid_opcode = {0x05, 0x20, 0x00}, sense_out_of_range = {0x05, 0x21, 0x00},
-                sense_invalid_field = {0x05, 0x24, 0x00}, sense_invalid_parameter = {0x05, 0x26, 0x00},
-                sense_no_lun = {0x05, 0x25, 0x00}, sense_write_protected = {0x07, 0x27, 0x00},
-                sense_space_allocation = {0x07, 0x27, 0x07}, sense_io_error = {0x0b, 0x00, 0x06},
-                sense_power_on = {0x06, 0x29, 0x00}, sense_reset = {0x06, 0x29, 0x02},
-                sense_medium_changed = {0x06, 0x28, 0x00}, sense_capacity_changed = {0x06, 0x2a, 0x09},
-                sense_removal_prevented = {0x05, 0x53, 0x02};
+const ScsiSense sense_none = {0, 0, 0}, sense_no_medium = {0x02, 0x3a, 0x00},
+                sense_tray_open = {0x02, 0x3a, 0x02}, sense_invalid_opcode = {0x05, 0x20, 0x00},
+                sense_out_of_range = {0x05, 0x21, 0x00}, sense_invalid_field = {0x05, 0x24, 0x00},
+                sense_invalid_parameter = {0x05, 0x26, 0x00}, sense_no_lun = {0x05, 0x25, 0x00},
+                sense_write_protected = {0x07, 0x27, 0x00}, sense_space_allocation = {0x07, 0x27, 0x07},
+                sense_io_error = {0x0b, 0x00, 0x06}, sense_power_on = {0x06, 0x29, 0x00},
+                sense_reset = {0x06, 0x29, 0x02}, sense_medium_changed = {0x06, 0x28, 0x00},
+                sense_capacity_changed = {0x06, 0x2a, 0x09}, sense_removal_prevented = {0x05, 0x53, 0x02};
 
 enum { UNMAP_BLOCKS_MAX = 1 << 21, UNMAP_RANGES = 255 };
 
-/* --- ending ------------------------------------------------------------------------------------------------ */
+/* --- ending --- */
 
 void scsi_done(ScsiRequest *r)
 {
@@ -67,7 +67,7 @@ void scsi_unit_set_attention(ScsiUnit *unit, ScsiSense sense)
     unit->attention_sense = sense;
 }
 
-/* --- INQUIRY (SPC-4, 6.6 and 7.8) -------------------------------------------------------------------------- */
+/* --- INQUIRY (SPC-4, 6.6 and 7.8) --- */
 
 static void pad(uint8_t *to, const char *text, size_t len)
 {
@@ -183,7 +183,7 @@ static void inquiry(ScsiUnit *u, ScsiRequest *r)
     scsi_reply(r, d, 36, be16(r->cdb + 3));
 }
 
-/* --- small ones -------------------------------------------------------------------------------------------- */
+/* --- small ones --- */
 
 static void good(ScsiUnit *u, ScsiRequest *r)
 {
@@ -260,7 +260,7 @@ static void prevent(ScsiUnit *u, ScsiRequest *r)
         scsi_done(r);
 }
 
-/* --- MODE SENSE, MODE SELECT (SPC-4, 6.11 and 7.5) --------------------------------------------------------- */
+/* --- MODE SENSE, MODE SELECT (SPC-4, 6.11 and 7.5) --- */
 
 /* One page; 0: there is no such page. control: 0 current, 1 changeable, 2 default. */
 static unsigned mode_page(const ScsiUnit *u, uint8_t page, unsigned control, uint8_t *d)
@@ -393,7 +393,7 @@ static void reserve(ScsiUnit *u, ScsiRequest *r)
         scsi_done(r);
 }
 
-/* --- the table --------------------------------------------------------------------------------------------- */
+/* --- the table --- */
 
 enum {
     DISK = 1,
@@ -479,7 +479,7 @@ void scsi_unit_execute(ScsiUnit *unit, ScsiRequest *r)
     scsi_fail(r, sense_invalid_opcode);
 }
 
-/* --- pausing ----------------------------------------------------------------------------------------------- */
+/* --- pausing --- */
 
 void scsi_unit_drain(ScsiUnit *unit)
 {
@@ -492,6 +492,8 @@ void scsi_unit_retry(ScsiUnit *unit)
     ScsiRequest *r = unit->stopped, *next;
 
     unit->stopped = NULL;
+    if (unit->block != NULL)
+        unit->block->last_error = 0;
     for (; r != NULL; r = next) {
         next = r->next;
         scsi_disk_submit(r);
@@ -511,7 +513,7 @@ void scsi_unit_abort_stopped(ScsiUnit *unit)
     }
 }
 
-/* --- making ------------------------------------------------------------------------------------------------ */
+/* --- making --- */
 
 static void node_changed(void *opaque)
 {
@@ -538,7 +540,8 @@ static int copy(char *to, size_t size, Props *props, const char *key, const char
     int r = props_string(props, key, def, &text, err);
 
     if (r == 0 && strlen(text) >= size)
-        return err_set(err, EINVAL, "%s: property '%s' is longer than %zu characters", props_id(props), key, size - 1);
+        return err_set(err, EINVAL, "%s: property '%s' is longer than %zu characters", props_id(props), key,
+                       size - 1);
     if (r == 0)
         memcpy(to, text, strlen(text) + 1);
     return r;
@@ -571,10 +574,12 @@ static int parse(ScsiUnit *u, Props *props, const char **ret_drive, Err *err)
         (r = auto_cache ? props_string(props, "write-cache", "", &text, err)
                         : props_bool(props, "write-cache", true, &u->write_cache, err)) < 0 ||
         (r = copy(u->vendor, sizeof u->vendor, props, "vendor", "KITE", err)) < 0 ||
-        (r = copy(u->product, sizeof u->product, props, "product", u->cd ? "KITE CD-ROM" : "KITE HARDDISK", err)) < 0 ||
+        (r = copy(u->product, sizeof u->product, props, "product", u->cd ? "KITE CD-ROM" : "KITE HARDDISK",
+                  err)) < 0 ||
         (r = copy(u->version, sizeof u->version, props, "ver", "1.0", err)) < 0 ||
         (r = copy(u->serial, sizeof u->serial, props, "serial", "", err)) < 0 ||
-        (r = copy(u->device_id, sizeof u->device_id, props, "device_id", u->serial[0] ? u->serial : u->id, err)) < 0 ||
+        (r = copy(u->device_id, sizeof u->device_id, props, "device_id", u->serial[0] ? u->serial : u->id,
+                  err)) < 0 ||
         (r = io_policy_parse(props, "werror", IO_ENOSPC, true, &u->werror, err)) < 0 ||
         (r = io_policy_parse(props, "rerror", IO_REPORT, false, &u->rerror, err)) < 0)
         return r;
@@ -611,8 +616,8 @@ int scsi_unit_new(Props *props, bool cd, DeviceHost *host, Loop *loop, ScsiUnit 
                      : err_set(err, ENOENT, "%s: block node '%s' does not exist or is in use", u->id, drive);
     }
     if (r == 0 && u->block != NULL && u->block->info.alignment > u->block_size)
-        r = err_set(err, EINVAL, "%s: logical_block_size %u is smaller than the %u bytes that '%s' needs", u->id,
-                    u->block_size, u->block->info.alignment, drive);
+        r = err_set(err, EINVAL, "%s: logical_block_size %u is smaller than the %u bytes that '%s' needs",
+                    u->id, u->block_size, u->block->info.alignment, drive);
     if (r < 0) {
         scsi_unit_free(u);
         return r;

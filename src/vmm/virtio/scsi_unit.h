@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * SCSI logical units behind a virtio-scsi device: a disk (SBC-3) or a CD-ROM (MMC-6), each on a block node. The
- * transport (scsi.c) takes commands off the queues, a unit executes them and says when they are done.
+ * SCSI logical units behind a virtio-scsi device: a disk (SBC-3) or a CD-ROM (MMC-6), each on a block node.
+ * The transport (scsi.c) takes commands off the queues, a unit executes them and says when they are done.
  *
  *   scsi.c            queues, addressing, task management, events
  *   scsi_unit.c       what every unit answers (SPC-4): who it is, sense, modes; table of commands
@@ -53,7 +53,8 @@ struct ScsiRequest {
     void (*done)(ScsiRequest *request);
 
     /* The unit's. */
-    /* Commands of several block requests: submits the next one, false when there is none. NULL: one was all. */
+    /* Commands of several block requests: submits the next one, false when there is none. NULL: one was all.
+     */
     bool (*step)(ScsiRequest *request);
     bool stepping, stepped;
     uint8_t *scratch; /* malloc'ed; freed when done */
@@ -104,7 +105,7 @@ void scsi_unit_retry(ScsiUnit *unit);
 void scsi_unit_abort_stopped(ScsiUnit *unit);
 void scsi_unit_set_attention(ScsiUnit *unit, ScsiSense sense);
 
-/* --- between the unit's files ------------------------------------------------------------------------------ */
+/* --- between the unit's files --- */
 
 typedef void (*ScsiCommand)(ScsiUnit *unit, ScsiRequest *request);
 
