@@ -326,6 +326,70 @@ def vmm_killed():
 
 
 @case
+def session():
+    """an ordinary user with access to /dev/kvm runs domains of his own"""
+    info = os.stat("/dev/kvm")
+    home = kitehost.WORK + "/home"
+    run = home + "/run"
+    for folder in (home, run, run + "/libvirt"):
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        os.chown(folder, 65534, 65534)
+    os.chmod(kitehost.WORK, 0o755)
+    os.chmod(KERNEL, 0o644)
+    env = dict(os.environ, HOME=home, XDG_RUNTIME_DIR=run, XDG_CONFIG_HOME=home + "/config", XDG_CACHE_HOME=home + "/cache",
+               XDG_DATA_HOME=home + "/data")
+    user = ["setpriv", "--reuid=65534", "--regid=65534", "--groups=%d" % info.st_gid, "--inh-caps=-all"]
+    if subprocess.run(user + ["test", "-w", "/dev/kvm"]).returncode:
+        raise kitehost.Skip("/dev/kvm is for root only")
+    daemon = subprocess.Popen(user + ["/usr/sbin/virtkited", "--timeout=60"], env=env, stdin=subprocess.DEVNULL)
+
+    def sh(*args):
+        return kitehost.run(*user, "virsh", "-q", "-c", "kite:///session", *args, env=env).stdout.strip()
+
+    try:
+        wait_for("session socket", lambda: os.path.exists(run + "/libvirt/virtkited-sock"), 20)
+        text = xml("mine", "button").replace(kitehost.WORK + "/mine.console", home + "/mine.console")
+        path = write("mine.xml", text)
+        os.chmod(path, 0o644)
+        sh("define", path)
+        assert VMM in sh("dumpxml", "mine")
+        sh("start", "mine")
+        pid = vmm_pids()[0]
+        assert os.stat("/proc/%d" % pid).st_uid in (0, 65534)
+        with open("/proc/%d/status" % pid) as f:
+            status = f.read()
+        assert re.search(r"^Uid:\t65534\t65534\t65534\t65534$", status, re.M), status
+        assert re.search(r"^CapEff:\t0+$", status, re.M) and re.search(r"^NoNewPrivs:\t1$", status, re.M), status
+        assert re.search(r"^Seccomp:\t2$", status, re.M), status
+
+        def greeted():
+            return os.path.exists(home + "/mine.console") and "guest button" in open(home + "/mine.console").read()
+
+        wait_for("guest", greeted)
+        sh("shutdown", "mine")
+        wait_for("end", lambda: sh("domstate", "mine") == "shut off")
+        sh("undefine", "mine")
+    finally:
+        daemon.terminate()
+        daemon.wait(10)
+
+
+@case
+def isolated():
+    """kite-vmm has no capabilities, no new privileges, system call filters, no file system"""
+    define("iso", "spin")
+    virsh("start", "iso")
+    pid = vmm_pids()[0]
+    with open("/proc/%d/status" % pid) as f:
+        status = f.read()
+    assert re.search(r"^CapEff:\t0+$", status, re.M) and re.search(r"^NoNewPrivs:\t1$", status, re.M), status
+    assert re.search(r"^Seccomp:\t2$", status, re.M), status
+    assert os.readlink("/proc/%d/ns/mnt" % pid) != os.readlink("/proc/self/ns/mnt")
+    assert os.listdir("/proc/%d/root/" % pid) == [], os.listdir("/proc/%d/root/" % pid)
+    gone("iso")
+
+
+@case
 def nothing_left(daemon):
     """after all that no descriptor, process or file is left"""
     assert not vmm_pids()
