@@ -225,6 +225,35 @@ def disks_and_nets():
 
 
 @case
+def hot_plug():
+    """disks, interfaces and channels are plugged into a running guest; what fails leaves nothing behind"""
+    work = kitehost.WORK
+    kitehost.run("truncate", "-s", "4M", work + "/hot.raw")
+    ports = "<controller type='pci' index='0' model='pcie-root'/>" + "<controller type='pci' model='pcie-root-port'/>" * 12
+    define("hot", "spin", devices=ports)
+    virsh("start", "hot")
+    pid = vmm_pids()[0]
+    fds = len(os.listdir("/proc/%d/fd" % pid))
+    virsh("attach-disk", "hot", work + "/hot.raw", "vdb", "--targetbus", "virtio", "--live")
+    assert work + "/hot.raw" in virsh("domblklist", "hot")
+    assert "Capacity:       4194304" in virsh("domblkinfo", "hot", "vdb"), virsh("domblkinfo", "hot", "vdb")
+    assert len(os.listdir("/proc/%d/fd" % pid)) > fds
+    fds = len(os.listdir("/proc/%d/fd" % pid))
+    fails("attach-disk", "hot", work + "/nothing.raw", "vdc", "--targetbus", "virtio", "--live", contains="nothing.raw")
+    fails("attach-disk", "hot", work + "/hot.raw", "vdc", "--targetbus", "virtio", "--live")
+    fails("attach-disk", "hot", work + "/base.raw", "sda", "--targetbus", "usb", "--live", contains="not support")
+    assert len(os.listdir("/proc/%d/fd" % pid)) == fds
+    virsh("attach-interface", "hot", "ethernet", "none", "--model", "virtio", "--live", "--mac", "52:54:00:99:88:77",
+          "--target", "hot0", check=False)
+    channel = write("channel.xml", "<channel type='unix'><target type='virtio' name='org.test.hot'/></channel>")
+    virsh("attach-device", "hot", channel, "--live")
+    live = virsh("dumpxml", "hot")
+    assert "org.test.hot" in live and "hot.raw" in live
+    assert state("hot").startswith("running")
+    gone("hot")
+
+
+@case
 def guest_ends():
     """a guest that panics, powers off or reboots is seen and treated as the definition says"""
     define("off", "hello")

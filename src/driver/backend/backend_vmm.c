@@ -190,4 +190,6 @@ const BackendOps backend_vmm = {
     .reconnect = vmm_reconnect,
     .refresh = backend_refresh,
     .cleanup = vmm_cleanup,
+    .plug = vmm_plug,
+    .unplugged = qemu_unplugged, /* the names are the same */
 };

@@ -108,11 +108,16 @@ static gboolean complete(const DiskDef *disk, StorageSource *source, GError **er
     return TRUE;
 }
 
+gboolean vmm_chain_complete_disk(DiskDef *disk, GError **error)
+{
+    return storage_source_is_empty(disk->source) || complete(disk, disk->source, error);
+}
+
 gboolean vmm_chain_complete(DomainDef *live, GError **error)
 {
     DOMAIN_DEF_FOREACH(DiskDef, disk, live, DEVICE_DISK)
     {
-        if (!storage_source_is_empty(disk->source) && !complete(disk, disk->source, error))
+        if (!vmm_chain_complete_disk(disk, error))
             return FALSE;
     }
     return TRUE;

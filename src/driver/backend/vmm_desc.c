@@ -410,6 +410,17 @@ static gboolean add_chrs(Builder *b, GError **error)
     return TRUE;
 }
 
+static gboolean add_rng(Builder *b, const RngDef *rng, GError **error)
+{
+    json_t *props = json_pack("{s:s}", "driver", "virtio-rng-pci");
+
+    if (rng->rate != 0) {
+        prop_uint(props, "max-bytes", rng->rate);
+        prop_uint(props, "period", rng->period ? rng->period : 1000);
+    }
+    return add_plain(b, props, &rng->info, error);
+}
+
 static gboolean add_small(Builder *b, GError **error)
 {
     DOMAIN_DEF_FOREACH(MemballoonDef, balloon, b->def, DEVICE_MEMBALLOON)
@@ -426,13 +437,7 @@ static gboolean add_small(Builder *b, GError **error)
     }
     DOMAIN_DEF_FOREACH(RngDef, rng, b->def, DEVICE_RNG)
     {
-        json_t *props = json_pack("{s:s}", "driver", "virtio-rng-pci");
-
-        if (rng->rate != 0) {
-            prop_uint(props, "max-bytes", rng->rate);
-            prop_uint(props, "period", rng->period ? rng->period : 1000);
-        }
-        if (!add_plain(b, props, &rng->info, error))
+        if (!add_rng(b, rng, error))
             return FALSE;
     }
     return TRUE;
@@ -551,4 +556,58 @@ json_t *vmm_desc_build(const DomainDef *def, const VmmDescContext *context, GErr
     if (!ok)
         g_clear_pointer(&root, json_decref);
     return root;
+}
+
+/* --- one device --- */
+
+static gboolean add_one(Builder *b, const DeviceInfo *dev, GError **error)
+{
+    switch (dev->kind) {
+    case DEVICE_DISK:
+        return add_disk(b, (const DiskDef *)dev, error);
+    case DEVICE_INTERFACE:
+        return add_interface(b, (const InterfaceDef *)dev, b->context->nets, error);
+    case DEVICE_CHANNEL:
+        return add_ports_of_console(b, (const ChrDef *)dev, "virtserialport", error);
+    case DEVICE_CONSOLE:
+        return add_ports_of_console(b, (const ChrDef *)dev, "virtconsole", error);
+    case DEVICE_RNG:
+        return add_rng(b, (const RngDef *)dev, error);
+    case DEVICE_CONTROLLER: {
+        json_t *props = qemu_controller_device(b->def, (const ControllerDef *)dev, error);
+
+        return props != NULL && add_device(b, props);
+    }
+    default:
+        return error_set(error, VIR_ERR_OPERATION_UNSUPPORTED, "live attach of device '%s' is not supported",
+                         device_kind_to_string(dev->kind));
+    }
+}
+
+json_t *vmm_desc_build_device(const DomainDef *live, const DeviceInfo *dev, const VmmDescContext *context,
+                              GError **error)
+{
+    Builder builder = {
+        .def = live,
+        .context = context,
+        .chardevs = json_array(),
+        .serials = json_array(),
+        .blockdevs = json_array(),
+        .netdevs = json_array(),
+        .ports = json_array(),
+        .devices = json_array(),
+    };
+    Builder *b = &builder;
+    gboolean ok = add_one(b, dev, error);
+    json_t *parts = json_object();
+
+    json_decref(b->serials);
+    json_decref(b->ports);
+    set_list(parts, "chardevs", b->chardevs);
+    set_list(parts, "blockdevs", b->blockdevs);
+    set_list(parts, "netdevs", b->netdevs);
+    set_list(parts, "devices", b->devices);
+    if (!ok)
+        g_clear_pointer(&parts, json_decref);
+    return parts;
 }

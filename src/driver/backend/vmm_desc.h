@@ -34,8 +34,14 @@ typedef struct VmmDescContext {
 /* Caller frees. VIR_ERR_CONFIG_UNSUPPORTED naming the element when kite-vmm cannot do it. */
 json_t *vmm_desc_build(const DomainDef *def, const VmmDescContext *context, GError **error);
 
+/* The same for one device that is plugged into a running machine: {chardevs, blockdevs, netdevs, devices}, each list
+ * in the order of adding. VIR_ERR_OPERATION_UNSUPPORTED for a kind that cannot. */
+json_t *vmm_desc_build_device(const DomainDef *live, const DeviceInfo *dev, const VmmDescContext *context,
+                              GError **error);
+
 /* vmm_support.c: whether kite-vmm can run it; *ret_reason (caller frees) names the element in the way. */
 gboolean vmm_desc_supported(const DomainDef *def, char **ret_reason);
+gboolean vmm_desc_supported_device(const DeviceInfo *dev, char **ret_reason);
 
 /* Properties for device_add or the description out of QEMU's: what kite-vmm has no use for goes, buses get
  * its names. Changes props. */

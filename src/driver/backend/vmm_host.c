@@ -107,21 +107,28 @@ static gboolean open_kernel(VmmHost *host, const DomainDef *live, GError **error
            (os->initrd == NULL || open_path(host, "initrd", os->initrd, O_RDONLY, "initrd", error));
 }
 
+static gboolean open_disk(VmmHost *host, const DiskDef *disk, GError **error)
+{
+    gboolean write = !disk->readonly && disk->device != DISK_DEVICE_CDROM;
+
+    if (storage_source_is_empty(disk->source))
+        return TRUE;
+    for (const StorageSource *s = disk->source; s != NULL && s->type != STORAGE_TYPE_NONE; s = s->backing) {
+        g_autofree char *purpose = g_strdup_printf("image:%u", s->index);
+
+        if (!open_path(host, "storage file", s->path, write ? O_RDWR : O_RDONLY, purpose, error))
+            return FALSE;
+        write = FALSE;
+    }
+    return TRUE;
+}
+
 static gboolean open_images(VmmHost *host, const DomainDef *live, GError **error)
 {
     DOMAIN_DEF_FOREACH(DiskDef, disk, live, DEVICE_DISK)
     {
-        gboolean write = !disk->readonly && disk->device != DISK_DEVICE_CDROM;
-
-        if (storage_source_is_empty(disk->source))
-            continue;
-        for (const StorageSource *s = disk->source; s != NULL && s->type != STORAGE_TYPE_NONE; s = s->backing) {
-            g_autofree char *purpose = g_strdup_printf("image:%u", s->index);
-
-            if (!open_path(host, "storage file", s->path, write ? O_RDWR : O_RDONLY, purpose, error))
-                return FALSE;
-            write = FALSE;
-        }
+        if (!open_disk(host, disk, error))
+            return FALSE;
     }
     return TRUE;
 }
@@ -269,17 +276,24 @@ static gboolean open_chrs(VmmHost *host, DomainDef *live, GError **error)
 
 /* --- all of it --- */
 
-VmmHost *vmm_host_prepare(const BackendConfig *config, DomainDef *live, const VmStartOptions *options,
-                          GError **error)
+static VmmHost *host_new(const BackendConfig *config)
 {
-    g_autoptr(VmmHost) host = g_new0(VmmHost, 1);
-    g_autofree char *stats = backend_run_path(options->run_dir, "stats");
-    int kvm;
+    VmmHost *host = g_new0(VmmHost, 1);
 
     host->config = *config;
     host->config.user = (uid_t)-1;
     host->config.group = (gid_t)-1;
     host->fds = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, close_value);
+    return host;
+}
+
+VmmHost *vmm_host_prepare(const BackendConfig *config, DomainDef *live, const VmStartOptions *options,
+                          GError **error)
+{
+    g_autoptr(VmmHost) host = host_new(config);
+    g_autofree char *stats = backend_run_path(options->run_dir, "stats");
+    int kvm;
+
     kvm = vmm_host_open_kvm(error);
     if (kvm < 0)
         return NULL;
@@ -292,4 +306,41 @@ VmmHost *vmm_host_prepare(const BackendConfig *config, DomainDef *live, const Vm
         !open_kernel(host, live, error) || !open_images(host, live, error) || !open_chrs(host, live, error))
         return NULL;
     return g_steal_pointer(&host);
+}
+
+/* Numbers that no image of the machine has. */
+static void number_images(const DomainDef *live, DiskDef *disk)
+{
+    guint highest = 0;
+
+    DOMAIN_DEF_FOREACH(DiskDef, other, live, DEVICE_DISK)
+    {
+        for (const StorageSource *s = other->source; s != NULL; s = s->backing)
+            highest = MAX(highest, s->index);
+    }
+    for (StorageSource *s = disk->source; s != NULL && s->type != STORAGE_TYPE_NONE; s = s->backing) {
+        if (!storage_source_is_empty(s))
+            s->index = ++highest;
+    }
+}
+
+VmmHost *vmm_host_prepare_device(const BackendConfig *config, DomainDef *live, DeviceInfo *dev, const char *run_dir,
+                                 GError **error)
+{
+    g_autoptr(VmmHost) host = host_new(config);
+    gboolean ok = TRUE;
+
+    host->base = qemu_host_prepare_device(&host->config, live, dev, run_dir, error);
+    if (host->base == NULL)
+        return NULL;
+    if (dev->kind == DEVICE_DISK) {
+        DiskDef *disk = (DiskDef *)dev;
+
+        ok = vmm_chain_complete_disk(disk, error);
+        number_images(live, disk);
+        ok = ok && open_disk(host, disk, error);
+    } else if (dev->kind == DEVICE_CHANNEL || dev->kind == DEVICE_CONSOLE) {
+        ok = open_chr(host, (ChrDef *)dev, error);
+    }
+    return ok ? g_steal_pointer(&host) : NULL;
 }

@@ -21,6 +21,9 @@ typedef struct VmmHost {
  */
 VmmHost *vmm_host_prepare(const BackendConfig *config, DomainDef *live, const VmStartOptions *options,
                           GError **error);
+/* The same for one device that is plugged into a running machine. */
+VmmHost *vmm_host_prepare_device(const BackendConfig *config, DomainDef *live, DeviceInfo *dev, const char *run_dir,
+                                 GError **error);
 void vmm_host_free(VmmHost *host);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmmHost, vmm_host_free)
 
@@ -32,3 +35,4 @@ int vmm_host_open_kvm(GError **error);
 
 /* vmm_chain.c: fills in the backing chains that the definition leaves to the images. VIR_ERR_*. */
 gboolean vmm_chain_complete(DomainDef *live, GError **error);
+gboolean vmm_chain_complete_disk(DiskDef *disk, GError **error);

@@ -310,6 +310,20 @@ static gboolean check_chr_source(const ChrSource *source, const char *element, c
     return TRUE;
 }
 
+/* A <console> or <channel> of a virtio console. */
+static gboolean check_console_port(const ChrDef *chr, char **reason)
+{
+    gboolean channel = chr->info.kind == DEVICE_CHANNEL;
+    const char *element = channel ? "channel" : "console";
+
+    if (channel && chr->target.channel != CHANNEL_TARGET_VIRTIO)
+        return no(reason, "<channel> with <target type='%s'>", channel_target_to_string(chr->target.channel));
+    if (!channel && chr->target.console != CONSOLE_TARGET_VIRTIO)
+        return no(reason, "<console> with <target type='%s'>", console_target_to_string(chr->target.console));
+    return check_virtio(&chr->info, NULL, channel ? "virtserialport" : "virtconsole", reason) &&
+           check_chr_source(&chr->source, element, reason);
+}
+
 static gboolean check_chrs(const DomainDef *def, char **reason)
 {
     if (domain_def_n(def, DEVICE_SERIAL) > VMM_SERIALS_MAX)
@@ -325,27 +339,29 @@ static gboolean check_chrs(const DomainDef *def, char **reason)
     }
     DOMAIN_DEF_FOREACH(ChrDef, console, def, DEVICE_CONSOLE)
     {
-        if (chr_is_serial_console(console))
-            continue;
-        if (console->target.console != CONSOLE_TARGET_VIRTIO)
-            return no(reason, "<console> with <target type='%s'>",
-                      console_target_to_string(console->target.console));
-        if (!vmm_caps_device("virtconsole"))
-            return no(reason, "<console>: it has no virtconsole yet");
-        if (!check_chr_source(&console->source, "console", reason))
+        if (!chr_is_serial_console(console) && !check_console_port(console, reason))
             return FALSE;
     }
     DOMAIN_DEF_FOREACH(ChrDef, channel, def, DEVICE_CHANNEL)
     {
-        if (channel->target.channel != CHANNEL_TARGET_VIRTIO)
-            return no(reason, "<channel> with <target type='%s'>",
-                      channel_target_to_string(channel->target.channel));
-        if (!vmm_caps_device("virtserialport"))
-            return no(reason, "<channel>: it has no virtserialport yet");
-        if (!check_chr_source(&channel->source, "channel", reason))
+        if (!check_console_port(channel, reason))
             return FALSE;
     }
     return TRUE;
+}
+
+static gboolean check_rng(const RngDef *rng, char **reason)
+{
+    if (rng->model != VIRTIO_MODEL_DEFAULT &&
+        !vmm_caps_has(SUPPORTED_RNG_MODEL, virtio_model_to_string(rng->model)))
+        return no(reason, "rng model '%s'", virtio_model_to_string(rng->model));
+    if (!vmm_caps_has(SUPPORTED_RNG_BACKEND, rng_backend_to_string(rng->backend)))
+        return no(reason, "<rng><backend model='%s'>", rng_backend_to_string(rng->backend));
+    /* Its source is the kernel's generator; /dev/random is the same one. */
+    if (rng->backend == RNG_BACKEND_RANDOM && rng->file != NULL && strcmp(rng->file, "/dev/urandom") != 0 &&
+        strcmp(rng->file, "/dev/random") != 0)
+        return no(reason, "<rng> from '%s'", rng->file);
+    return check_virtio(&rng->info, &rng->virtio, "virtio-rng-pci", reason);
 }
 
 /* virtio of the present generation. */
@@ -362,16 +378,7 @@ static gboolean check_small(const DomainDef *def, char **reason)
     }
     DOMAIN_DEF_FOREACH(RngDef, rng, def, DEVICE_RNG)
     {
-        if (rng->model != VIRTIO_MODEL_DEFAULT &&
-            !vmm_caps_has(SUPPORTED_RNG_MODEL, virtio_model_to_string(rng->model)))
-            return no(reason, "rng model '%s'", virtio_model_to_string(rng->model));
-        if (!vmm_caps_has(SUPPORTED_RNG_BACKEND, rng_backend_to_string(rng->backend)))
-            return no(reason, "<rng><backend model='%s'>", rng_backend_to_string(rng->backend));
-        /* Its source is the kernel's generator; /dev/random is the same one. */
-        if (rng->backend == RNG_BACKEND_RANDOM && rng->file != NULL && strcmp(rng->file, "/dev/urandom") != 0 &&
-            strcmp(rng->file, "/dev/random") != 0)
-            return no(reason, "<rng> from '%s'", rng->file);
-        if (!check_virtio(&rng->info, &rng->virtio, "virtio-rng-pci", reason))
+        if (!check_rng(rng, reason))
             return FALSE;
     }
     DOMAIN_DEF_FOREACH(PanicDef, panic, def, DEVICE_PANIC)
@@ -430,4 +437,25 @@ gboolean vmm_desc_supported(const DomainDef *def, char **ret_reason)
 {
     return check_os(def, ret_reason) && check_features(def, ret_reason) && check_cpu(def, ret_reason) &&
            check_memory(def, ret_reason) && check_clock(def, ret_reason) && check_devices(def, ret_reason);
+}
+
+gboolean vmm_desc_supported_device(const DeviceInfo *dev, char **ret_reason)
+{
+    switch (dev->kind) {
+    case DEVICE_DISK:
+        return check_disk((const DiskDef *)dev, ret_reason);
+    case DEVICE_INTERFACE:
+        return check_interface((const InterfaceDef *)dev, ret_reason);
+    case DEVICE_CHANNEL:
+    case DEVICE_CONSOLE:
+        return check_console_port((const ChrDef *)dev, ret_reason);
+    case DEVICE_RNG:
+        return check_rng((const RngDef *)dev, ret_reason);
+    case DEVICE_CONTROLLER:
+        if (((const ControllerDef *)dev)->type == CONTROLLER_PCI)
+            return no(ret_reason, "PCI controllers plugged into a running machine");
+        return check_controller((const ControllerDef *)dev, ret_reason);
+    default:
+        return no(ret_reason, "<%s> plugged into a running machine", device_kind_to_string(dev->kind));
+    }
 }
