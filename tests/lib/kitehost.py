@@ -44,7 +44,9 @@ def enter(net=True):
             skip_all("needs root")
         if not os.path.exists(os.path.join(STAGE, "usr/sbin/virtkited")):
             skip_all("no staged installation in %s: make stage" % STAGE)
-        args = ["unshare", "--mount", "--ipc", "--propagation", "private"] + (["--net"] if net else [])
+        # With processes of its own, whose first one is the test: when it ends, by whatever cause, all of them end.
+        args = ["unshare", "--mount", "--ipc", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        args += ["--net"] if net else []
         probe = subprocess.run(args + ["true"], stderr=subprocess.PIPE, text=True)
         if probe.returncode:
             skip_all("namespaces are not allowed here: " + probe.stderr.strip())
