@@ -33,11 +33,11 @@ test-guest:
 	bash '$(srcdir)/tests/lib/mkguest.sh' '$(abs_top_builddir)/test-guest' --agent
 
 check-root: stage
-	-$(MAKE) test-guest
+	-$(MAKE) test-guest tests/guest/test-guest.elf
 	$(MAKE) check-TESTS TESTS='$(ROOT_TESTS)' PY_LOG_COMPILER='$(DEBIAN_PYTHON3)' TEST_SUITE_LOG=check-root.log
 
 check-interop: stage
-	-$(MAKE) test-guest
+	-$(MAKE) test-guest tests/guest/test-guest.elf
 	$(MAKE) check-TESTS TESTS='$(INTEROP_TESTS)' PY_LOG_COMPILER='$(DEBIAN_PYTHON3)' TEST_SUITE_LOG=check-interop.log
 
 bench: stage
