@@ -54,6 +54,7 @@ VMM_C_FILES = \
 	%D%/virtio/scsi_cd.c \
 	%D%/virtio/scsi_disk.c \
 	%D%/virtio/scsi_unit.c \
+	%D%/virtio/vsock.c \
 	%D%/virtio/virtio.c \
 	%D%/virtio/virtio_pci.c \
 	%D%/virtio/virtqueue.c

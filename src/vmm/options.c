@@ -22,6 +22,7 @@
 static const char help_text[] =
     "usage: kite-vmm --kernel FILE [--initrd FILE] [--cmdline TEXT] [--memory MIB] [--cpus N]\n"
     "                [--disk FILE[,ro]...]... [--net tap:NAME]... [--console stdio|virtio|none]\n"
+    "                [--blockdev JSON]... [--device JSON]...\n"
     "                [--channel NAME:SOCKET]... [--no-rng] [--no-balloon] [--qmp-fd N] [--no-sandbox] [--check]\n"
     "       kite-vmm --desc-fd N [--qmp-fd N] [--no-sandbox] [--check]\n"
     "\n"
@@ -32,6 +33,8 @@ static const char help_text[] =
     "  --console stdio   serial port on this terminal (Ctrl-A x ends the VM)\n"
     "  --console virtio  the same as hvc0 of a virtio console\n"
     "  --channel NAME:SOCKET  virtio port of this name on a listening UNIX socket\n"
+    "  --device JSON     one more device, with QEMU's property names: '{\"driver\":\"virtio-scsi-pci\",\"id\":\"s0\"}'\n"
+    "  --blockdev JSON   one more block node, for a device's \"drive\"; \"filename\" is opened\n"
     "  --desc-fd N       machine description (JSON) on descriptor N\n"
     "  --qmp-fd N        QMP on descriptor N, a connected or listening UNIX socket\n"
     "  --check           build the machine, then end without running it\n"
@@ -68,6 +71,32 @@ static int add_net(json_t *desc, const char *spec, Err *err)
     return 0;
 }
 
+/* An object for one of the description's lists. A block node's "filename" becomes a descriptor here. */
+static int add_object(json_t *desc, const char *list, const char *text, Err *err)
+{
+    json_error_t where;
+    json_t *object = json_loads(text, JSON_REJECT_DUPLICATES, &where);
+    const char *path = json_string_value(json_object_get(object, "filename"));
+
+    if (!json_is_object(object) || json_string_value(json_object_get(object, "driver")) == NULL) {
+        json_decref(object);
+        return err_set(err, EINVAL, "'%.60s' is no JSON object with a \"driver\"", text);
+    }
+    if (path != NULL && strcmp(list, "blockdevs") == 0) {
+        bool ro = json_is_true(json_object_get(object, "read-only"));
+        int fd = options_open(path, ro ? O_RDONLY : O_RDWR, "disk", err);
+
+        if (fd < 0) {
+            json_decref(object);
+            return fd;
+        }
+        json_object_set_new(object, "fd", json_integer(fd));
+        json_object_del(object, "filename");
+    }
+    json_array_append_new(json_object_get(desc, list), object);
+    return 0;
+}
+
 static int number(const char *option, const char *text, long min, long max, long *ret, Err *err)
 {
     char *end;
@@ -89,6 +118,8 @@ int options_parse(int argc, char **argv, Options *ret, Err *err)
         CPUS,
         DISK,
         NET,
+        BLOCKDEV,
+        DEVICE,
         CONSOLE,
         CHANNEL,
         NO_RNG,
@@ -108,6 +139,8 @@ int options_parse(int argc, char **argv, Options *ret, Err *err)
         {"cpus", 1, 0, CPUS},
         {"disk", 1, 0, DISK},
         {"net", 1, 0, NET},
+        {"blockdev", 1, 0, BLOCKDEV},
+        {"device", 1, 0, DEVICE},
         {"console", 1, 0, CONSOLE},
         {"channel", 1, 0, CHANNEL},
         {"no-rng", 0, 0, NO_RNG},
@@ -153,6 +186,10 @@ int options_parse(int argc, char **argv, Options *ret, Err *err)
             break;
         case NET:
             r = add_net(desc, optarg, err);
+            break;
+        case BLOCKDEV:
+        case DEVICE:
+            r = add_object(desc, c == DEVICE ? "devices" : "blockdevs", optarg, err);
             break;
         case CONSOLE:
             console = strcmp(optarg, "stdio") == 0;

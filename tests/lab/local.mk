@@ -1,7 +1,7 @@
 # The nested lab: KVM inside QEMU TCG, kite-vmm inside that, an unmodified Debian kernel inside kite-vmm.
-LAB_TESTS = tests/lab/test_system.sh
+LAB_TESTS = tests/lab/test_system.sh tests/lab/test_memory.sh
 EXTRA_DIST += $(LAB_TESTS) tests/lab/check.sh tests/lab/run.sh tests/lab/lib.sh tests/lab/outer-init tests/lab/inner-init \
-	tests/lab/job-boot tests/lab/job-disks tests/lab/job-net tests/lab/job-system
+	tests/lab/job-boot tests/lab/job-memory tests/lab/job-disks tests/lab/job-net tests/lab/job-system
 
 EXTRA_PROGRAMS += tests/lab/qmp_pipe
 tests_lab_qmp_pipe_SOURCES = tests/lab/qmp_pipe.c

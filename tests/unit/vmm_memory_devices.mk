@@ -34,3 +34,10 @@ tests_fuzz_fuzz_scsi_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
 tests_fuzz_fuzz_scsi_LDADD = $(VMM_DEVICE_LIBS)
 TESTS += tests/unit/test_scsi tests/fuzz/fuzz_scsi
 EXTRA_DIST += tests/fuzz/corpus/scsi
+
+check_PROGRAMS += tests/unit/test_vsock
+tests_unit_test_vsock_SOURCES = tests/unit/test_vsock.c
+tests_unit_test_vsock_CFLAGS = $(VMM_CFLAGS)
+tests_unit_test_vsock_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_unit_test_vsock_LDADD = $(VMM_DEVICE_LIBS)
+TESTS += tests/unit/test_vsock

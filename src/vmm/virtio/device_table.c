@@ -18,6 +18,7 @@ static const VirtioDeviceKind device_table[] = {
     {.driver = "virtio-mem-pci", .create = mem_create},
     {.driver = "virtio-net-pci", .create = net_create},
     {.driver = "virtio-rng-pci", .create = rng_create},
+    {.driver = "vhost-vsock-pci", .create = vsock_create},
     {.driver = "virtio-scsi-pci",
      .create = scsi_create,
      .bus = "virtio-scsi-bus",

@@ -19,6 +19,7 @@ int rng_create(Props *props, DeviceHost *host, VirtioDevice **ret, Err *err);
 const char *net_device_backend(const VirtioDevice *dev); /* id of its net back end */
 void net_device_set_link(VirtioDevice *dev, bool up);
 json_t *net_device_rx_filter(VirtioDevice *dev); /* QEMU's query-rx-filter; new */
+int vsock_create(Props *props, DeviceHost *host, VirtioDevice **ret, Err *err);
 int scsi_create(Props *props, DeviceHost *host, VirtioDevice **ret, Err *err);
 int scsi_add_child(VirtioDevice *dev, Props *props, Err *err);
 int scsi_remove_child(VirtioDevice *dev, const char *child_id, Err *err);
