@@ -39,7 +39,9 @@ void device_finish_removal(Domain *dom, VmProcess *vm, const char *alias);
 gboolean device_ask_unplug(Domain *dom, VmProcess *vm, const char *alias, gboolean wait, gboolean *ret_gone,
                            GError **error);
 
-/* --- vcpu_set_ops.c: a processor has gone --- */
+/* --- vcpu_live.c: by index in VmLiveInfo; a processor has gone --- */
+gboolean vcpu_live_plug(Domain *dom, VmProcess *vm, guint index, GError **error);
+gboolean vcpu_live_unplug(Domain *dom, VmProcess *vm, guint index, GError **error);
 void vcpu_note_unplugged(Domain *dom, VmProcess *vm);
 
 /* --- device_update.c --- */
