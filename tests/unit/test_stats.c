@@ -35,6 +35,11 @@ void *call_driver(Call *call)
     return call->driver;
 }
 
+const char *call_api(Call *call)
+{
+    return "test";
+}
+
 gboolean call_check_flags_from(Call *call, int from, guint32 flags, guint32 supported, GError **error)
 {
     return (flags & ~supported) == 0 || error_set(error, VIR_ERR_INVALID_ARG, "flags");
