@@ -6,6 +6,7 @@ include tests/unit/conf.mk
 include tests/unit/device.mk
 include tests/unit/backend.mk
 include tests/unit/domain.mk
+include tests/unit/pools.mk
 include tests/unit/storage.mk
 include tests/unit/vmm.mk
 include tests/unit/vmm_devices.mk

@@ -39,6 +39,7 @@ libkitestorage_a_SOURCES = \
 	%D%/volume_copy.h %D%/volume_copy.c \
 	%D%/volume_file.h %D%/volume_file.c %D%/volume_probe.c \
 	%D%/volume_ops.c %D%/volume_query.c \
+	%D%/volume_tool.h %D%/volume_tool.c \
 	%D%/volume_xml.h %D%/volume_xml.c
 libkitestorage_a_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
 # What programs that use it link.

@@ -17,6 +17,7 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "storage/volume_copy.h"
+#include "storage/volume_tool.h"
 
 enum { FILE_DEFAULT_MODE = 0600, CHAIN_MAX = 64 };
 
@@ -261,6 +262,21 @@ static gboolean create_qcow2(int fd, const PoolDef *pool, const VolumeDef *volum
     return TRUE;
 }
 
+static gboolean create_by_tool(const PoolDef *pool, const VolumeDef *volume, guint flags, GError **error)
+{
+    const char *name = volume->backing != NULL ? volume->backing->path : NULL;
+    g_autofree char *path =
+        name == NULL || name[0] == '/' ? g_strdup(name) : g_build_filename(pool->path, name, NULL);
+
+    if (flags & VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "metadata preallocation is not supported for %s volumes",
+                         volume_format_to_string(volume->target.format));
+    if (path != NULL && access(path, R_OK) < 0)
+        return error_set_errno(error, errno, "inaccessible backing store volume %s", name);
+    return volume_tool_create(volume, path, error);
+}
+
 static gboolean create_folder(const VolumeDef *volume, GError **error)
 {
     const char *path = volume->target.path;
@@ -288,10 +304,11 @@ static gboolean check_creatable(const VolumeDef *volume, GError **error)
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                          "volume '%s': encrypted volumes cannot be created, there are no secrets here",
                          volume->name);
-    if (format != VOLUME_FORMAT_RAW && format != VOLUME_FORMAT_QCOW2 && format != VOLUME_FORMAT_DIR)
+    if (format != VOLUME_FORMAT_RAW && format != VOLUME_FORMAT_QCOW2 && format != VOLUME_FORMAT_DIR &&
+        !volume_tool_knows(format))
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
-                         "volume '%s': volumes of format '%s' cannot be created; raw, qcow2 and dir can",
-                         volume->name, volume_format_to_string(format));
+                         "volume '%s': volumes of format '%s' cannot be created", volume->name,
+                         volume_format_to_string(format));
     return TRUE;
 }
 
@@ -313,8 +330,12 @@ gboolean volume_file_create(const PoolDef *pool, const VolumeDef *volume, guint 
     fd = create_file(volume, error);
     if (fd < 0)
         return FALSE;
-    ok = volume->target.format == VOLUME_FORMAT_RAW ? create_raw(fd, volume, flags, error)
-                                                    : create_qcow2(fd, pool, volume, flags, error);
+    if (volume->target.format == VOLUME_FORMAT_RAW)
+        ok = create_raw(fd, volume, flags, error);
+    else if (volume->target.format == VOLUME_FORMAT_QCOW2)
+        ok = create_qcow2(fd, pool, volume, flags, error);
+    else
+        ok = create_by_tool(pool, volume, flags, error);
     if (ok && sync_file(fd, path, error))
         return TRUE;
     unlink(path);
@@ -359,6 +380,8 @@ static gboolean fill_clone(int fd, const PoolDef *pool, const VolumeDef *volume,
     g_autoptr(VolumeDef) bare = NULL;
     gboolean sparse = volume->allocation < source->capacity;
 
+    if (volume_tool_knows(volume->target.format) || volume_tool_knows(source->target.format))
+        return volume_tool_convert(volume, source, error);
     if (volume->target.format == VOLUME_FORMAT_RAW) {
         if (flags & VIR_STORAGE_VOL_CREATE_REFLINK)
             return reflink(fd, volume, source, error);
