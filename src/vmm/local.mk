@@ -12,6 +12,7 @@ VMM_C_FILES = \
 	%D%/boot/acpi.c \
 	%D%/boot/aml.c \
 	%D%/boot/linux.c \
+	%D%/boot/smbios.c \
 	%D%/bus.c \
 	%D%/chardev/chardev.c \
 	%D%/irq.c \
@@ -24,6 +25,7 @@ VMM_C_FILES = \
 	%D%/loop.c \
 	%D%/machine.c \
 	%D%/machine_boot.c \
+	%D%/machine_cpus.c \
 	%D%/machine_desc.c \
 	%D%/machine_devices.c \
 	%D%/memory.c \
@@ -70,6 +72,7 @@ VMM_H_FILES = \
 	%D%/boot/acpi.h \
 	%D%/boot/aml.h \
 	%D%/boot/linux.h \
+	%D%/boot/smbios.h \
 	%D%/bus.h \
 	%D%/chardev/chardev.h \
 	%D%/irq.h \

@@ -75,8 +75,12 @@ static void on_slot_ejected(void *opaque, unsigned slot)
 
 static void on_cpu_ejected(void *opaque, unsigned cpu)
 {
-    (void)opaque;
-    log_note("the guest released CPU %u", cpu);
+    Machine *m = opaque;
+
+    pthread_mutex_lock(&m->lock);
+    m->ejected_cpus[cpu / 64] |= 1ull << cpu % 64;
+    pthread_mutex_unlock(&m->lock);
+    loop_post(m->loop, &m->post);
 }
 
 static void on_vcpu_event(void *opaque, unsigned index, VcpuEvent event, const char *text)
@@ -130,8 +134,10 @@ void machine_pause_vcpus(Machine *m)
 
 void machine_resume_vcpus(Machine *m)
 {
-    for (unsigned i = 0; i < m->vcpu_count; i++)
-        vcpu_resume(m->vcpus[i]);
+    for (unsigned i = 0; i < m->vcpu_count; i++) {
+        if (!m->cpu_slots[i].parked)
+            vcpu_resume(m->vcpus[i]);
+    }
 }
 
 void machine_stop(Machine *m, RunState why)
@@ -175,8 +181,10 @@ int machine_nmi(Machine *m)
 {
     int r = 0;
 
-    for (unsigned i = 0; i < m->vcpu_count && r >= 0; i++)
-        r = vcpu_nmi(m->vcpus[i]);
+    for (unsigned i = 0; i < m->vcpu_count && r >= 0; i++) {
+        if (!m->cpu_slots[i].parked)
+            r = vcpu_nmi(m->vcpus[i]);
+    }
     return r;
 }
 
@@ -190,6 +198,7 @@ int machine_reset(Machine *m, bool guest, Err *err)
     pthread_mutex_lock(&m->lock);
     m->pending &= PENDING_STOP_IO; /* what the old life reported is over */
     memset(m->ejected, 0, sizeof m->ejected);
+    memset(m->ejected_cpus, 0, sizeof m->ejected_cpus);
     pthread_mutex_unlock(&m->lock);
     pci_host_reset(m->pci);
     acpi_hw_reset(m->acpi_hw);
@@ -266,7 +275,7 @@ static void handle_panic(Machine *m)
 static void handle_posts(void *opaque)
 {
     Machine *m = opaque;
-    uint64_t ejected[ARRAY_LEN(m->ejected)];
+    uint64_t ejected[ARRAY_LEN(m->ejected)], ejected_cpus[ARRAY_LEN(m->ejected_cpus)];
     char text[sizeof m->error_text];
     QueuedEvent *events;
     unsigned pending;
@@ -276,6 +285,8 @@ static void handle_posts(void *opaque)
     m->pending = 0;
     memcpy(ejected, m->ejected, sizeof ejected);
     memset(m->ejected, 0, sizeof m->ejected);
+    memcpy(ejected_cpus, m->ejected_cpus, sizeof ejected_cpus);
+    memset(m->ejected_cpus, 0, sizeof m->ejected_cpus);
     memcpy(text, m->error_text, sizeof text);
     m->error_text[0] = '\0';
     events = m->events;
@@ -293,6 +304,10 @@ static void handle_posts(void *opaque)
     for (unsigned slot = 0; slot < ACPI_SLOTS_MAX; slot++) {
         if (ejected[slot / 64] & 1ull << slot % 64)
             machine_handle_ejected(m, slot);
+    }
+    for (unsigned cpu = 0; cpu < ACPI_CPUS_MAX; cpu++) {
+        if (ejected_cpus[cpu / 64] & 1ull << cpu % 64)
+            machine_handle_cpu_ejected(m, cpu);
     }
     if (text[0] != '\0')
         log_note("%s", text);
@@ -388,11 +403,12 @@ static int make_vcpus(Machine *m, struct kvm_cpuid2 *cpuid, Err *err)
 
     for (unsigned i = 0; i < m->desc->cpus_max; i++)
         m->apic_ids[i] = cpu_apic_id(t, i);
-    for (unsigned i = 0; i < m->desc->cpus && r == 0; i++) {
+    for (unsigned i = 0; i < m->desc->cpus_max && r == 0; i++) {
         cpuid_specialize(cpuid, t, m->apic_ids[i]);
         r = vcpu_new(&host, i, m->apic_ids[i], cpuid, stats_vcpu(m->stats, i), &m->vcpus[i], err);
         m->vcpu_count += r == 0;
-        acpi_hw_set_cpu(m->acpi_hw, i, true, false);
+        m->cpu_slots[i].parked = i >= m->desc->cpus;
+        acpi_hw_set_cpu(m->acpi_hw, i, i < m->desc->cpus, false);
     }
     return r;
 }
@@ -466,6 +482,8 @@ int machine_start(Machine *m, Err *err)
         r = loop_start(m->iothreads[i], enter_iothread, m, err);
     for (unsigned i = 0; i < m->vcpu_count && r == 0; i++)
         r = vcpu_start(m->vcpus[i], err);
+    for (unsigned i = 0; i < m->vcpu_count; i++)
+        stats_vcpu(m->stats, i)->online = !m->cpu_slots[i].parked;
     if (r < 0)
         return r;
     m->started = true;

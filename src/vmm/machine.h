@@ -69,7 +69,15 @@ int machine_nmi(Machine *machine);
 void machine_exit(Machine *machine, int status, bool guest, const char *reason);
 int machine_exit_status(const Machine *machine);
 
+/* All places for vCPUs; those that are not plugged are parked. */
 unsigned machine_vcpu_count(const Machine *machine);
+bool machine_cpu_plugged(const Machine *machine, unsigned index);
+void machine_cpu_type(const Machine *machine, char *ret, size_t size);
+void machine_cpu_path(const Machine *machine, unsigned index, char *ret, size_t size);
+typedef struct CpuPlace {
+    unsigned socket, die, core, thread;
+} CpuPlace;
+void machine_cpu_place(const CpuTopology *topology, unsigned index, CpuPlace *ret);
 Vcpu *machine_vcpu(Machine *machine, unsigned index);
 uint64_t machine_memory_size(const Machine *machine);
 

@@ -12,10 +12,12 @@ static int load_acpi(Machine *m, Err *err)
 {
     const PciHostLayout *pci = pci_host_layout(m->pci);
     uint8_t slot_devfn[ACPI_SLOTS_MAX];
+    bool cpu_present[DESC_CPUS_MAX];
     AcpiConfig config = {
         .cpus = m->desc->cpus,
         .cpus_max = m->desc->cpus_max,
         .apic_ids = m->apic_ids,
+        .cpu_present = cpu_present,
         .cpu_nodes = m->desc->cpu_node,
         .nodes = m->desc->nodes,
         .ecam_base = pci->ecam_base,
@@ -35,6 +37,8 @@ static int load_acpi(Machine *m, Err *err)
     size_t len;
     int r;
 
+    for (unsigned i = 0; i < m->vcpu_count; i++)
+        cpu_present[i] = machine_cpu_plugged(m, i);
     for (unsigned i = 0; i < m->port_count; i++)
         slot_devfn[i] = m->ports[i].devfn;
     for (unsigned i = 0; i < SERIAL_PORTS; i++)
@@ -61,6 +65,53 @@ static int load_acpi(Machine *m, Err *err)
     return r;
 }
 
+static int load_smbios(Machine *m, Err *err)
+{
+    const CpuTopology *t = &m->desc->topology;
+    uint64_t total = memory_size(m->memory);
+    SmbiosConfig config = {
+        .uuid = m->desc->uuid,
+        .oem_count = m->desc->smbios_oem_count,
+        .low_memory = MIN(total, MEMORY_LOW_MAX),
+        .high_memory = total - MIN(total, MEMORY_LOW_MAX),
+        .sockets = t->sockets,
+        .cores = t->dies * t->cores,
+        .threads = t->threads,
+        .cpus = m->desc->cpus,
+    };
+    uint8_t *tables;
+    size_t len;
+    int r;
+
+    memcpy(config.texts, m->desc->smbios_texts, sizeof config.texts);
+    memcpy(config.oem, m->desc->smbios_oem, sizeof config.oem);
+    r = smbios_build(&config, SMBIOS_ADDRESS, SMBIOS_END - SMBIOS_ADDRESS, &tables, &len, err);
+    if (r < 0)
+        return r;
+    r = memory_write(m->memory, SMBIOS_ADDRESS, tables, len);
+    free(tables);
+    return r < 0 ? err_set(err, ENOSPC, "guest memory is too small for the SMBIOS tables") : 0;
+}
+
+/*
+ * Linux with hardware-reduced ACPI takes it for an EFI machine and reboots by EFI, which is not there, and then the BIOS's
+ * way: a jump to f000:fff0 in real mode (arch/x86/kernel/reboot.c). What lies there uses our reset register.
+ */
+static int load_reset_vector(Machine *m, Err *err)
+{
+    static const uint8_t code[] = {
+        0xba, (ACPI_PORT + 6) & 0xff, (ACPI_PORT + 6) >> 8, /* mov dx, reset register */
+        0xb0, 0x01, /* mov al, 1 */
+        0xee, /* out dx, al */
+        0xf4, /* hlt */
+        0xeb, 0xfd, /* jmp back to it */
+    };
+
+    if (memory_write(m->memory, RESET_VECTOR, code, sizeof code) < 0)
+        return err_set(err, ENOSPC, "guest memory is too small for the reset vector");
+    return 0;
+}
+
 int machine_load_boot(Machine *m, Err *err)
 {
     BootEntry entry;
@@ -68,7 +119,8 @@ int machine_load_boot(Machine *m, Err *err)
     struct kvm_sregs sregs;
     int r;
 
-    if ((r = load_acpi(m, err)) < 0 ||
+    if ((r = load_acpi(m, err)) < 0 || (r = load_smbios(m, err)) < 0 ||
+        (r = load_reset_vector(m, err)) < 0 ||
         (r = linux_load(&m->kernel, m->memory, ACPI_ADDRESS, &entry, err)) < 0 ||
         (r = vcpu_get_reset_sregs(m->vcpus[0], &sregs, err)) < 0 ||
         (r = regs_boot(&entry, m->memory, &regs, &sregs, err)) < 0)

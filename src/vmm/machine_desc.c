@@ -272,6 +272,34 @@ static int parse_boot(Reader *root, MachineDesc *d)
     return r.error;
 }
 
+/* Keys of "smbios", as QEMU and libvirt name the fields. */
+static const char *const smbios_keys[] = {
+    "bios-vendor",          "bios-version",    "bios-date",      "system-manufacturer", "system-product",
+    "system-version",       "system-serial",   "system-sku",     "system-family",       "board-manufacturer",
+    "board-product",        "board-version",   "board-serial",   "board-asset",         "chassis-manufacturer",
+    "chassis-version",      "chassis-serial",  "chassis-asset",  "chassis-sku",
+};
+_Static_assert(sizeof smbios_keys / sizeof smbios_keys[0] == SMBIOS_TEXT_LAST, "a key a text");
+
+static int parse_smbios(Reader *root, MachineDesc *d)
+{
+    Reader r = sub(root, "smbios");
+    json_t *oem = get_array(&r, "oem");
+
+    for (unsigned i = 0; i < SMBIOS_TEXT_LAST; i++)
+        d->smbios_texts[i] = get_string(&r, smbios_keys[i], SMBIOS_TEXT_MAX, NULL);
+    for (size_t i = 0; i < json_array_size(oem); i++) {
+        const char *text = json_string_value(json_array_get(oem, i));
+
+        if (text == NULL || text[0] == '\0' || strlen(text) > SMBIOS_TEXT_MAX || i >= SMBIOS_OEM_MAX)
+            fail(&r, "oem", "must be a list of at most 16 short strings");
+        else
+            d->smbios_oem[d->smbios_oem_count++] = text;
+    }
+    finish(&r);
+    return r.error;
+}
+
 static int parse_small(Reader *root, MachineDesc *d)
 {
     Reader rtc = sub(root, "rtc"), sandbox;
@@ -334,6 +362,7 @@ int machine_desc_parse(json_t *json, MachineDesc **ret, Err *err)
     r.error = parse_boot(&r, d);
     r.error = parse_numa(&r, d);
     r.error = parse_small(&r, d);
+    r.error = parse_smbios(&r, d);
     d->iothreads = get_array(&r, "iothreads");
     d->chardevs = get_array(&r, "chardevs");
     d->serials = get_array(&r, "serials");

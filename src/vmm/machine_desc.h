@@ -26,6 +26,7 @@
  *   netdevs         [{type, id, ...}]                       net/
  *   ports           [{id, addr}], PCIe root ports; addr "slot.function", hexadecimal
  *   devices         [{driver, id, bus, addr, ...}]          virtio/
+ *   smbios  {bios-vendor, system-product, …: texts (machine_desc.c names them), oem ["text"]}
  */
 #pragma once
 
@@ -36,6 +37,7 @@
 #include "common/err.h"
 #include "vmm/arch/x86_64/cpuid.h"
 #include "vmm/boot/acpi.h"
+#include "vmm/boot/smbios.h"
 #include "vmm/memory.h"
 
 #define DESC_BYTES_MAX (4u << 20)
@@ -63,6 +65,9 @@ typedef struct MachineDesc {
     int kernel_fd, initrd_fd;
     const char *cmdline;
     int64_t rtc_offset;
+    const char *smbios_texts[SMBIOS_TEXT_LAST];
+    const char *smbios_oem[SMBIOS_OEM_MAX];
+    unsigned smbios_oem_count;
     bool sandbox_seccomp, sandbox_chroot;
     int64_t sandbox_uid, sandbox_gid; /* -1: keep */
     /* Arrays, borrowed from root; NULL when absent. Their members are checked where they are used. */

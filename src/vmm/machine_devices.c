@@ -463,6 +463,10 @@ static int add_device(Machine *m, json_t *object, bool hot, Err *err)
     kind = device_table_find(driver);
     if (find_device(m, props_id(props)) != NULL) {
         r = err_set(err, EEXIST, "Duplicate device ID '%s'", props_id(props));
+    } else if (machine_is_cpu_type(driver)) {
+        r = machine_find_cpu(m, props_id(props)) >= 0
+                ? err_set(err, EEXIST, "Duplicate device ID '%s'", props_id(props))
+                : machine_cpu_add(m, driver, props, err);
     } else if (kind != NULL) {
         r = add_pci_device(m, kind, bus ? bus : "pcie.0", props, hot, err);
     } else if (bus != NULL && find_port(m, bus) < 0 && strcmp(bus, "pcie.0") != 0) {
@@ -486,6 +490,8 @@ int machine_device_del(Machine *m, const char *id, Err *err)
 {
     MachineDevice *d = find_device(m, id);
 
+    if (d == NULL && machine_find_cpu(m, id) >= 0)
+        return machine_cpu_del(m, (unsigned)machine_find_cpu(m, id), err);
     if (d == NULL) {
         for (unsigned i = 0; i < m->device_count; i++) {
             const VirtioDeviceKind *kind = m->devices[i].kind;

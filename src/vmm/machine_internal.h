@@ -50,6 +50,12 @@ typedef struct MachineDevice {
     bool removal_asked;
 } MachineDevice;
 
+/* A place for a CPU; vcpus[] has one for each. */
+typedef struct MachineCpu {
+    bool parked; /* not plugged */
+    char id[64]; /* "" for those of the start */
+} MachineCpu;
+
 struct Machine {
     const MachineDesc *desc;
     MachineHost host;
@@ -73,6 +79,7 @@ struct Machine {
 
     Vcpu *vcpus[DESC_CPUS_MAX];
     unsigned vcpu_count;
+    MachineCpu cpu_slots[DESC_CPUS_MAX];
     uint32_t apic_ids[DESC_CPUS_MAX];
 
     Loop *iothreads[MACHINE_LIST_MAX];
@@ -97,6 +104,7 @@ struct Machine {
     char error_text[200]; /* lock */
     QueuedEvent *events, **events_tail; /* lock */
     uint64_t ejected[ACPI_SLOTS_MAX / 64]; /* lock */
+    uint64_t ejected_cpus[ACPI_CPUS_MAX / 64]; /* lock */
     LoopPost post;
 };
 
@@ -109,6 +117,13 @@ void machine_free_devices(Machine *m);
 void machine_devices_set_running(Machine *m, bool running);
 void machine_handle_ejected(Machine *m, unsigned slot);
 void machine_init_device_host(Machine *m);
+
+/* machine_cpus.c */
+bool machine_is_cpu_type(const char *driver);
+int machine_cpu_add(Machine *m, const char *driver, Props *props, Err *err);
+int machine_find_cpu(const Machine *m, const char *id); /* -1: none */
+int machine_cpu_del(Machine *m, unsigned index, Err *err);
+void machine_handle_cpu_ejected(Machine *m, unsigned index);
 
 /* machine.c */
 void machine_emit(Machine *m, const char *name, json_t *data);

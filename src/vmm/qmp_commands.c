@@ -105,23 +105,52 @@ static int do_nmi(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err
     return r < 0 ? err_set(err, -r, "cannot raise an NMI: %s", strerror(-r)) : 0;
 }
 
+static json_t *cpu_props(Machine *m, unsigned i)
+{
+    const MachineDesc *d = machine_description(m);
+    CpuPlace place;
+    json_t *props;
+
+    machine_cpu_place(&d->topology, i, &place);
+    props = json_pack("{s:i, s:i, s:i, s:i}", "socket-id", (int)place.socket, "die-id", (int)place.die, "core-id",
+                      (int)place.core, "thread-id", (int)place.thread);
+    if (d->nodes > 0)
+        json_object_set_new(props, "node-id", json_integer(d->cpu_node[i]));
+    return props;
+}
+
 static int query_cpus(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
 {
-    const CpuTopology *t = &machine_description(m)->topology;
+    char path[96];
 
     *ret = json_array();
     for (unsigned i = 0; i < machine_vcpu_count(m); i++) {
-        Vcpu *vcpu = machine_vcpu(m, i);
+        if (!machine_cpu_plugged(m, i))
+            continue;
+        machine_cpu_path(m, i, path, sizeof path);
+        json_array_append_new(*ret, json_pack("{s:i, s:s, s:i, s:s, s:o}", "cpu-index", (int)i, "qom-path", path,
+                                              "thread-id", vcpu_thread_id(machine_vcpu(m, i)), "target", "x86_64",
+                                              "props", cpu_props(m, i)));
+    }
+    return 0;
+}
 
-        char path[64];
+/* The last slot first, as QEMU lists them. */
+static int query_hotpluggable_cpus(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    char type[64], path[96];
 
-        snprintf(path, sizeof path, "/machine/unattached/device[%u]", i);
-        json_array_append_new(
-            *ret, json_pack("{s:i, s:s, s:i, s:s, s:{s:i, s:i, s:i, s:i}}", "cpu-index", (int)i, "qom-path",
-                            path, "thread-id", vcpu_thread_id(vcpu), "target", "x86_64", "props", "socket-id",
-                            (int)(i / (t->threads * t->cores * t->dies)), "die-id",
-                            (int)(i / (t->threads * t->cores) % t->dies), "core-id",
-                            (int)(i / t->threads % t->cores), "thread-id", (int)(i % t->threads)));
+    *ret = json_array();
+    machine_cpu_type(m, type, sizeof type);
+    for (unsigned i = machine_vcpu_count(m); i-- > 0;) {
+        json_t *slot =
+            json_pack("{s:s, s:i, s:o}", "type", type, "vcpus-count", 1, "props", cpu_props(m, i));
+
+        if (machine_cpu_plugged(m, i)) {
+            machine_cpu_path(m, i, path, sizeof path);
+            json_object_set_new(slot, "qom-path", json_string(path));
+        }
+        json_array_append_new(*ret, slot);
     }
     return 0;
 }
@@ -230,6 +259,7 @@ static const QmpCommand qmp_commands[] = {
     {"query-uuid", "", query_uuid},
     {"query-kvm", "", query_kvm},
     {"query-cpus-fast", "", query_cpus},
+    {"query-hotpluggable-cpus", "", query_hotpluggable_cpus},
     {"query-memory-size-summary", "", qmp_query_memory_size},
     {"query-memory-devices", "", qmp_query_memory_devices},
     {"query-iothreads", "", query_iothreads},

@@ -7,6 +7,7 @@
 #include "common/checked.h"
 #include "lib/tap.h"
 #include "vmm/boot/acpi.h"
+#include "vmm/boot/smbios.h"
 
 #define BASE 0xe0000ull
 
@@ -97,6 +98,48 @@ static void check(const char *name, const AcpiConfig *config, const char *const 
     free(t);
 }
 
+static void test_smbios(void)
+{
+    SmbiosConfig c = {.uuid = "00112233-4455-6677-8899-aabbccddeeff",
+                      .low_memory = 3ull << 30,
+                      .high_memory = 61ull << 30,
+                      .sockets = 240, .cores = 1, .threads = 1, .cpus = 2, .oem = {"one", "two"}, .oem_count = 2};
+    static const uint8_t uuid[16] = {0x33, 0x22, 0x11, 0,    0x55, 0x44, 0x77, 0x66,
+                                     0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff};
+    uint8_t *t = NULL;
+    size_t len = 0, at = 32;
+    unsigned seen[128] = {0};
+    char text[SMBIOS_TEXT_MAX + 1];
+    Err err = {0};
+
+    c.texts[SMBIOS_SYSTEM_PRODUCT] = "OpenStack Nova";
+    ok(smbios_build(&c, 0xfc000, 16368, &t, &len, &err) == 0, "SMBIOS tables of %zu bytes for 240 sockets", len);
+    ok(memcmp(t, "_SM3_", 5) == 0 && sum(t, 24) == 0 && get(t + 12, 4) == len - 32 && get(t + 16, 8) == 0xfc020,
+       "SMBIOS: entry point");
+    while (at + 4 <= len) {
+        uint8_t type = t[at];
+
+        seen[type & 127]++;
+        if (type == 1)
+            ok(memcmp(t + at + 8, uuid, 16) == 0 && memmem(t + at, len - at, "OpenStack Nova", 15) != NULL,
+               "SMBIOS: system with its uuid and product");
+        at += t[at + 1];
+        while (at + 2 <= len && (t[at] != 0 || t[at + 1] != 0))
+            at++;
+        at += 2;
+    }
+    ok(at == len && seen[0] == 1 && seen[3] == 1 && seen[4] == 240 && seen[11] == 1 && seen[16] == 1 && seen[17] == 4 &&
+           seen[19] == 2 && seen[32] == 1 && seen[127] == 1,
+       "SMBIOS: every structure ends where the next begins");
+    free(t);
+    memset(text, 'x', SMBIOS_TEXT_MAX);
+    text[SMBIOS_TEXT_MAX] = '\0';
+    for (unsigned i = 0; i < SMBIOS_TEXT_LAST; i++)
+        c.texts[i] = text;
+    ok(smbios_build(&c, 0xfc000, 16368, &t, &len, &err) < 0 && strstr(err.text, "do not fit"),
+       "SMBIOS: too long: %s", err.text);
+}
+
 int main(void)
 {
     uint32_t apic_ids[240];
@@ -136,5 +179,6 @@ int main(void)
     for (unsigned i = 0; i < ARRAY_LEN(nodes); i++)
         nodes[i] = i & 1;
     check("everything", &config, (const char *const[]){"FACP", "DSDT", "APIC", "MCFG", "SRAT", "SLIT", NULL});
+    test_smbios();
     return done();
 }

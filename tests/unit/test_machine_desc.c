@@ -92,7 +92,7 @@ int main(void)
                      " \"numa\": [{\"memory\": 67108864, \"cpus\": [0, 1, 2, 3]}, {\"memory\": 67108864, \"cpus\": [4]}],"
                      " \"paused\": true}",
                      &desc, &err);
-    ok(m != NULL && machine_vcpu_count(m) == 3 && machine_run_state(m) == RUN_PRELAUNCH &&
+    ok(m != NULL && machine_cpu_plugged(m, 2) && !machine_cpu_plugged(m, 3) && machine_run_state(m) == RUN_PRELAUNCH &&
        machine_memory_size(m) == 128 << 20,
        "a machine as described %s", err.text);
     if (m != NULL)

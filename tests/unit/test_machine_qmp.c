@@ -110,6 +110,41 @@ static void test_states(void)
        "RESUME"), "reset and on");
 }
 
+static void test_cpus(void)
+{
+    ok(answers("{\"execute\": \"query-cpus-fast\"}", "\"cpu-index\":1") && !strstr(received, "\"cpu-index\":2"),
+       "two CPUs are plugged");
+    ok(answers("{\"execute\": \"query-hotpluggable-cpus\"}", "host-x86_64-cpu") && strstr(received, "device[1]") &&
+       !strstr(received, "device[2]"),
+       "of four");
+    ok(answers("{\"execute\": \"device_add\", \"arguments\": {\"driver\": \"qemu64-x86_64-cpu\", \"id\": \"x\"}}",
+               "expected cpu type: 'host-x86_64-cpu'"),
+       "a CPU of another kind is refused");
+    ok(answers("{\"execute\": \"device_add\", \"arguments\": {\"driver\": \"host-x86_64-cpu\", \"id\": \"x\","
+               " \"socket-id\": 1, \"core-id\": 0, \"thread-id\": 0}}",
+               "CPU[1] with APIC ID 1 exists"),
+       "one that is there is refused");
+    ok(answers("{\"execute\": \"device_add\", \"arguments\": {\"driver\": \"host-x86_64-cpu\", \"id\": \"vcpu2\","
+               " \"socket-id\": 2, \"die-id\": 0, \"core-id\": 0, \"thread-id\": 0}}",
+               "return"),
+       "a CPU is plugged");
+    ok(fake_in(machine, ACPI_PORT, 4) == 4, "the guest hears of it");
+    fake_out(machine, ACPI_PORT + 0x20, 2, 4);
+    ok(fake_in(machine, ACPI_PORT + 0x24, 4) == 3, "CPU 2: present and new");
+    fake_out(machine, ACPI_PORT + 0x24, 2, 4);
+    ok(answers("{\"execute\": \"query-cpus-fast\"}", "/machine/peripheral/vcpu2"), "query-cpus-fast has it");
+    ok(answers("{\"execute\": \"device_del\", \"arguments\": {\"id\": \"vcpu2\"}}", "return") &&
+       fake_in(machine, ACPI_PORT, 4) == 4 && fake_in(machine, ACPI_PORT + 0x24, 4) == 5,
+       "device_del asks the guest");
+    fake_out(machine, ACPI_PORT + 0x24, 4, 4);
+    fake_out(machine, ACPI_PORT + 0x24, 8, 4);
+    ok(answers("", "DEVICE_DELETED") && strstr(received, "vcpu2"), "ejected: DEVICE_DELETED");
+    ok(!answers("{\"execute\": \"query-cpus-fast\"}", "vcpu2") && fake_in(machine, ACPI_PORT + 0x24, 4) == 0, "and gone");
+    fake_out(machine, ACPI_PORT + 0x20, 0, 4);
+    fake_out(machine, ACPI_PORT + 0x24, 8, 4);
+    ok(answers("{\"execute\": \"query-cpus-fast\"}", "device[0]"), "the boot CPU stays");
+}
+
 static void test_commands(void)
 {
     json_t *reply, *list;
@@ -162,6 +197,7 @@ int main(void)
     test_negotiation();
     test_errors();
     test_states();
+    test_cpus();
     test_commands();
     close(peer);
     fake_settle(machine);

@@ -472,7 +472,7 @@ static void build_madt(Build *b)
     put(b, LAPIC_ADDRESS, 4);
     put(b, 0, 4); /* no 8259s that the guest should use */
     for (unsigned i = 0; i < c->cpus_max; i++) {
-        uint32_t flags = i < c->cpus ? 1 : 2; /* enabled, or online-capable */
+        uint32_t flags = (c->cpu_present ? c->cpu_present[i] : i < c->cpus) ? 1 : 2; /* enabled, or online-capable */
 
         if (c->apic_ids[i] >= 255) {
             put(b, 9, 1);

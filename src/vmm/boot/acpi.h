@@ -20,6 +20,7 @@ typedef struct AcpiNode {
 typedef struct AcpiConfig {
     unsigned cpus, cpus_max; /* present at boot; ever */
     const uint32_t *apic_ids; /* cpus_max */
+    const bool *cpu_present; /* cpus_max; NULL: the first cpus. Which ones the MADT enables */
     const uint8_t *cpu_nodes; /* cpus_max; NULL without NUMA */
     unsigned nodes; /* 0: no SRAT */
     AcpiNode node[ACPI_NODES_MAX];

@@ -333,7 +333,7 @@ unsigned linux_memory_map(const GuestMemory *memory, E820Entry *ret, unsigned ma
     E820Entry map[] = {
         {0, LOW_RAM_END, 1},
         {LOW_RAM_END, 0xa0000 - LOW_RAM_END, 2},
-        {ACPI_ADDRESS, ACPI_END - ACPI_ADDRESS, 2},
+        {ACPI_ADDRESS, HIGH_MEMORY - ACPI_ADDRESS, 2},
         {HIGH_MEMORY, low > HIGH_MEMORY ? low - HIGH_MEMORY : 0, 1},
         {PCI_ECAM_BASE, (uint64_t)PCI_BUSES << 20, 2},
         {MEMORY_HIGH_BASE, size - low, 1},

@@ -5,6 +5,7 @@
  *   0x0000500  GDT for the boot CPU          0x00009000  page tables (4 GiB identity, 2 MiB pages)
  *   0x0006000  PVH start info                0x00020000  command line
  *   0x0007000  Linux boot_params             0x000e0000  ACPI tables (RSDP first)
+ *                                            0x000fc000  SMBIOS tables
  *   0x0100000  kernel and all other RAM
  *   0xc0000000 32-bit PCI window             0xe0000000  ECAM
  *   0xfec00000 IOAPIC                        0xfee00000  local APICs
@@ -19,7 +20,10 @@
 #define CMDLINE_MAX 0x10000u
 #define LOW_RAM_END 0x9fc00ull
 #define ACPI_ADDRESS 0xe0000ull
-#define ACPI_END 0x100000ull
+#define ACPI_END 0xfc000ull
+#define SMBIOS_ADDRESS 0xfc000ull
+#define SMBIOS_END 0xffff0ull
+#define RESET_VECTOR 0xffff0ull /* where real mode goes for a reset */
 #define HIGH_MEMORY 0x100000ull
 
 #define PCI_MMIO32_BASE 0xc0000000ull
