@@ -48,7 +48,6 @@ static VolumeDef *in_folder(Storage *storage, const char *folder, const char *na
 static VolumeDef *at_path(Storage *storage, const char *path, Pool **ret_pool)
 {
     g_autofree char *folder = g_path_get_dirname(path), *name = g_path_get_basename(path);
-    g_autofree char *real = NULL;
     char *resolved;
     VolumeDef *def;
 

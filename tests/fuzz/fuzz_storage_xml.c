@@ -15,6 +15,7 @@ static void try_pool(const char *text)
     g_autoptr(GError) error = NULL;
     g_autofree char *first = NULL, *second = NULL;
 
+    g_assert_true(def == NULL || state == NULL); /* their root elements differ */
     if (def == NULL)
         return;
     first = pool_def_format(def);
