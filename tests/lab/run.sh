@@ -94,7 +94,7 @@ pack "$inner" "$work/inner.img"
 outer=$work/outer
 mkdir -p "$outer"/{bin,dev,proc,sys,tmp}
 cp "$busybox" "$outer/bin/busybox"
-add_modules "$outer" kvm_amd tun bridge veth
+add_modules "$outer" kvm_amd tun bridge veth vhost_vsock
 cp "$vmm" "$outer/kite-vmm"
 cp "$kernel" "$outer/vmlinuz"
 cp "$work/inner.img" "$outer/inner.img"
