@@ -117,10 +117,12 @@ int main(void)
     props_free(props);
     json_decref(object);
     ok(child(dev, "{\"driver\":\"virtconsole\",\"id\":\"console0\",\"chardev\":\"c0\"}") == 0, "console on port 0");
-    ok(child(dev, "{\"driver\":\"virtserialport\",\"id\":\"channel0\",\"chardev\":\"c1\",\"name\":\"org.qemu.guest_agent.0\",\"nr\":1}") == 0,
+    ok(child(dev, "{\"driver\":\"virtserialport\",\"id\":\"channel0\",\"chardev\":\"c1\",\"name\":\"org.qemu."
+                  "guest_agent.0\",\"nr\":1}") == 0,
        "channel on port 1");
     ok(child(dev, "{\"driver\":\"virtserialport\",\"id\":\"x\",\"chardev\":\"c2\",\"nr\":1}") == -EEXIST, "not twice");
-    ok(child(dev, "{\"driver\":\"virtserialport\",\"id\":\"x\",\"chardev\":\"c2\",\"nr\":9}") == -EINVAL, "not beyond the last");
+    ok(child(dev, "{\"driver\":\"virtserialport\",\"id\":\"x\",\"chardev\":\"c2\",\"nr\":9}") == -EINVAL,
+       "not beyond the last");
     ok(child(dev, "{\"driver\":\"virtserialport\",\"id\":\"x\",\"chardev\":\"c1\"}") == -EBUSY, "a chardev has one user");
 
     ok(fake_guest_start(&t.g, dev, VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_CONSOLE_F_MULTIPORT)) == 0,
@@ -153,7 +155,8 @@ int main(void)
     memcpy(fake_guest_host(&t.g, t.out, 16), "hello from guest", 16);
     fake_guest_add(&t.g, 5, 2, (FakeBuffer[]){{t.out, 6, false}, {t.out + 6, 10, false}});
     fake_guest_kick(&t.g, 5);
-    ok(fake_guest_used(&t.g, 5, &head, &len) && recv(agent, text, sizeof text, 0) == 16 && !memcmp(text, "hello from guest", 16),
+    ok(fake_guest_used(&t.g, 5, &head, &len) && recv(agent, text, sizeof text, 0) == 16 &&
+           !memcmp(text, "hello from guest", 16),
        "output of port 1");
     ok(write(agent, "ping", 4) == 4, "the agent's client writes");
     turn(&t);
@@ -187,7 +190,8 @@ int main(void)
     }
     ok(back == chains && got == chains * 4096u, "nothing is lost (%u, %zu)", back, got);
 
-    ok(child(dev, "{\"driver\":\"virtserialport\",\"id\":\"hot\",\"chardev\":\"c2\",\"name\":\"x\"}") == 0, "hot plug of a port");
+    ok(child(dev, "{\"driver\":\"virtserialport\",\"id\":\"hot\",\"chardev\":\"c2\",\"name\":\"x\"}") == 0,
+       "hot plug of a port");
     ok(!strcmp(heard(&t), "1:2:1"), "is announced");
     ok(console_remove_child(dev, "hot", &err) == 0 && !strcmp(heard(&t), "2:2:1"), "and its removal");
     close(agent);
