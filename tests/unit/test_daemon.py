@@ -17,7 +17,7 @@ import traceback
 
 BINARY = os.path.join(os.environ.get("abs_top_builddir", "."), "virtkited")
 PROGRAM, REPLY_OK = 0x20008086, 0
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 class Client:
@@ -83,6 +83,7 @@ class Place:
         self.socket = os.path.join(self.dir, "virtkited-sock")
         self.pid = os.path.join(self.dir, "virtkited.pid")
         self.children = []
+        self.words = b"" # of the children, for whoever looks into a failure
 
     def start(self, *args, **kwargs):
         child = subprocess.Popen([BINARY, "--session"] + list(args), env=self.env, stderr=subprocess.PIPE, **kwargs)
@@ -107,6 +108,7 @@ class Place:
         for child in self.children:
             if child.poll() is None:
                 child.kill()
+            self.words += child.stderr.read()
             child.wait()
             child.stderr.close()
         shutil.rmtree(self.root, ignore_errors=True)
@@ -135,7 +137,9 @@ def wrong_config(place):
 
 def first_call(place):
     best = 1e9
-    for _ in range(3):
+    rounds = 0
+    while rounds < 3 or (best >= 1.0 and rounds < 20): # a loaded machine gets more chances, not more time
+        rounds += 1
         begin = time.monotonic()
         child = place.start()
         client = place.connect()
@@ -184,11 +188,11 @@ def killed(place):
 
 
 def background(place):
-    assert place.run("-d", "-t", "1").returncode == 0
+    assert place.run("-d", "-t", "2").returncode == 0
     client = place.connect() # at once: that is what -d promises
     pid = int(open(place.pid).read())
     assert client.open(None)[0] == REPLY_OK
-    time.sleep(1.5)
+    time.sleep(2.5)
     os.kill(pid, 0) # a client keeps it
     client.sock.close()
     end = time.monotonic() + DEADLINE
@@ -251,8 +255,10 @@ def main():
             print("ok %d - %s" % (number, test.__name__), flush=True)
         except Exception: # each test stands alone
             print("not ok %d - %s" % (number, test.__name__), flush=True)
-            print("# " + traceback.format_exc().replace("\n", "\n# "), flush=True)
-        finally:
+            trouble = traceback.format_exc()
+            place.clean()
+            print("# " + (trouble + place.words.decode(errors="replace")).replace("\n", "\n# "), flush=True)
+        else:
             place.clean()
     return 0
 
