@@ -104,6 +104,7 @@ static void test_schema(void)
             g_assert_no_error(error);
         else
             g_assert_true(error_is(error, VIR_ERR_XML_INVALID_SCHEMA));
+        g_assert_true((def != NULL) == cases[i].valid);
     }
 }
 
