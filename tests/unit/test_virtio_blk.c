@@ -224,7 +224,8 @@ static Block *find_node(void *opaque, const char *name)
     return NULL;
 }
 
-static Block *__attribute__((format(printf, 4, 5))) node(Nodes *nodes, unsigned index, Loop *loop, const char *format, ...)
+static Block *__attribute__((format(printf, 4, 5)))
+node(Nodes *nodes, unsigned index, Loop *loop, const char *format, ...)
 {
     char json[512];
     va_list ap;
