@@ -21,7 +21,7 @@ INTEROP_TESTS = \
 	tests/interop/test_virt_manager.py
 
 EXTRA_DIST += $(ROOT_TESTS) $(INTEROP_TESTS) tests/lib/kitehost.py tests/lib/mkguest.sh tests/lib/guest-init.sh \
-	tests/lib/pexpect_lite.py tests/bench/bench.py tests/run-all tests/interop/go/main.go
+	tests/lib/pexpect_lite.py tests/bench/bench.py tests/bench/vmm.py tests/run-all tests/interop/go/main.go
 
 # A staged installation that the tests lay over /usr in a mount namespace.
 stage: all
@@ -40,7 +40,8 @@ check-interop: stage
 	-$(MAKE) test-guest tests/guest/test-guest.elf
 	$(MAKE) check-TESTS TESTS='$(INTEROP_TESTS)' PY_LOG_COMPILER='$(DEBIAN_PYTHON3)' TEST_SUITE_LOG=check-interop.log
 
-bench: stage
+bench: stage tests/guest/test-guest.elf
+	$(PYTHON) '$(srcdir)/tests/bench/vmm.py' ./kite-vmm tests/guest/test-guest.elf
 	$(DEBIAN_PYTHON3) '$(srcdir)/tests/bench/bench.py'
 
 PHONY_TARGETS += stage test-guest check-root check-interop bench

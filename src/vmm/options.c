@@ -20,7 +20,7 @@
 #include "config.h"
 
 static const char help_text[] =
-    "usage: kite-vmm --kernel FILE [--initrd FILE] [--cmdline TEXT] [--memory MIB] [--cpus N]\n"
+    "usage: kite-vmm --kernel FILE [--initrd FILE] [--cmdline TEXT] [--memory MIB] [--cpus N[,max=M]]\n"
     "                [--disk FILE[,ro]...]... [--net tap:NAME]... [--console stdio|virtio|none]\n"
     "                [--blockdev JSON]... [--device JSON]...\n"
     "                [--channel NAME:SOCKET]... [--no-rng] [--no-balloon] [--qmp-fd N] [--no-sandbox] [--check]\n"
@@ -108,6 +108,26 @@ static int number(const char *option, const char *text, long min, long max, long
     return 0;
 }
 
+/* N, or N,max=M: M can be plugged. */
+static int add_cpus(json_t *desc, char *spec, Err *err)
+{
+    json_t *cpus = json_object_get(desc, "cpus");
+    char *max = strstr(spec, ",max=");
+    long n, m = 0;
+    int r = 0;
+
+    if (max != NULL) {
+        *max = '\0';
+        r = number("cpus N,max", max + 5, 1, 240, &m, err);
+    }
+    if (r < 0 || (r = number("cpus", spec, 1, 240, &n, err)) < 0)
+        return r;
+    json_object_set_new(cpus, "count", json_integer(n));
+    if (max != NULL)
+        json_object_set_new(cpus, "max", json_integer(m));
+    return 0;
+}
+
 int options_parse(int argc, char **argv, Options *ret, Err *err)
 {
     enum {
@@ -178,8 +198,7 @@ int options_parse(int argc, char **argv, Options *ret, Err *err)
             json_object_set_new(json_object_get(desc, "memory"), "size", json_integer((json_int_t)n << 20));
             break;
         case CPUS:
-            r = number("cpus", optarg, 1, 240, &n, err);
-            json_object_set_new(json_object_get(desc, "cpus"), "count", json_integer(n));
+            r = add_cpus(desc, optarg, err);
             break;
         case DISK:
             r = options_add_disk(desc, optarg, err);
