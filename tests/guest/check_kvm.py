@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 BUILD = os.environ.get("abs_top_builddir", ".")
@@ -76,7 +77,7 @@ class Qmp:
             raise EOFError
         return json.loads(row)
 
-    def call(self, name, **arguments):
+    def call(self, name, /, **arguments):
         request = {"execute": name, "id": name}
         if arguments:
             request["arguments"] = {k.replace("_", "-"): v for k, v in arguments.items()}
@@ -120,6 +121,112 @@ class Qmp:
             self.p.wait()
             return "killed"
         return self.p.returncode
+
+
+def disk_file(size=4 << 20, fill=b""):
+    fd = os.memfd_create("disk")
+    os.ftruncate(fd, size)
+    os.pwrite(fd, fill, 0)
+    os.set_inheritable(fd, True)
+    return fd
+
+
+def qcow2_nodes(directory):
+    """A qcow2 disk over a raw backing file, as descriptors."""
+    base, top = os.path.join(directory, "base.raw"), os.path.join(directory, "top.qcow2")
+    with open(base, "wb") as f:
+        f.truncate(4 << 20)
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "raw", top], check=True)
+    fds = [os.open(base, os.O_RDONLY), os.open(top, os.O_RDWR)]
+    for fd in fds:
+        os.set_inheritable(fd, True)
+    return top, [
+        {"driver": "file", "node-name": "base-file", "fd": fds[0], "read-only": True},
+        {"driver": "raw", "node-name": "base", "file": "base-file", "read-only": True},
+        {"driver": "file", "node-name": "top-file", "fd": fds[1]},
+        {"driver": "qcow2", "node-name": "node", "file": "top-file", "backing": "base", "discard": "unmap"},
+    ]
+
+
+def disks():
+    blk = {"driver": "virtio-blk-pci", "id": "disk0", "drive": "node", "serial": "kite-serial"}
+    wanted = ["disk sectors 00002000", "disk written", "disk flushed", "disk read", "disk differences 00000000",
+              "disk serial kite-serial", "disk beyond 01"]
+    fd = disk_file()
+    nodes = [{"driver": "file", "node-name": "node", "fd": fd}]
+    g = Qmp("disk", blockdevs=nodes, devices=[blk])
+    ok(all(g.wait_text(w) for w in wanted), "raw disk: write, flush, read back, serial", g.text.decode())
+    ok(g.end() == 0 and os.pread(fd, 65536, 4096) == bytes((i * 7 + (i >> 8)) & 255 for i in range(65536)),
+       "raw disk: the bytes are in the file")
+    g = Qmp("disk", blockdevs=nodes, devices=[dict(blk, iothread="io1")], iothreads=["io1"])
+    ok(all(g.wait_text(w) for w in wanted) and g.end() == 0, "disk on an iothread", g.text.decode())
+    with tempfile.TemporaryDirectory() as d:
+        if subprocess.run(["sh", "-c", "command -v qemu-img"], stdout=subprocess.DEVNULL).returncode == 0:
+            top, nodes2 = qcow2_nodes(d)
+            g = Qmp("disk", blockdevs=nodes2, devices=[blk])
+            ok(all(g.wait_text(w) for w in wanted) and g.end() == 0, "qcow2 disk over a backing file", g.text.decode())
+            ok(subprocess.run(["qemu-img", "check", "-q", top]).returncode == 0, "qemu-img check likes it")
+
+    g = Qmp("spin", blockdevs=nodes, devices=[dict(blk, iothread="io1", bus="pci.1")], iothreads=["io1"])
+    q = g.call("query-block")
+    ok(q[0]["qdev"] == "/machine/peripheral/disk0/virtio-backend" and q[0]["inserted"]["node-name"] == "node", "query-block", q)
+    s = g.call("query-blockstats")
+    ok(s[0]["stats"]["rd_operations"] == 0 and s[0]["node-name"] == "node", "query-blockstats", s)
+    ok(g.call("block_resize", node_name="node", size=8 << 20) == {} and os.fstat(fd).st_size == 8 << 20, "block_resize")
+    ok(g.call("block_set_io_throttle", id="disk0", bps=1000000, bps_rd=0, bps_wr=0, iops=0, iops_rd=0, iops_wr=0) == {}
+       and g.call("query-block")[0]["inserted"]["bps"] == 1000000, "block_set_io_throttle")
+    ok(g.call("blockdev-del", node_name="node").get("class") == "GenericError", "a node in use is not deleted")
+    g.call("quit")
+    ok(g.end() == 0, "and ends with an iothread")
+
+    for depth in 1, 16:
+        g = Qmp(f"diskspeed{depth}", blockdevs=nodes, devices=[blk])
+        g.wait_text("speed start")
+        start = time.monotonic()
+        good = g.wait_text("speed end 00004e20", 60)
+        seconds = time.monotonic() - start
+        ok(good and g.end() == 0, f"20,000 reads of 4 KiB, depth {depth}: {20000 / seconds:.0f} a second", g.text.decode())
+
+
+def console():
+    ours, theirs = socket.socketpair()
+    os.set_inheritable(theirs.fileno(), True)
+    g = Qmp("console", devices=[{"driver": "virtio-serial-pci", "id": "vs0"},
+                                {"driver": "virtconsole", "id": "con0", "bus": "vs0.0", "chardev": "hvc", "nr": 0}],
+            chardevs=[{"id": "hvc", "backend": "socket", "fd": theirs.fileno()}], serials=[None])
+    theirs.close()
+    ours.settimeout(20)
+    ok(ours.recv(100) == b"bytes of the console\n", "console output")
+    ours.sendall(b"typed")
+    ok(g.end() == 0, "console input")
+
+
+def tap():
+    import fcntl
+    import struct
+    try:
+        fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+        fcntl.ioctl(fd, 0x400454CA, struct.pack("16sH22x", b"kitecheck%d", 0x5002))
+        name = fcntl.ioctl(fd, 0x800454D2, bytes(40))[:16].split(b"\0")[0].decode()
+        subprocess.run(["ip", "link", "set", name, "up"], check=True, stderr=subprocess.DEVNULL)
+        packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x88B5))
+        packets.bind((name, 0x88B5))
+    except (OSError, subprocess.CalledProcessError) as e:
+        ok(True, f"a packet through a tap # SKIP {e}")
+        return
+    packets.settimeout(20)
+    os.set_inheritable(fd, True)
+    g = Qmp("net", netdevs=[{"type": "tap", "id": "net", "fds": [fd]}],
+            devices=[{"driver": "virtio-net-pci", "id": "net0", "netdev": "net", "mac": "52:54:00:01:02:03"}])
+    os.close(fd)
+    frame = packets.recv(2000)
+    ok(frame[6:16] == b"\x52\x54\x00\x01\x02\x03\x88\xb5hi", "a packet out through a tap", frame)
+    head = b"\x52\x54\x00\x01\x02\x03" + b"\x52\x54\x00\x09\x09\x09" + b"\x88\xb5"
+    packets.send(head + b"x" * 1000)
+    ok(g.wait_text("net got 0402"), "a packet in", g.text)
+    ok(g.call("set_link", name="net0", up=False) == {} and g.call("set_link", name="net0", up=True) == {}, "set_link")
+    packets.send(head + b"end" + b"x" * 97)
+    ok(g.end() == 0, "and the last one", g.text)
 
 
 def main():
@@ -205,6 +312,10 @@ def main():
     ok(g.call("query-status")["status"] == "shutdown", "stays after power-off when asked")
     g.call("quit")
     ok(g.end() == 0, "quit after it")
+
+    disks()
+    console()
+    tap()
 
     p = subprocess.run([VMM, "--kernel", "/etc/passwd"], capture_output=True, stdin=subprocess.DEVNULL)
     ok(p.returncode == 1 and b"the kernel" in p.stderr, "a file that is no kernel is refused", p.stderr)

@@ -253,6 +253,8 @@ static void rng_ask(Rng *r)
     *r->notify = 0;
 }
 
+#include "devices.h"
+
 /* --- tests
  * ----------------------------------------------------------------------------------------------------- */
 
@@ -409,6 +411,16 @@ void guest_main(uint32_t info)
         test_pci();
     else if (equal(test, "rng"))
         test_rng();
+    else if (equal(test, "disk"))
+        test_disk();
+    else if (equal(test, "diskspeed1"))
+        test_disk_speed(1);
+    else if (equal(test, "diskspeed16"))
+        test_disk_speed(16);
+    else if (equal(test, "console"))
+        test_console();
+    else if (equal(test, "net"))
+        test_net();
     else if (equal(test, "loop"))
         test_loop();
     else if (equal(test, "smp2"))

@@ -234,10 +234,8 @@ void block_io_job(BlockIo *io, BlockJob *job)
 
 /* --- life ------------------------------------------------------------------------------------------------- */
 
-static void watch_ring(void *opaque)
+static void watch_ring(BlockIo *io)
 {
-    BlockIo *io = opaque;
-
     loop_defer_init(io->loop, &io->submit, submit_deferred, io);
     if (io->has_ring)
         (void)loop_watch(io->loop, &io->watch, io->ring.ring_fd, EPOLLIN, ring_ready, io);
@@ -274,7 +272,8 @@ void block_io_attach_loop(BlockIo *io, Loop *loop)
 {
     loop_call(io->loop, unwatch_ring, io);
     io->loop = loop;
-    loop_call(loop, watch_ring, io);
+    /* Adding to the new loop touches nothing that its thread touches, and that thread may be waiting for this one. */
+    watch_ring(io);
 }
 
 void block_io_free(BlockIo *io)

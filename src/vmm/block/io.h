@@ -34,7 +34,7 @@ struct BlockTransfer {
 int block_io_new(Loop *loop, BlockIo **ret, Err *err);
 /* Main thread; nothing is in flight. Joins the workers. NULL is fine. */
 void block_io_free(BlockIo *io);
-/* Main thread; nothing is in flight. */
+/* Main thread or the old loop's; nothing is in flight. */
 void block_io_attach_loop(BlockIo *io, Loop *loop);
 bool block_io_has_ring(const BlockIo *io);
 

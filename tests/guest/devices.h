@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Tests of disk, console and network for guest.c: one queue at a time, kicked and waited for by interrupt. */
+#pragma once
+
+enum { Q_SIZE = 64, VECTOR_FIRST = 64 };
+
+typedef struct Queue {
+    uint8_t desc[16 * Q_SIZE] __attribute__((aligned(4096)));
+    uint8_t avail[4096] __attribute__((aligned(4096)));
+    uint8_t used[4096] __attribute__((aligned(4096)));
+    volatile uint16_t *notify;
+    uint16_t shown, seen;
+} Queue;
+
+static Queue queues[2];
+static uint8_t page_a[65536] __attribute__((aligned(4096))), page_b[65536] __attribute__((aligned(4096)));
+static struct {
+    uint32_t type, reserved;
+    uint64_t sector;
+} header[Q_SIZE] __attribute__((aligned(64)));
+static volatile uint8_t status[Q_SIZE];
+
+/* Sets queues up to count of the device with this PCI id; queue i interrupts with vector 64 + i. */
+static volatile uint8_t *device_start(uint32_t id, unsigned count)
+{
+    int found = find_device(id);
+    unsigned devfn, cap;
+    volatile uint8_t *bar, *common;
+    volatile uint32_t *entry;
+    uint64_t notify;
+
+    if (found < 0)
+        return 0;
+    devfn = (unsigned)found;
+    bar = (volatile uint8_t *)(uint64_t)(pci_read(devfn, 0x10) & ~15u);
+    common = bar + pci_read(devfn, find_cap(devfn, 9, 1) + 8);
+    notify = (uint64_t)bar + pci_read(devfn, find_cap(devfn, 9, 2) + 8);
+    cap = find_cap(devfn, 0x11, 0);
+    entry = (volatile uint32_t *)(bar + (pci_read(devfn, cap + 4) & ~7u));
+    for (unsigned i = 0; i < count; i++) {
+        entry[4 * (i + 1)] = (uint32_t)LAPIC;
+        entry[4 * (i + 1) + 1] = 0;
+        entry[4 * (i + 1) + 2] = VECTOR_FIRST + i;
+        entry[4 * (i + 1) + 3] = 0;
+    }
+    pci_write(devfn, cap, pci_read(devfn, cap) | 1u << 31);
+    common[0x14] = 0;
+    while (common[0x14] != 0)
+        pause_cpu();
+    common[0x14] = 3;
+    *(volatile uint32_t *)(common + 8) = 0;
+    *(volatile uint32_t *)(common + 12) = id == 0x10421af4 ? 1u << 9 : 0; /* flush */
+    *(volatile uint32_t *)(common + 8) = 1;
+    *(volatile uint32_t *)(common + 12) = 1; /* VERSION_1 */
+    common[0x14] = 11;
+    if (!(common[0x14] & 8))
+        return 0;
+    for (unsigned i = 0; i < count; i++) {
+        *(volatile uint16_t *)(common + 0x16) = (uint16_t)i;
+        *(volatile uint16_t *)(common + 0x18) = Q_SIZE;
+        *(volatile uint16_t *)(common + 0x1a) = (uint16_t)(i + 1);
+        *(volatile uint64_t *)(common + 0x20) = (uint64_t)queues[i].desc;
+        *(volatile uint64_t *)(common + 0x28) = (uint64_t)queues[i].avail;
+        *(volatile uint64_t *)(common + 0x30) = (uint64_t)queues[i].used;
+        *(volatile uint16_t *)(common + 0x1c) = 1;
+        queues[i].notify = (volatile uint16_t *)(notify + 4 * i);
+    }
+    common[0x14] = 15;
+    return bar + pci_read(devfn, find_cap(devfn, 9, 4) + 8);
+}
+
+static void put_desc(Queue *q, unsigned index, const volatile void *at, uint32_t len, uint32_t flags, uint32_t next)
+{
+    uint64_t *d = (uint64_t *)q->desc + 2 * index;
+
+    d[0] = (uint64_t)at;
+    d[1] = len | (uint64_t)flags << 32 | (uint64_t)next << 48;
+}
+
+static void show(Queue *q, uint16_t head)
+{
+    ((volatile uint16_t *)q->avail)[2 + q->shown % Q_SIZE] = head;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    ((volatile uint16_t *)q->avail)[1] = ++q->shown;
+}
+
+static void kick(Queue *q, unsigned index)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    *q->notify = (uint16_t)index;
+}
+
+static uint16_t used_index(const Queue *q)
+{
+    return ((const volatile uint16_t *)q->used)[1];
+}
+
+static uint32_t used_length(const Queue *q, uint16_t at)
+{
+    return *(const volatile uint32_t *)(q->used + 8 + 8 * (at % Q_SIZE));
+}
+
+/* Chain of slot (three descriptors) for one disk request. */
+static void disk_request(unsigned slot, uint32_t type, uint64_t sector, void *data, uint32_t len)
+{
+    Queue *q = &queues[0];
+    unsigned d = 3 * slot;
+
+    header[slot].type = type;
+    header[slot].sector = sector;
+    status[slot] = 0x55;
+    put_desc(q, d, &header[slot], 16, 1, len ? d + 1 : d + 2);
+    put_desc(q, d + 1, data, len, type == 1 ? 1 : 3, d + 2);
+    put_desc(q, d + 2, &status[slot], 1, 2, 0);
+    show(q, (uint16_t)d);
+}
+
+static bool disk(uint32_t type, uint64_t sector, void *data, uint32_t len)
+{
+    uint32_t before = hits[VECTOR_FIRST];
+
+    disk_request(0, type, sector, data, len);
+    kick(&queues[0], 0);
+    return wait_hits(VECTOR_FIRST, before + 1) && used_index(&queues[0]) == queues[0].shown && status[0] == 0;
+}
+
+static void test_disk(void)
+{
+    volatile uint8_t *config;
+    unsigned bad = 0;
+
+    interrupts_on();
+    config = device_start(0x10421af4, 1);
+    if (config == 0) {
+        print("disk not found\n");
+        return;
+    }
+    line("disk sectors ", *(volatile uint64_t *)config, 8);
+    for (unsigned i = 0; i < sizeof page_a; i++)
+        page_a[i] = (uint8_t)(i * 7 + (i >> 8));
+    print(disk(1, 8, page_a, sizeof page_a) ? "disk written\n" : "disk not written\n");
+    print(disk(4, 0, 0, 0) ? "disk flushed\n" : "disk not flushed\n");
+    print(disk(0, 8, page_b, sizeof page_b) ? "disk read\n" : "disk not read\n");
+    for (unsigned i = 0; i < sizeof page_a; i++)
+        bad += page_a[i] != page_b[i];
+    line("disk differences ", bad, 8);
+    print(disk(8, 0, page_b, 20) ? "disk serial " : "disk no serial ");
+    print((char *)page_b);
+    print("\n");
+    disk(0, 1ull << 40, page_b, 512);
+    line("disk beyond ", status[0], 2);
+}
+
+/* Reads until the clock of the host says enough: kicked one at a time, or 16 in flight. */
+static void test_disk_speed(unsigned depth)
+{
+    uint32_t done = 0, shown = 0, total = 20000;
+
+    if (device_start(0x10421af4, 1) == 0)
+        return;
+    print("speed start\n");
+    while (done < total) {
+        unsigned room = depth - (shown - done);
+
+        for (unsigned i = 0; i < room && shown < total; i++, shown++)
+            disk_request(shown % 16, 0, (shown * 977u % 1024) * 8, page_a + 4096 * (shown % 16), 4096);
+        if (room > 0)
+            kick(&queues[0], 0);
+        while (used_index(&queues[0]) == (uint16_t)done)
+            pause_cpu();
+        done += (uint16_t)(used_index(&queues[0]) - (uint16_t)done);
+    }
+    line("speed end ", done, 8);
+}
+
+static void test_console(void)
+{
+    static const char text[] = "bytes of the console\n";
+    Queue *q = &queues[1];
+
+    interrupts_on();
+    if (device_start(0x10431af4, 2) == 0) {
+        print("console not found\n");
+        return;
+    }
+    put_desc(q, 0, text, sizeof text - 1, 0, 0);
+    show(q, 0);
+    kick(q, 1);
+    print(wait_hits(VECTOR_FIRST + 1, 1) ? "console sent\n" : "console not sent\n");
+    put_desc(&queues[0], 0, page_b, 64, 2, 0);
+    show(&queues[0], 0);
+    kick(&queues[0], 0);
+    while (!wait_hits(VECTOR_FIRST, 1))
+        ;
+    page_b[used_length(&queues[0], 0)] = 0;
+    print("console got ");
+    print((char *)page_b);
+    print("\n");
+}
+
+/* Sends one frame; then sends back what comes, until it says "end". */
+static void test_net(void)
+{
+    static uint8_t frame[12 + 60] = {[12] = 255, 255, 255, 255, 255, 255, 0x52, 0x54, 0, 1, 2, 3, 0x88, 0xb5, 'h', 'i'};
+    uint16_t seen = 0;
+
+    interrupts_on();
+    if (device_start(0x10411af4, 2) == 0) {
+        print("net not found\n");
+        return;
+    }
+    put_desc(&queues[0], 0, page_b, 2048, 2, 0);
+    show(&queues[0], 0);
+    kick(&queues[0], 0);
+    put_desc(&queues[1], 0, frame, sizeof frame, 0, 0);
+    show(&queues[1], 0);
+    kick(&queues[1], 1);
+    print(wait_hits(VECTOR_FIRST + 1, 1) ? "net sent\n" : "net not sent\n");
+    for (;;) {
+        uint32_t len;
+
+        while (used_index(&queues[0]) == seen)
+            pause_cpu();
+        len = used_length(&queues[0], seen++);
+        if (page_b[12 + 12] == 0x88 && page_b[12 + 13] == 0xb5) {
+            line("net got ", len, 4);
+            if (page_b[12 + 14] == 'e')
+                return;
+        }
+        show(&queues[0], 0);
+        kick(&queues[0], 0);
+    }
+}
