@@ -9,6 +9,8 @@ tests_lab_qmp_pipe_LDFLAGS = $(AM_LDFLAGS) -static
 tests_lab_vsock_probe_SOURCES = tests/lab/vsock_probe.c
 tests_lab_vsock_probe_LDFLAGS = $(AM_LDFLAGS) -static
 
+CLEANFILES += tests/lab/qmp_pipe
+
 check-lab: kite-vmm tests/lab/qmp_pipe tests/lab/vsock_probe
 	-$(MAKE) test-guest
 	$(MAKE) check-TESTS TESTS='$(LAB_TESTS)' TEST_SUITE_LOG=check-lab.log
