@@ -75,11 +75,14 @@ static ImageFormat parse_format(const char *name)
 /* ---- Opening ---- */
 
 typedef struct PathOpener {
+    struct PathOpener *next;
     char *dir; /* of the image whose references are resolved */
     bool rw_backing;
     unsigned flags;
     const char *data_path; /* resolved */
 } PathOpener;
+
+static PathOpener *openers;
 
 static int open_ref(void *opaque, ImageRef ref, const char *name, const char *format, ImageOpenParams *ret, Err *err);
 
@@ -121,7 +124,9 @@ static int fill_params(const char *path, ImageFormat format, unsigned flags, Ima
     p->name = path;
     p->passphrase = passphrase;
     p->passphrase_len = passphrase != NULL ? strlen(passphrase) : 0;
-    opener->dir = dir_of(path); /* lives as long as the process */
+    opener->dir = dir_of(path);
+    opener->next = openers; /* images ask it as long as they are open: it lives as long as the process */
+    openers = opener;
     opener->flags = flags;
     p->opener = open_ref;
     p->opener_opaque = opener;

@@ -538,7 +538,9 @@ static void close_everything(void *opaque)
     GHashTableIter iter;
     gpointer client;
 
-    g_ptr_array_set_size(server->listeners, 0);
+    /* The loop that quit before it came here runs this in io_loop_free(). */
+    if (server->listeners != NULL)
+        g_ptr_array_set_size(server->listeners, 0);
     g_mutex_lock(&server->lock);
     g_hash_table_iter_init(&iter, server->clients);
     while (g_hash_table_iter_next(&iter, &client, NULL))
@@ -573,7 +575,7 @@ void rpc_server_free(RpcServer *server)
         return;
     rpc_server_stop(server);
     workers_free(server->workers);
-    g_ptr_array_unref(server->listeners);
+    g_clear_pointer(&server->listeners, g_ptr_array_unref);
     io_loop_free(server->loop);
     g_hash_table_unref(server->clients);
     tls_unref(server->tls);
