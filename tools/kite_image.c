@@ -76,6 +76,7 @@ static ImageFormat parse_format(const char *name)
 
 typedef struct PathOpener {
     struct PathOpener *next;
+    char *path; /* ours, when a reference led here */
     char *dir; /* of the image whose references are resolved */
     bool rw_backing;
     unsigned flags;
@@ -140,7 +141,13 @@ static int open_ref(void *opaque, ImageRef ref, const char *name, const char *fo
     unsigned flags = opener->flags & (IMAGE_OPEN_NO_LOCK | IMAGE_OPEN_NO_SYNC);
 
     flags |= ref == IMAGE_REF_BACKING ? IMAGE_OPEN_RDONLY : opener->flags & IMAGE_OPEN_RDONLY;
-    return fill_params(path, format[0] != 0 ? parse_format(format) : IMAGE_FORMAT_AUTO, flags, ret, err);
+    int status = fill_params(path, format[0] != 0 ? parse_format(format) : IMAGE_FORMAT_AUTO, flags, ret, err);
+
+    if (status < 0)
+        free(path);
+    else
+        openers->path = path; /* the one just made */
+    return status;
 }
 
 static Image *open_image(const char *path, const char *format, unsigned flags)
