@@ -380,12 +380,13 @@ static void create_file(const char *path, ImageCreateParams *p)
     if (fd < 0)
         die("cannot create '%s': %s", path, strerror(errno));
     if (p->data_file != NULL) {
-        char *data = resolve(dir_of(path), p->data_file);
+        char *folder = dir_of(path), *data = resolve(folder, p->data_file);
 
         p->data_fd = open(data, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
         if (p->data_fd < 0)
             die("cannot create '%s': %s", data, strerror(errno));
         free(data);
+        free(folder);
     }
     if (passphrase != NULL && p->format != IMAGE_FORMAT_RAW) {
         p->passphrase = passphrase;

@@ -419,7 +419,8 @@ gboolean address_from_disk_target(DeviceInfo *dev, GError **error)
     DriveAddress drive = {0};
     guint index = 0;
 
-    if (dev->address.type != ADDRESS_NONE)
+    /* Without a target it has no place; validation says so. */
+    if (dev->address.type != ADDRESS_NONE || disk->target == NULL)
         return TRUE;
     if (disk->bus != DISK_BUS_SCSI && disk->bus != DISK_BUS_IDE && disk->bus != DISK_BUS_SATA &&
         disk->bus != DISK_BUS_FDC)

@@ -453,7 +453,7 @@ gboolean disk_name_to_index(const char *name, guint *ret_index)
     static const char *const prefixes[] = {"xvd", "ubd", "vd", "sd", "hd", "fd"};
     guint index = 0;
 
-    for (gsize i = 0; i < G_N_ELEMENTS(prefixes); i++) {
+    for (gsize i = 0; name != NULL && i < G_N_ELEMENTS(prefixes); i++) {
         const char *p = name;
 
         if (!g_str_has_prefix(name, prefixes[i]))
