@@ -37,7 +37,7 @@ def skip_all(why):
     sys.exit(0)
 
 
-def enter(net=True):
+def enter(net=True, pid=True):
     """Re-execute below private namespaces; returns inside them. SKIPs without root or namespaces."""
     if os.environ.get("KITE_TEST_INSIDE") != "1":
         if os.geteuid() != 0:
@@ -45,7 +45,8 @@ def enter(net=True):
         if not os.path.exists(os.path.join(STAGE, "usr/sbin/virtkited")):
             skip_all("no staged installation in %s: make stage" % STAGE)
         # With processes of its own, whose first one is the test: when it ends, by whatever cause, all of them end.
-        args = ["unshare", "--mount", "--ipc", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        args = ["unshare", "--mount", "--ipc", "--propagation", "private"]
+        args += ["--pid", "--fork", "--kill-child", "--mount-proc"] if pid and not PEER else []
         args += ["--net"] if net else []
         probe = subprocess.run(args + ["true"], stderr=subprocess.PIPE, text=True)
         if probe.returncode:
