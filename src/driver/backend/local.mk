@@ -22,6 +22,8 @@ libkitebackend_a_SOURCES = \
 	%D%/tap.h %D%/tap.c %D%/tap_bandwidth.c %D%/tap_bridge.c \
 	%D%/unix_socket.h %D%/unix_socket.c \
 	%D%/vm_process.h %D%/vm_process.c %D%/vm_spawn.c \
-	%D%/vmm_chain.c %D%/vmm_desc.h %D%/vmm_desc.c %D%/vmm_hotplug.c %D%/vmm_support.c \
+	%D%/vmm_chain.c %D%/vmm_hotplug.c \
+	%D%/vmm_desc.h %D%/vmm_desc_priv.h %D%/vmm_desc.c %D%/vmm_desc_devices.c \
+	%D%/vmm_support.c %D%/vmm_support_devices.c \
 	%D%/vmm_host.h %D%/vmm_host.c
 libkitebackend_a_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)

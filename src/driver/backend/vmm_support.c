@@ -7,24 +7,11 @@
  */
 #include <string.h>
 
-#include "driver/backend/vmm_desc.h"
-#include "driver/conf/def_audio.h"
-#include "driver/conf/def_chr.h"
-#include "driver/conf/def_controller.h"
-#include "driver/conf/def_disk.h"
-#include "driver/conf/def_input.h"
-#include "driver/conf/def_interface.h"
-#include "driver/conf/def_memballoon.h"
-#include "driver/conf/def_panic.h"
-#include "driver/conf/def_rng.h"
-#include "driver/conf/def_video.h"
+#include "driver/backend/vmm_desc_priv.h"
 #include "driver/conf/domain_def.h"
 #include "driver/host/vmm_caps.h"
 
-static gboolean no(char **ret_reason, const char *format, ...) G_GNUC_PRINTF(2, 3);
-
-/* Always FALSE. */
-static gboolean no(char **ret_reason, const char *format, ...)
+gboolean vmm_support_no(char **ret_reason, const char *format, ...)
 {
     g_autofree char *text = NULL;
     va_list ap;
@@ -43,33 +30,33 @@ static gboolean check_os(const DomainDef *def, char **reason)
     const OsDef *os = &def->os;
 
     if (def->virt_type != VIRT_KVM)
-        return no(reason, "<domain type='%s'>, only 'kvm'", virt_type_to_string(def->virt_type));
+        return vmm_support_no(reason, "<domain type='%s'>, only 'kvm'", virt_type_to_string(def->virt_type));
     if (g_strcmp0(os->arch, "x86_64") != 0)
-        return no(reason, "<type arch='%s'>", os->arch ? os->arch : "");
+        return vmm_support_no(reason, "<type arch='%s'>", os->arch ? os->arch : "");
     if (os->machine != NULL) {
         g_autofree char *machine = vmm_caps_machine(os->machine);
 
         if (machine == NULL)
-            return no(reason, "<type machine='%s'>", os->machine);
+            return vmm_support_no(reason, "<type machine='%s'>", os->machine);
     }
     if (os->firmware == FIRMWARE_EFI || os->loader.path != NULL || os->loader.nvram_path != NULL)
-        return no(reason, "firmware (<loader>, <os firmware=>): it boots a <kernel>");
+        return vmm_support_no(reason, "firmware (<loader>, <os firmware=>): it boots a <kernel>");
     if (os->kernel == NULL)
-        return no(reason, "booting from a device: it needs <os><kernel>");
+        return vmm_support_no(reason, "booting from a device: it needs <os><kernel>");
     if (os->dtb != NULL)
-        return no(reason, "<dtb>");
+        return vmm_support_no(reason, "<dtb>");
     if (os->slic_table != NULL)
-        return no(reason, "<acpi><table>");
+        return vmm_support_no(reason, "<acpi><table>");
     if (os->smbios != SMBIOS_NONE || def->sysinfo->len > 0)
-        return no(reason, "<smbios> and <sysinfo>");
+        return vmm_support_no(reason, "<smbios> and <sysinfo>");
     if (def->genid_given)
-        return no(reason, "<genid>");
+        return vmm_support_no(reason, "<genid>");
     if (def->qemu.given)
-        return no(reason, "<qemu:commandline>");
+        return vmm_support_no(reason, "<qemu:commandline>");
     if (def->launch_security != NULL)
-        return no(reason, "<launchSecurity>");
+        return vmm_support_no(reason, "<launchSecurity>");
     if (def->pm_s3 == TRISTATE_YES || def->pm_s4 == TRISTATE_YES)
-        return no(reason, "<pm> with suspend");
+        return vmm_support_no(reason, "<pm> with suspend");
     return TRUE;
 }
 
@@ -100,16 +87,16 @@ static gboolean check_features(const DomainDef *def, char **reason)
 
     for (gsize i = 0; i < G_N_ELEMENTS(rules); i++) {
         if (f->state[rules[i].feature] == rules[i].refused)
-            return no(reason, "%s in <features>", rules[i].name);
+            return vmm_support_no(reason, "%s in <features>", rules[i].name);
     }
     if (f->hyperv_mode != HYPERV_MODE_NONE)
-        return no(reason, "<hyperv> in <features>");
+        return vmm_support_no(reason, "<hyperv> in <features>");
     for (gsize i = 0; i < G_N_ELEMENTS(kvm_rules); i++) {
         if (f->kvm[kvm_rules[i].feature] == TRISTATE_YES)
-            return no(reason, "<kvm>%s in <features>", kvm_rules[i].name);
+            return vmm_support_no(reason, "<kvm>%s in <features>", kvm_rules[i].name);
     }
     if (f->msrs_unknown != NULL)
-        return no(reason, "<msrs> in <features>");
+        return vmm_support_no(reason, "<msrs> in <features>");
     return TRUE;
 }
 
@@ -118,23 +105,23 @@ static gboolean check_cpu(const DomainDef *def, char **reason)
     const CpuDef *cpu = def->cpu;
 
     if (domain_def_vcpus_max(def) > VMM_VCPUS_MAX)
-        return no(reason, "%u vCPUs, at most %d", domain_def_vcpus_max(def), VMM_VCPUS_MAX);
+        return vmm_support_no(reason, "%u vCPUs, at most %d", domain_def_vcpus_max(def), VMM_VCPUS_MAX);
     for (guint i = 0; i < domain_def_vcpus_max(def); i++) {
         const VcpuDef *vcpu = domain_def_vcpu(def, i);
 
         if (!vcpu->online || vcpu->hotpluggable == TRISTATE_YES)
-            return no(reason, "<vcpu> beyond the ones present at boot (vCPU hotplug)");
+            return vmm_support_no(reason, "<vcpu> beyond the ones present at boot (vCPU hotplug)");
     }
     if (cpu == NULL)
         return TRUE;
     if (cpu->mode == CPU_MODE_CUSTOM && cpu->model != NULL && !vmm_caps_cpu_model(cpu->model))
-        return no(reason, "CPU model '%s'", cpu->model);
+        return vmm_support_no(reason, "CPU model '%s'", cpu->model);
     if (cpu->vendor_id != NULL)
-        return no(reason, "<model vendor_id=>");
+        return vmm_support_no(reason, "<model vendor_id=>");
     if (cpu->cache_set && cpu->cache_mode != CPU_CACHE_PASSTHROUGH)
-        return no(reason, "<cpu><cache>");
+        return vmm_support_no(reason, "<cpu><cache>");
     if (cpu->maxphysaddr == CPU_MAXPHYSADDR_EMULATE)
-        return no(reason, "<cpu><maxphysaddr>");
+        return vmm_support_no(reason, "<cpu><maxphysaddr>");
     return TRUE;
 }
 
@@ -143,26 +130,26 @@ static gboolean check_memory(const DomainDef *def, char **reason)
     const MemoryTune *tune = &def->memtune;
 
     if (def->max_memory != 0)
-        return no(reason, "<maxMemory>");
+        return vmm_support_no(reason, "<maxMemory>");
     if (tune->locked)
-        return no(reason, "<memoryBacking><locked>");
+        return vmm_support_no(reason, "<memoryBacking><locked>");
     if (tune->source == MEMORY_SOURCE_FILE)
-        return no(reason, "<memoryBacking><source type='file'>");
+        return vmm_support_no(reason, "<memoryBacking><source type='file'>");
     if (tune->hugepages != NULL && tune->hugepages->len > 1)
-        return no(reason, "several sizes of <hugepages>");
+        return vmm_support_no(reason, "several sizes of <hugepages>");
     if (tune->hugepages != NULL && tune->hugepages->len == 1 &&
         g_array_index(tune->hugepages, HugePage, 0).nodes != NULL)
-        return no(reason, "<hugepages> for some cells only");
+        return vmm_support_no(reason, "<hugepages> for some cells only");
     if (def->numatune.memory_given || (def->numatune.memnodes != NULL && def->numatune.memnodes->len > 0))
-        return no(reason, "<numatune>");
+        return vmm_support_no(reason, "<numatune>");
     for (guint i = 0; i < numa_def_n_cells(&def->numa); i++) {
         const NumaCell *cell = numa_def_cell(&def->numa, i);
 
         if (cell->caches != NULL && cell->caches->len > 0)
-            return no(reason, "<cache> of a NUMA cell");
+            return vmm_support_no(reason, "<cache> of a NUMA cell");
     }
     if (def->numa.interconnects != NULL && def->numa.interconnects->len > 0)
-        return no(reason, "<interconnects> of NUMA cells");
+        return vmm_support_no(reason, "<interconnects> of NUMA cells");
     return TRUE;
 }
 
@@ -172,263 +159,15 @@ static gboolean check_clock(const DomainDef *def, char **reason)
         const TimerDef *timer = &g_array_index(def->clock.timers, TimerDef, i);
 
         if (timer->present == TRISTATE_NO && timer->name == TIMER_KVMCLOCK)
-            return no(reason, "a machine without <timer name='kvmclock'>");
+            return vmm_support_no(reason, "a machine without <timer name='kvmclock'>");
         if (timer->present != TRISTATE_NO && timer->name == TIMER_HPET)
-            return no(reason, "<timer name='hpet'>");
+            return vmm_support_no(reason, "<timer name='hpet'>");
         if (timer->present != TRISTATE_NO && timer->name == TIMER_HYPERVCLOCK)
-            return no(reason, "<timer name='hypervclock'>");
+            return vmm_support_no(reason, "<timer name='hypervclock'>");
         if (timer->name == TIMER_TSC && (timer->frequency != 0 || timer->mode != TIMER_MODE_NONE))
-            return no(reason, "<timer name='tsc'> with frequency or mode");
+            return vmm_support_no(reason, "<timer name='tsc'> with frequency or mode");
         if (timer->name == TIMER_RTC && timer->track == TIMER_TRACK_GUEST)
-            return no(reason, "<timer name='rtc' track='guest'>");
-    }
-    return TRUE;
-}
-
-/* --- devices --- */
-
-static gboolean check_virtio(const DeviceInfo *info, const VirtioOptions *options, const char *driver,
-                             char **reason)
-{
-    const char *element = device_kind_to_string(info->kind);
-
-    if (!vmm_caps_device(driver))
-        return no(reason, "<%s>: it has no %s yet", element, driver);
-    if (options != NULL && virtio_options_given(options))
-        return no(reason, "<driver iommu=, ats=, packed=, page_per_vq=> of <%s>", element);
-    if (info->acpi_index != 0)
-        return no(reason, "<acpi index=> of <%s>", element);
-    if (info->rom_file != NULL)
-        return no(reason, "<rom file=> of <%s>", element);
-    return TRUE;
-}
-
-static gboolean check_image(const DiskDef *disk, const StorageSource *source, char **reason)
-{
-    if (!vmm_caps_has(SUPPORTED_DISK_SOURCE, storage_type_to_string(source->type)))
-        return no(reason, "disk '%s' of type '%s'", disk->target, storage_type_to_string(source->type));
-    if (source->format != STORAGE_FORMAT_NONE && source->format != STORAGE_FORMAT_RAW &&
-        source->format != STORAGE_FORMAT_ISO && source->format != STORAGE_FORMAT_QCOW2)
-        return no(reason, "disk '%s' of format '%s'", disk->target,
-                  storage_format_to_string(source->format));
-    if (source->encryption != NULL)
-        return no(reason, "<encryption> of disk '%s'", disk->target);
-    if (source->has_slice)
-        return no(reason, "<slices> of disk '%s'", disk->target);
-    if (source->fdgroup != NULL)
-        return no(reason, "<source fdgroup=> of disk '%s'", disk->target);
-    if (source->pr_managed != TRISTATE_ABSENT)
-        return no(reason, "<reservations> of disk '%s'", disk->target);
-    return TRUE;
-}
-
-static gboolean check_disk(const DiskDef *disk, char **reason)
-{
-    const char *driver = disk->bus == DISK_BUS_VIRTIO ? "virtio-blk-pci" : "virtio-scsi-pci";
-
-    if (!vmm_caps_has(SUPPORTED_DISK_BUS, disk_bus_to_string(disk->bus)))
-        return no(reason, "disk '%s' on bus '%s'", disk->target, disk_bus_to_string(disk->bus));
-    if (!vmm_caps_has(SUPPORTED_DISK_DEVICE, disk_device_to_string(disk->device)))
-        return no(reason, "<disk device='%s'>", disk_device_to_string(disk->device));
-    if (disk->model != VIRTIO_MODEL_DEFAULT &&
-        !vmm_caps_has(SUPPORTED_DISK_MODEL, virtio_model_to_string(disk->model)))
-        return no(reason, "model '%s' of disk '%s'", virtio_model_to_string(disk->model), disk->target);
-    if (!check_virtio(&disk->info, &disk->virtio, driver, reason))
-        return FALSE;
-    if (disk->copy_on_read == TRISTATE_YES)
-        return no(reason, "<driver copy_on_read='on'> of disk '%s'", disk->target);
-    if (disk->transient)
-        return no(reason, "<transient> of disk '%s'", disk->target);
-    if (disk->shareable && disk->source->format == STORAGE_FORMAT_QCOW2)
-        return no(reason, "<shareable> of disk '%s' of format qcow2", disk->target);
-    if (disk->cyls != 0)
-        return no(reason, "<geometry> of disk '%s'", disk->target);
-    if (disk_iotune_is_set(&disk->iotune) && disk->iotune.group_name != NULL)
-        return no(reason, "<iotune><group_name> of disk '%s'", disk->target);
-    if (disk->mirror != NULL)
-        return no(reason, "<mirror> of disk '%s'", disk->target);
-    if (storage_source_is_empty(disk->source))
-        return TRUE;
-    for (const StorageSource *s = disk->source; s != NULL && s->type != STORAGE_TYPE_NONE; s = s->backing) {
-        if (!check_image(disk, s, reason))
-            return FALSE;
-    }
-    return TRUE;
-}
-
-static gboolean check_controller(const ControllerDef *controller, char **reason)
-{
-    switch (controller->type) {
-    case CONTROLLER_PCI:
-        if (controller_is_pci_root(controller) || controller_is_pci_model(controller, PCI_MODEL_PCIE_ROOT_PORT))
-            return TRUE;
-        return no(reason, "PCI controller model '%s'", controller_model_text(controller));
-    case CONTROLLER_SCSI:
-        if (controller->model == SCSI_MODEL_VIRTIO_SCSI || controller->model == SCSI_MODEL_VIRTIO_NON_TRANSITIONAL)
-            return check_virtio(&controller->info, &controller->virtio, "virtio-scsi-pci", reason);
-        return no(reason, "SCSI controller model '%s'",
-                  controller->model == SCSI_MODEL_DEFAULT ? "auto" : controller_model_text(controller));
-    case CONTROLLER_VIRTIO_SERIAL:
-        if (controller->model == VSERIAL_MODEL_TRANSITIONAL)
-            return no(reason, "virtio-serial controller model '%s'", controller_model_text(controller));
-        return check_virtio(&controller->info, &controller->virtio, "virtio-serial-pci", reason);
-    default:
-        return TRUE; /* nothing is on them: their devices are refused */
-    }
-}
-
-static gboolean check_interface(const InterfaceDef *net, char **reason)
-{
-    InterfaceType type = interface_actual_type(net);
-    const char *model = interface_model_text(net);
-
-    if (!vmm_caps_has(SUPPORTED_INTERFACE_TYPE, interface_type_to_string(type)))
-        return no(reason, "<interface type='%s'>", interface_type_to_string(type));
-    if (!vmm_caps_has(SUPPORTED_INTERFACE_MODEL, model))
-        return no(reason, "interface model '%s'", model ? model : "");
-    if (!check_virtio(&net->info, &net->virtio, "virtio-net-pci", reason))
-        return FALSE;
-    if (type == INTERFACE_USER && net->backend != NET_BACKEND_PASST)
-        return no(reason, "<interface type='user'> without <backend type='passt'/>");
-    if (net->rss == TRISTATE_YES || net->rss_hash_report == TRISTATE_YES)
-        return no(reason, "<driver rss=> of an interface");
-    if (net->teaming.type != TEAMING_NONE)
-        return no(reason, "<teaming> of an interface");
-    if (net->has_sndbuf)
-        return no(reason, "<tune><sndbuf> of an interface");
-    return TRUE;
-}
-
-static gboolean check_chr_source(const ChrSource *source, const char *element, char **reason)
-{
-    if (!vmm_caps_has(SUPPORTED_CHANNEL_TYPE, chr_type_to_string(source->type)))
-        return no(reason, "<%s type='%s'>", element, chr_type_to_string(source->type));
-    if (source->type == CHR_TYPE_TCP && (source->protocol != CHR_PROTOCOL_RAW || source->tls == TRISTATE_YES))
-        return no(reason, "<%s type='tcp'> with a protocol other than raw", element);
-    if (source->mode == CHR_MODE_CONNECT && source->reconnect.enabled == TRISTATE_YES)
-        return no(reason, "<reconnect> of <%s>", element);
-    return TRUE;
-}
-
-/* A <console> or <channel> of a virtio console. */
-static gboolean check_console_port(const ChrDef *chr, char **reason)
-{
-    gboolean channel = chr->info.kind == DEVICE_CHANNEL;
-    const char *element = channel ? "channel" : "console";
-
-    if (channel && chr->target.channel != CHANNEL_TARGET_VIRTIO)
-        return no(reason, "<channel> with <target type='%s'>", channel_target_to_string(chr->target.channel));
-    if (!channel && chr->target.console != CONSOLE_TARGET_VIRTIO)
-        return no(reason, "<console> with <target type='%s'>", console_target_to_string(chr->target.console));
-    return check_virtio(&chr->info, NULL, channel ? "virtserialport" : "virtconsole", reason) &&
-           check_chr_source(&chr->source, element, reason);
-}
-
-static gboolean check_chrs(const DomainDef *def, char **reason)
-{
-    if (domain_def_n(def, DEVICE_SERIAL) > VMM_SERIALS_MAX)
-        return no(reason, "more than %d serial ports", VMM_SERIALS_MAX);
-    DOMAIN_DEF_FOREACH(ChrDef, serial, def, DEVICE_SERIAL)
-    {
-        if (serial->target.serial != SERIAL_TARGET_NONE && serial->target.serial != SERIAL_TARGET_ISA)
-            return no(reason, "<serial> with <target type='%s'>", serial_target_to_string(serial->target.serial));
-        if (serial->port >= VMM_SERIALS_MAX)
-            return no(reason, "serial port %d", serial->port);
-        if (!check_chr_source(&serial->source, "serial", reason))
-            return FALSE;
-    }
-    DOMAIN_DEF_FOREACH(ChrDef, console, def, DEVICE_CONSOLE)
-    {
-        if (!chr_is_serial_console(console) && !check_console_port(console, reason))
-            return FALSE;
-    }
-    DOMAIN_DEF_FOREACH(ChrDef, channel, def, DEVICE_CHANNEL)
-    {
-        if (!check_console_port(channel, reason))
-            return FALSE;
-    }
-    return TRUE;
-}
-
-static gboolean check_rng(const RngDef *rng, char **reason)
-{
-    if (rng->model != VIRTIO_MODEL_DEFAULT &&
-        !vmm_caps_has(SUPPORTED_RNG_MODEL, virtio_model_to_string(rng->model)))
-        return no(reason, "rng model '%s'", virtio_model_to_string(rng->model));
-    if (!vmm_caps_has(SUPPORTED_RNG_BACKEND, rng_backend_to_string(rng->backend)))
-        return no(reason, "<rng><backend model='%s'>", rng_backend_to_string(rng->backend));
-    /* Its source is the kernel's generator; /dev/random is the same one. */
-    if (rng->backend == RNG_BACKEND_RANDOM && rng->file != NULL && strcmp(rng->file, "/dev/urandom") != 0 &&
-        strcmp(rng->file, "/dev/random") != 0)
-        return no(reason, "<rng> from '%s'", rng->file);
-    return check_virtio(&rng->info, &rng->virtio, "virtio-rng-pci", reason);
-}
-
-/* virtio of the present generation. */
-static gboolean check_small(const DomainDef *def, char **reason)
-{
-    DOMAIN_DEF_FOREACH(MemballoonDef, balloon, def, DEVICE_MEMBALLOON)
-    {
-        if (balloon->model == MEMBALLOON_NONE)
-            continue;
-        if (balloon->model != MEMBALLOON_VIRTIO && balloon->model != MEMBALLOON_NON_TRANSITIONAL)
-            return no(reason, "memballoon model '%s'", memballoon_model_to_string(balloon->model));
-        if (!check_virtio(&balloon->info, &balloon->virtio, "virtio-balloon-pci", reason))
-            return FALSE;
-    }
-    DOMAIN_DEF_FOREACH(RngDef, rng, def, DEVICE_RNG)
-    {
-        if (!check_rng(rng, reason))
-            return FALSE;
-    }
-    DOMAIN_DEF_FOREACH(PanicDef, panic, def, DEVICE_PANIC)
-    {
-        if (panic->model != PANIC_DEFAULT && panic->model != PANIC_ISA)
-            return no(reason, "panic model '%s'", panic_model_to_string(panic->model));
-    }
-    DOMAIN_DEF_FOREACH(InputDef, input, def, DEVICE_INPUT)
-    {
-        if (!input_is_builtin(input))
-            return no(reason, "<input bus='%s'>", input_bus_to_string(input->bus));
-    }
-    DOMAIN_DEF_FOREACH(VideoDef, video, def, DEVICE_VIDEO)
-    {
-        if (video->model != VIDEO_NONE)
-            return no(reason, "<video>");
-    }
-    return TRUE;
-}
-
-static gboolean check_devices(const DomainDef *def, char **reason)
-{
-    static const DeviceKind refused[] = {
-        DEVICE_LEASE,   DEVICE_FILESYSTEM, DEVICE_SMARTCARD, DEVICE_PARALLEL, DEVICE_TPM,
-        DEVICE_GRAPHICS, DEVICE_SOUND,     DEVICE_HOSTDEV,   DEVICE_REDIRDEV, DEVICE_HUB,
-        DEVICE_WATCHDOG, DEVICE_SHMEM,     DEVICE_MEMORY,    DEVICE_IOMMU,    DEVICE_VSOCK,
-        DEVICE_CRYPTO,
-    };
-
-    for (gsize i = 0; i < G_N_ELEMENTS(refused); i++) {
-        if (domain_def_n(def, refused[i]) > 0)
-            return no(reason, "<%s>", device_kind_to_string(refused[i]));
-    }
-    DOMAIN_DEF_FOREACH(DiskDef, disk, def, DEVICE_DISK)
-    {
-        if (!check_disk(disk, reason))
-            return FALSE;
-    }
-    DOMAIN_DEF_FOREACH(InterfaceDef, net, def, DEVICE_INTERFACE)
-    {
-        if (!check_interface(net, reason))
-            return FALSE;
-    }
-    if (!check_chrs(def, reason) || !check_small(def, reason))
-        return FALSE;
-    /* Last: a controller is rather named by what needs it. */
-    DOMAIN_DEF_FOREACH(ControllerDef, controller, def, DEVICE_CONTROLLER)
-    {
-        if (!check_controller(controller, reason))
-            return FALSE;
+            return vmm_support_no(reason, "<timer name='rtc' track='guest'>");
     }
     return TRUE;
 }
@@ -436,26 +175,5 @@ static gboolean check_devices(const DomainDef *def, char **reason)
 gboolean vmm_desc_supported(const DomainDef *def, char **ret_reason)
 {
     return check_os(def, ret_reason) && check_features(def, ret_reason) && check_cpu(def, ret_reason) &&
-           check_memory(def, ret_reason) && check_clock(def, ret_reason) && check_devices(def, ret_reason);
-}
-
-gboolean vmm_desc_supported_device(const DeviceInfo *dev, char **ret_reason)
-{
-    switch (dev->kind) {
-    case DEVICE_DISK:
-        return check_disk((const DiskDef *)dev, ret_reason);
-    case DEVICE_INTERFACE:
-        return check_interface((const InterfaceDef *)dev, ret_reason);
-    case DEVICE_CHANNEL:
-    case DEVICE_CONSOLE:
-        return check_console_port((const ChrDef *)dev, ret_reason);
-    case DEVICE_RNG:
-        return check_rng((const RngDef *)dev, ret_reason);
-    case DEVICE_CONTROLLER:
-        if (((const ControllerDef *)dev)->type == CONTROLLER_PCI)
-            return no(ret_reason, "PCI controllers plugged into a running machine");
-        return check_controller((const ControllerDef *)dev, ret_reason);
-    default:
-        return no(ret_reason, "<%s> plugged into a running machine", device_kind_to_string(dev->kind));
-    }
+           check_memory(def, ret_reason) && check_clock(def, ret_reason) && vmm_support_devices(def, ret_reason);
 }
