@@ -2,6 +2,7 @@
 VMM_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(URING_CFLAGS)
 VMM_C_FILES = \
 	%D%/arch/x86_64/cpu_features.c \
+	%D%/arch/x86_64/cpu_models.c \
 	%D%/arch/x86_64/cpuid.c \
 	%D%/arch/x86_64/regs.c \
 	%D%/block/block.c \
@@ -62,6 +63,7 @@ VMM_C_FILES = \
 	%D%/virtio/virtqueue.c
 VMM_H_FILES = \
 	%D%/arch/x86_64/cpu_features.h \
+	%D%/arch/x86_64/cpu_models.h \
 	%D%/arch/x86_64/cpuid.h \
 	%D%/arch/x86_64/layout.h \
 	%D%/arch/x86_64/regs.h \

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * CPUID bits by name (Intel SDM 2A, CPUID; AMD APM 3, appendix E; Linux kvm/x86/cpuid.rst) and named CPU
- * models: vendor, family, model, stepping, and the features that software may count on.
+ * CPUID bits by name: Intel SDM 2A, CPUID; AMD APM 3, appendix E; Linux kvm/x86/cpuid.rst.
  */
 #include "vmm/arch/x86_64/cpu_features.h"
 
-#include <errno.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "common/checked.h"
@@ -219,137 +216,6 @@ static const CpuFeature features[] = {
     {"kvmclock-stable-bit", 0x40000001, 0, CPU_EAX, 24},
 };
 
-typedef struct NamedModel {
-    const char *name;
-    const char *vendor; /* empty: the host's */
-    unsigned family, model, stepping;
-    const char *features; /* separated by spaces */
-} NamedModel;
-
-static const NamedModel models[] = {
-    {"qemu64", "", 15, 107, 1,
-     "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 pni "
-     "cx16 syscall nx lm lahf-lm popcnt"},
-    {"kvm64", "", 15, 6, 1,
-     "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 pni "
-     "cx16 syscall nx lm"},
-    {"x86-64-v2", "", 15, 107, 1,
-     "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 pni "
-     "cx16 syscall nx lm lahf-lm vme ssse3 sse4.1 sse4.2 popcnt"},
-    {"x86-64-v3", "", 15, 107, 1,
-     "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 pni "
-     "cx16 syscall nx lm lahf-lm vme ssse3 sse4.1 sse4.2 popcnt avx avx2 bmi1 bmi2 f16c fma abm movbe "
-     "xsave"},
-    {"Conroe", "GenuineIntel", 6, 15, 3,
-     "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 pni "
-     "cx16 syscall nx lm lahf-lm vme ssse3"},
-    {"Penryn", "GenuineIntel", 6, 23, 3,
-     "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 pni "
-     "cx16 syscall nx lm lahf-lm vme ssse3 sse4.1"},
-    {"Nehalem", "GenuineIntel", 6, 26, 3,
-     "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 pni "
-     "cx16 syscall nx lm lahf-lm vme ssse3 sse4.1 sse4.2 popcnt"},
-    {"Westmere", "GenuineIntel", 6, 44, 1,
-     "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 pni "
-     "cx16 syscall nx lm lahf-lm vme ssse3 sse4.1 sse4.2 popcnt aes pclmulqdq"},
-    {"SandyBridge", "GenuineIntel", 6, 42, 1,
-     "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 pni "
-     "cx16 syscall nx lm lahf-lm vme ssse3 sse4.1 sse4.2 popcnt aes pclmulqdq avx xsave x2apic tsc- "
-     "deadline rdtscp xsaveopt arat"},
-    {"IvyBridge", "GenuineIntel", 6, 58, 9,
-     "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 pni "
-     "cx16 syscall nx lm lahf-lm vme ssse3 sse4.1 sse4.2 popcnt aes pclmulqdq avx xsave x2apic tsc- "
-     "deadline rdtscp xsaveopt arat f16c rdrand fsgsbase smep erms"},
-    {"Haswell-noTSX", "GenuineIntel", 6, 60, 1,
-     "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 pni "
-     "cx16 syscall nx lm lahf-lm vme ssse3 sse4.1 sse4.2 popcnt aes pclmulqdq avx xsave x2apic tsc- "
-     "deadline rdtscp xsaveopt arat f16c rdrand fsgsbase smep erms avx2 bmi1 bmi2 fma movbe pcid invpcid "
-     "abm"},
-    {"Haswell", "GenuineIntel", 6, 60, 4,
-     "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 pni "
-     "cx16 syscall nx lm lahf-lm vme ssse3 sse4.1 sse4.2 popcnt aes pclmulqdq avx xsave x2apic tsc- "
-     "deadline rdtscp xsaveopt arat f16c rdrand fsgsbase smep erms avx2 bmi1 bmi2 fma movbe pcid invpcid "
-     "abm hle rtm"},
-    {"Broadwell-noTSX", "GenuineIntel", 6, 61, 2,
-     "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 pni "
-     "cx16 syscall nx lm lahf-lm vme ssse3 sse4.1 sse4.2 popcnt aes pclmulqdq avx xsave x2apic tsc- "
-     "deadline rdtscp xsaveopt arat f16c rdrand fsgsbase smep erms avx2 bmi1 bmi2 fma movbe pcid invpcid "
-     "abm adx rdseed smap 3dnowprefetch"},
-    {"Broadwell", "GenuineIntel", 6, 61, 2,
-     "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 pni "
-     "cx16 syscall nx lm lahf-lm vme ssse3 sse4.1 sse4.2 popcnt aes pclmulqdq avx xsave x2apic tsc- "
-     "deadline rdtscp xsaveopt arat f16c rdrand fsgsbase smep erms avx2 bmi1 bmi2 fma movbe pcid invpcid "
-     "abm adx rdseed smap 3dnowprefetch hle rtm"},
-    {"Skylake-Client-noTSX-IBRS", "GenuineIntel", 6, 94, 3,
-     "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 pni "
-     "cx16 syscall nx lm lahf-lm vme ssse3 sse4.1 sse4.2 popcnt aes pclmulqdq avx xsave x2apic tsc- "
-     "deadline rdtscp xsaveopt arat f16c rdrand fsgsbase smep erms avx2 bmi1 bmi2 fma movbe pcid invpcid "
-     "abm adx rdseed smap 3dnowprefetch xsavec xgetbv1 spec-ctrl"},
-    {"Skylake-Client", "GenuineIntel", 6, 94, 3,
-     "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 pni "
-     "cx16 syscall nx lm lahf-lm vme ssse3 sse4.1 sse4.2 popcnt aes pclmulqdq avx xsave x2apic tsc- "
-     "deadline rdtscp xsaveopt arat f16c rdrand fsgsbase smep erms avx2 bmi1 bmi2 fma movbe pcid invpcid "
-     "abm adx rdseed smap 3dnowprefetch xsavec xgetbv1 hle rtm"},
-    {"Skylake-Server-noTSX-IBRS", "GenuineIntel", 6, 85, 4,
-     "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 pni "
-     "cx16 syscall nx lm lahf-lm vme ssse3 sse4.1 sse4.2 popcnt aes pclmulqdq avx xsave x2apic tsc- "
-     "deadline rdtscp xsaveopt arat f16c rdrand fsgsbase smep erms avx2 bmi1 bmi2 fma movbe pcid invpcid "
-     "abm adx rdseed smap 3dnowprefetch xsavec xgetbv1 avx512f avx512dq avx512cd avx512bw avx512vl clwb "
-     "clflushopt pdpe1gb spec-ctrl"},
-    {"Skylake-Server", "GenuineIntel", 6, 85, 4,
-     "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 pni "
-     "cx16 syscall nx lm lahf-lm vme ssse3 sse4.1 sse4.2 popcnt aes pclmulqdq avx xsave x2apic tsc- "
-     "deadline rdtscp xsaveopt arat f16c rdrand fsgsbase smep erms avx2 bmi1 bmi2 fma movbe pcid invpcid "
-     "abm adx rdseed smap 3dnowprefetch xsavec xgetbv1 avx512f avx512dq avx512cd avx512bw avx512vl clwb "
-     "clflushopt pdpe1gb hle rtm"},
-    {"Cascadelake-Server-noTSX", "GenuineIntel", 6, 85, 6,
-     "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 pni "
-     "cx16 syscall nx lm lahf-lm vme ssse3 sse4.1 sse4.2 popcnt aes pclmulqdq avx xsave x2apic tsc- "
-     "deadline rdtscp xsaveopt arat f16c rdrand fsgsbase smep erms avx2 bmi1 bmi2 fma movbe pcid invpcid "
-     "abm adx rdseed smap 3dnowprefetch xsavec xgetbv1 avx512f avx512dq avx512cd avx512bw avx512vl clwb "
-     "clflushopt pdpe1gb avx512vnni spec-ctrl ssbd"},
-    {"Cascadelake-Server", "GenuineIntel", 6, 85, 6,
-     "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 pni "
-     "cx16 syscall nx lm lahf-lm vme ssse3 sse4.1 sse4.2 popcnt aes pclmulqdq avx xsave x2apic tsc- "
-     "deadline rdtscp xsaveopt arat f16c rdrand fsgsbase smep erms avx2 bmi1 bmi2 fma movbe pcid invpcid "
-     "abm adx rdseed smap 3dnowprefetch xsavec xgetbv1 avx512f avx512dq avx512cd avx512bw avx512vl clwb "
-     "clflushopt pdpe1gb avx512vnni spec-ctrl ssbd hle rtm"},
-    {"Icelake-Server-noTSX", "GenuineIntel", 6, 106, 0,
-     "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 pni "
-     "cx16 syscall nx lm lahf-lm vme ssse3 sse4.1 sse4.2 popcnt aes pclmulqdq avx xsave x2apic tsc- "
-     "deadline rdtscp xsaveopt arat f16c rdrand fsgsbase smep erms avx2 bmi1 bmi2 fma movbe pcid invpcid "
-     "abm adx rdseed smap 3dnowprefetch xsavec xgetbv1 avx512f avx512dq avx512cd avx512bw avx512vl clwb "
-     "clflushopt pdpe1gb avx512vnni spec-ctrl ssbd avx512vbmi avx512vbmi2 gfni vaes vpclmulqdq "
-     "avx512bitalg avx512-vpopcntdq umip sha-ni avx512ifma la57 rdpid fsrm"},
-    {"Icelake-Server", "GenuineIntel", 6, 106, 0,
-     "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 pni "
-     "cx16 syscall nx lm lahf-lm vme ssse3 sse4.1 sse4.2 popcnt aes pclmulqdq avx xsave x2apic tsc- "
-     "deadline rdtscp xsaveopt arat f16c rdrand fsgsbase smep erms avx2 bmi1 bmi2 fma movbe pcid invpcid "
-     "abm adx rdseed smap 3dnowprefetch xsavec xgetbv1 avx512f avx512dq avx512cd avx512bw avx512vl clwb "
-     "clflushopt pdpe1gb avx512vnni spec-ctrl ssbd avx512vbmi avx512vbmi2 gfni vaes vpclmulqdq "
-     "avx512bitalg avx512-vpopcntdq umip sha-ni avx512ifma la57 rdpid fsrm hle rtm"},
-    {"EPYC", "AuthenticAMD", 23, 1, 2,
-     "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 pni "
-     "cx16 syscall nx lm lahf-lm vme ssse3 sse4.1 sse4.2 popcnt aes pclmulqdq avx xsave f16c rdrand "
-     "fsgsbase smep avx2 bmi1 bmi2 fma movbe abm adx rdseed smap clflushopt sha-ni xsaveopt xsavec xgetbv1 "
-     "sse4a misalignsse 3dnowprefetch osvw cr8legacy mmxext fxsr-opt pdpe1gb rdtscp arat"},
-    {"EPYC-Rome", "AuthenticAMD", 23, 49, 0,
-     "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 pni "
-     "cx16 syscall nx lm lahf-lm vme ssse3 sse4.1 sse4.2 popcnt aes pclmulqdq avx xsave f16c rdrand "
-     "fsgsbase smep avx2 bmi1 bmi2 fma movbe abm adx rdseed smap clflushopt sha-ni xsaveopt xsavec xgetbv1 "
-     "sse4a misalignsse 3dnowprefetch osvw cr8legacy mmxext fxsr-opt pdpe1gb rdtscp arat clwb umip rdpid "
-     "wbnoinvd ibpb"},
-    {"EPYC-Milan", "AuthenticAMD", 25, 1, 1,
-     "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 pni "
-     "cx16 syscall nx lm lahf-lm vme ssse3 sse4.1 sse4.2 popcnt aes pclmulqdq avx xsave f16c rdrand "
-     "fsgsbase smep avx2 bmi1 bmi2 fma movbe abm adx rdseed smap clflushopt sha-ni xsaveopt xsavec xgetbv1 "
-     "sse4a misalignsse 3dnowprefetch osvw cr8legacy mmxext fxsr-opt pdpe1gb rdtscp arat clwb umip rdpid "
-     "wbnoinvd ibpb erms fsrm invpcid pcid vaes vpclmulqdq pku"},
-    {"Opteron_G3", "AuthenticAMD", 16, 2, 3,
-     "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 pni "
-     "cx16 syscall nx lm lahf-lm vme popcnt abm misalignsse sse4a rdtscp"},
-};
-
 static bool same_name(const char *a, const char *b, size_t b_len)
 {
     for (size_t i = 0; i < b_len; i++, a++) {
@@ -359,7 +225,7 @@ static bool same_name(const char *a, const char *b, size_t b_len)
     return *a == '\0';
 }
 
-static const CpuFeature *find_feature(const char *name, size_t len)
+const CpuFeature *cpu_feature_find_len(const char *name, size_t len)
 {
     for (size_t i = 0; i < ARRAY_LEN(features); i++) {
         if (same_name(features[i].name, name, len))
@@ -370,109 +236,17 @@ static const CpuFeature *find_feature(const char *name, size_t len)
 
 const CpuFeature *cpu_feature_find(const char *name)
 {
-    return find_feature(name, strlen(name));
+    return cpu_feature_find_len(name, strlen(name));
 }
 
-static struct kvm_cpuid_entry2 *find_leaf(struct kvm_cpuid2 *cpuid, uint32_t function, uint32_t index)
+const CpuFeature *cpu_feature_at(const CpuFeature *where)
 {
-    for (unsigned i = 0; i < cpuid->nent; i++) {
-        struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
+    for (size_t i = 0; i < ARRAY_LEN(features); i++) {
+        const CpuFeature *f = &features[i];
 
-        if (e->function == function && (!(e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) || e->index == index))
-            return e;
+        if (f->function == where->function && f->index == where->index && f->reg == where->reg &&
+            f->bit == where->bit)
+            return f;
     }
     return NULL;
-}
-
-static uint32_t *leaf_register(struct kvm_cpuid_entry2 *e, unsigned reg)
-{
-    uint32_t *const regs[] = {&e->eax, &e->ebx, &e->ecx, &e->edx};
-
-    return regs[reg];
-}
-
-/* Leaves that hold features, which a named model keeps only as far as it names them. KVM's own leaf stays. */
-static const CpuFeature feature_leaves[] = {
-    {"", 1, 0, CPU_ECX, 0},          {"", 1, 0, CPU_EDX, 0},          {"", 7, 0, CPU_EBX, 0},
-    {"", 7, 0, CPU_ECX, 0},          {"", 7, 0, CPU_EDX, 0},          {"", 7, 1, CPU_EAX, 0},
-    {"", 0xd, 1, CPU_EAX, 0},        {"", 0x80000001, 0, CPU_ECX, 0}, {"", 0x80000001, 0, CPU_EDX, 0},
-    {"", 0x80000008, 0, CPU_EBX, 0}, {"", 0x8000000a, 0, CPU_EDX, 0},
-};
-
-static int cut_down(struct kvm_cpuid2 *cpuid, const NamedModel *model, bool enforce, Err *err)
-{
-    uint32_t keep[ARRAY_LEN(feature_leaves)] = {0};
-    struct kvm_cpuid_entry2 *e;
-
-    for (const char *at = model->features; *at != '\0';) {
-        size_t len = strcspn(at, " ");
-        const CpuFeature *f = find_feature(at, len);
-
-        if (f == NULL)
-            return err_set(err, EINVAL, "CPU model '%s': feature '%.*s' is not in the table", model->name,
-                           (int)len, at);
-        e = find_leaf(cpuid, f->function, f->index);
-        if (enforce && (e == NULL || !(*leaf_register(e, f->reg) & 1u << f->bit)) && strcmp(f->name, "x2apic") != 0 &&
-            strcmp(f->name, "tsc-deadline") != 0 && strcmp(f->name, "arat") != 0)
-            return err_set(err, ENOTSUP,
-                           "CPU model '%s' needs the feature '%s', which this host does not have",
-                           model->name, f->name);
-        for (size_t i = 0; i < ARRAY_LEN(feature_leaves); i++) {
-            const CpuFeature *l = &feature_leaves[i];
-
-            if (l->function == f->function && l->index == f->index && l->reg == f->reg)
-                keep[i] |= 1u << f->bit;
-        }
-        at += len + (at[len] == ' ');
-    }
-    for (size_t i = 0; i < ARRAY_LEN(feature_leaves); i++) {
-        e = find_leaf(cpuid, feature_leaves[i].function, feature_leaves[i].index);
-        if (e != NULL)
-            *leaf_register(e, feature_leaves[i].reg) &= keep[i];
-    }
-    e = find_leaf(cpuid, 1, 0);
-    if (e != NULL) {
-        unsigned base = model->family > 15 ? 15 : model->family;
-
-        e->eax = model->stepping | (model->model & 15) << 4 | base << 8 | (model->model >> 4) << 16 |
-                 (model->family - base) << 20;
-    }
-    return 0;
-}
-
-int cpu_model_apply(struct kvm_cpuid2 *cpuid, const char *name, bool enforce, Err *err)
-{
-    struct kvm_cpuid_entry2 *vendor = find_leaf(cpuid, 0, 0), *e;
-    char text[49];
-
-    if (strcmp(name, "host") == 0 || strcmp(name, "max") == 0)
-        return 0;
-    for (size_t i = 0; i < ARRAY_LEN(models); i++) {
-        const NamedModel *model = &models[i];
-        int r;
-
-        if (strcmp(model->name, name) != 0)
-            continue;
-        r = cut_down(cpuid, model, enforce, err);
-        if (r < 0)
-            return r;
-        if (vendor != NULL && model->vendor[0] != '\0') {
-            memcpy(&vendor->ebx, model->vendor, 4);
-            memcpy(&vendor->edx, model->vendor + 4, 4);
-            memcpy(&vendor->ecx, model->vendor + 8, 4);
-        }
-        memset(text, 0, sizeof text);
-        snprintf(text, sizeof text, "Virtual CPU %s", model->name);
-        for (uint32_t leaf = 0; leaf < 3; leaf++) {
-            e = find_leaf(cpuid, 0x80000002 + leaf, 0);
-            if (e != NULL) {
-                memcpy(&e->eax, text + 16 * leaf, 4);
-                memcpy(&e->ebx, text + 16 * leaf + 4, 4);
-                memcpy(&e->ecx, text + 16 * leaf + 8, 4);
-                memcpy(&e->edx, text + 16 * leaf + 12, 4);
-            }
-        }
-        return 0;
-    }
-    return err_set(err, EINVAL, "CPU model '%s' is not known", name);
 }

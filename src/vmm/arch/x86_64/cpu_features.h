@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Names of CPUID bits, as QEMU and libvirt spell them, and CPU models as lists of them. */
+/* Names of CPUID bits, as QEMU and libvirt spell them. */
 #pragma once
 
-#include <linux/kvm.h>
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
-
-#include "common/err.h"
 
 enum { CPU_EAX, CPU_EBX, CPU_ECX, CPU_EDX };
 
@@ -18,8 +15,7 @@ typedef struct CpuFeature {
 
 /* NULL when unknown. '_' and '-' are the same. */
 const CpuFeature *cpu_feature_find(const char *name);
+const CpuFeature *cpu_feature_find_len(const char *name, size_t len);
 
-/* Cuts what the host has down to the model: "host" and "max" leave it, a named model keeps only its own
- * features and takes its family, model and stepping. With enforce an error names what the host
- * lacks; else that is left out. */
-int cpu_model_apply(struct kvm_cpuid2 *cpuid, const char *model, bool enforce, Err *err);
+/* The feature of that leaf, register and bit; NULL when it has no name here. */
+const CpuFeature *cpu_feature_at(const CpuFeature *where);

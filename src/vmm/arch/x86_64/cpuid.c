@@ -10,6 +10,7 @@
 
 #include "common/checked.h"
 #include "vmm/arch/x86_64/cpu_features.h"
+#include "vmm/arch/x86_64/cpu_models.h"
 
 static unsigned width(unsigned count)
 {
