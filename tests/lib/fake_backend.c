@@ -15,39 +15,6 @@
 
 FakeBackend fake_backend;
 
-void vm_live_info_free(VmLiveInfo *info)
-{
-    if (info == NULL)
-        return;
-    for (guint i = 0; i < info->n_vcpus; i++) {
-        g_free(info->vcpus[i].alias);
-        g_free(info->vcpus[i].qom_path);
-        g_free(info->vcpus[i].qom_type);
-    }
-    g_free(info->vcpus);
-    g_free(info->iothreads);
-    g_free(info->status);
-    g_free(info);
-}
-
-char *backend_run_path(const char *run_dir, const char *name)
-{
-    return g_build_filename(run_dir, name, NULL);
-}
-
-BackendConfig *backend_config_new(GMainContext *context, QemuCapsCache *qemu_caps, gboolean privileged)
-{
-    BackendConfig *config = g_new0(BackendConfig, 1);
-
-    config->context = context;
-    return config;
-}
-
-void backend_config_free(BackendConfig *config)
-{
-    g_free(config);
-}
-
 static int connect_to(VmProcess *vm, const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};

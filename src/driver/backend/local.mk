@@ -2,10 +2,10 @@
 noinst_LIBRARIES += libkitebackend.a
 libkitebackend_a_SOURCES = \
 	%D%/agent_client.h %D%/agent_client.c \
-	%D%/backend.h %D%/backend.c %D%/backend_run.h %D%/backend_run.c \
+	%D%/backend.h %D%/backend.c %D%/backend_config.c %D%/backend_run.h %D%/backend_run.c \
 	%D%/backend_qemu.c %D%/backend_vmm.c \
 	%D%/json_util.h \
-	%D%/monitor.h %D%/monitor.c %D%/monitor_block.c \
+	%D%/monitor.h %D%/monitor.c %D%/monitor_block.c %D%/monitor_list.c \
 	%D%/passt.h %D%/passt.c \
 	%D%/port_table.h %D%/port_table.c \
 	%D%/qemu_args.h %D%/qemu_args_priv.h \

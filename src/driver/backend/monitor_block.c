@@ -56,53 +56,6 @@ gboolean vm_qdev_matches(const char *qdev, const char *alias)
     return strncmp(qdev, alias, length) == 0 && (qdev[length] == '\0' || qdev[length] == '/');
 }
 
-static void stats_free(gpointer data)
-{
-    VmBlockStats *stats = data;
-
-    g_free(stats->qdev);
-    g_free(stats->node);
-    g_free(stats);
-}
-
-gboolean vm_query_blockstats(QmpClient *qmp, GPtrArray **ret, GError **error)
-{
-    static const char *const failures[] = {"failed_rd_operations", "failed_wr_operations",
-                                           "failed_flush_operations", "failed_unmap_operations"};
-    autojson *answer = NULL;
-    json_t *item;
-    size_t i;
-
-    if (!qmp_call(qmp, "query-blockstats", NULL, 0, &answer, error))
-        return FALSE;
-    *ret = g_ptr_array_new_with_free_func(stats_free);
-    json_array_foreach(answer, i, item)
-    {
-        VmBlockStats *stats = g_new0(VmBlockStats, 1);
-        json_t *s = json_object_get(item, "stats");
-
-        stats->qdev = g_strdup(jstr(item, "qdev") ? jstr(item, "qdev") : "");
-        stats->node = g_strdup(jstr(item, "node-name"));
-        stats->rd_bytes = jint(s, "rd_bytes", 0);
-        stats->rd_ops = jint(s, "rd_operations", 0);
-        stats->rd_ns = jint(s, "rd_total_time_ns", 0);
-        stats->wr_bytes = jint(s, "wr_bytes", 0);
-        stats->wr_ops = jint(s, "wr_operations", 0);
-        stats->wr_ns = jint(s, "wr_total_time_ns", 0);
-        stats->flush_ops = jint(s, "flush_operations", 0);
-        stats->flush_ns = jint(s, "flush_total_time_ns", 0);
-        stats->errors = json_object_get(s, failures[0]) ? 0 : -1;
-        for (gsize k = 0; stats->errors >= 0 && k < G_N_ELEMENTS(failures); k++)
-            stats->errors += jint(s, failures[k], 0);
-        stats->wr_highest =
-            juint(json_object_get(json_object_get(item, "parent"), "stats"), "wr_highest_offset");
-        if (stats->wr_highest == 0)
-            stats->wr_highest = juint(s, "wr_highest_offset");
-        g_ptr_array_add(*ret, stats);
-    }
-    return TRUE;
-}
-
 static void node_free(gpointer data)
 {
     VmBlockNode *node = data;
@@ -144,40 +97,6 @@ gboolean vm_query_block_nodes(QmpClient *qmp, GPtrArray **ret, GError **error)
         node->wr_highest = juint(g_hash_table_lookup(highest, name), "wr_highest_offset");
         node->read_only = jbool(item, "ro");
         g_ptr_array_add(*ret, node);
-    }
-    return TRUE;
-}
-
-static void drive_free(gpointer data)
-{
-    VmDrive *drive = data;
-
-    g_free(drive->qdev);
-    g_free(drive->node);
-    g_free(drive->io_status);
-    g_free(drive);
-}
-
-gboolean vm_query_drives(QmpClient *qmp, GPtrArray **ret, GError **error)
-{
-    autojson *answer = NULL;
-    json_t *item;
-    size_t i;
-
-    if (!qmp_call(qmp, "query-block", NULL, 0, &answer, error))
-        return FALSE;
-    *ret = g_ptr_array_new_with_free_func(drive_free);
-    json_array_foreach(answer, i, item)
-    {
-        VmDrive *drive = g_new0(VmDrive, 1);
-
-        drive->qdev = g_strdup(jstr(item, "qdev") ? jstr(item, "qdev") : "");
-        drive->node = g_strdup(jstr(json_object_get(item, "inserted"), "node-name"));
-        drive->removable = jbool(item, "removable");
-        drive->tray_open = jbool(item, "tray_open");
-        drive->locked = jbool(item, "locked");
-        drive->io_status = g_strdup(jstr(item, "io-status"));
-        g_ptr_array_add(*ret, drive);
     }
     return TRUE;
 }
