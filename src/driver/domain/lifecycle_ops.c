@@ -389,36 +389,32 @@ void domain_autodestroy(Driver *driver, Client *client)
 
 /* --- wake up, NMI --------------------------------------------------------------------------------------- */
 
-gboolean call_domain_pm_wakeup(Call *call, const DomainPmWakeupArgs *args, DomainPmWakeupRet *ret,
-                               GError **error)
+/* A command without arguments to the VM, in a job; no flags are known. */
+static gboolean send_plain(Call *call, const WireDomain *which, guint flags, const char *api,
+                           gboolean (*command)(QmpClient *qmp, GError **error), GError **error)
 {
     g_autoptr(Domain) dom = NULL;
     g_autoptr(VmProcess) vm = NULL;
     gboolean done;
 
-    if (!call_check_flags(call, args->flags, 0, error))
+    if (!call_check_flags(call, flags, 0, error))
         return FALSE;
-    dom = domain_from_wire(call, &args->dom, error);
-    if (dom == NULL || (vm = begin(dom, "virDomainPMWakeup", NULL, error)) == NULL)
+    dom = domain_from_wire(call, which, error);
+    if (dom == NULL || (vm = begin(dom, api, NULL, error)) == NULL)
         return FALSE;
-    done = vm_system_wakeup(vm_process_qmp(vm), error);
+    done = command(vm_process_qmp(vm), error);
     domain_job_end(dom);
     return done;
+}
+
+gboolean call_domain_pm_wakeup(Call *call, const DomainPmWakeupArgs *args, DomainPmWakeupRet *ret,
+                               GError **error)
+{
+    return send_plain(call, &args->dom, args->flags, "virDomainPMWakeup", vm_system_wakeup, error);
 }
 
 gboolean call_domain_inject_nmi(Call *call, const DomainInjectNmiArgs *args, DomainInjectNmiRet *ret,
                                 GError **error)
 {
-    g_autoptr(Domain) dom = NULL;
-    g_autoptr(VmProcess) vm = NULL;
-    gboolean done;
-
-    if (!call_check_flags(call, args->flags, 0, error))
-        return FALSE;
-    dom = domain_from_wire(call, &args->dom, error);
-    if (dom == NULL || (vm = begin(dom, "virDomainInjectNMI", NULL, error)) == NULL)
-        return FALSE;
-    done = vm_inject_nmi(vm_process_qmp(vm), error);
-    domain_job_end(dom);
-    return done;
+    return send_plain(call, &args->dom, args->flags, "virDomainInjectNMI", vm_inject_nmi, error);
 }

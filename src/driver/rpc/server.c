@@ -110,11 +110,10 @@ gboolean rpc_server_set_tls(RpcServer *server, const RpcTlsConfig *config, GErro
 
 /* --- clients ------------------------------------------------------------------------------------- */
 
-static void tick(void *opaque)
+/* The clients of this moment; each with a reference, so that they can be worked on without the lock. */
+static GPtrArray *current_clients(RpcServer *server)
 {
-    RpcServer *server = opaque;
-    g_autoptr(GPtrArray) clients = g_ptr_array_new_with_free_func((GDestroyNotify)client_unref);
-    gint64 now = g_get_monotonic_time();
+    GPtrArray *clients = g_ptr_array_new_with_free_func((GDestroyNotify)client_unref);
     GHashTableIter iter;
     gpointer client;
 
@@ -123,6 +122,15 @@ static void tick(void *opaque)
     while (g_hash_table_iter_next(&iter, &client, NULL))
         g_ptr_array_add(clients, client_ref(client));
     g_mutex_unlock(&server->lock);
+    return clients;
+}
+
+static void tick(void *opaque)
+{
+    RpcServer *server = opaque;
+    g_autoptr(GPtrArray) clients = current_clients(server);
+    gint64 now = g_get_monotonic_time();
+
     for (guint i = 0; i < clients->len; i++)
         connection_keepalive(clients->pdata[i], now);
     if (!server->accepting)
@@ -534,18 +542,12 @@ void server_helper_end(RpcServer *server)
 static void close_everything(void *opaque)
 {
     RpcServer *server = opaque;
-    g_autoptr(GPtrArray) clients = g_ptr_array_new_with_free_func((GDestroyNotify)client_unref);
-    GHashTableIter iter;
-    gpointer client;
+    g_autoptr(GPtrArray) clients = NULL;
 
     /* The loop that quit before it came here runs this in io_loop_free(). */
     if (server->listeners != NULL)
         g_ptr_array_set_size(server->listeners, 0);
-    g_mutex_lock(&server->lock);
-    g_hash_table_iter_init(&iter, server->clients);
-    while (g_hash_table_iter_next(&iter, &client, NULL))
-        g_ptr_array_add(clients, client_ref(client));
-    g_mutex_unlock(&server->lock);
+    clients = current_clients(server);
     for (guint i = 0; i < clients->len; i++)
         connection_close(clients->pdata[i]);
 }
@@ -623,15 +625,8 @@ void rpc_server_run_soon(RpcServer *server, void (*fn)(void *opaque), void *opaq
 
 void rpc_server_foreach_client(RpcServer *server, void (*fn)(Client *client, void *opaque), void *opaque)
 {
-    g_autoptr(GPtrArray) clients = g_ptr_array_new_with_free_func((GDestroyNotify)client_unref);
-    GHashTableIter iter;
-    gpointer client;
+    g_autoptr(GPtrArray) clients = current_clients(server);
 
-    g_mutex_lock(&server->lock);
-    g_hash_table_iter_init(&iter, server->clients);
-    while (g_hash_table_iter_next(&iter, &client, NULL))
-        g_ptr_array_add(clients, client_ref(client));
-    g_mutex_unlock(&server->lock);
     for (guint i = 0; i < clients->len; i++)
         fn(clients->pdata[i], opaque);
 }
