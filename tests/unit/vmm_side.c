@@ -26,6 +26,8 @@ bool vmm_side_has_device(const char *driver)
     /* Children of a bus are the business of its device. */
     if (strcmp(driver, "virtserialport") == 0 || strcmp(driver, "virtconsole") == 0)
         driver = "virtio-serial-pci";
+    if (strcmp(driver, "scsi-hd") == 0 || strcmp(driver, "scsi-cd") == 0)
+        driver = "virtio-scsi-pci";
     return device_table_find(driver) != NULL;
 }
 

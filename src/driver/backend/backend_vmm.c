@@ -192,4 +192,5 @@ const BackendOps backend_vmm = {
     .cleanup = vmm_cleanup,
     .plug = vmm_plug,
     .unplugged = qemu_unplugged, /* the names are the same */
+    .change_media = vmm_change_media,
 };

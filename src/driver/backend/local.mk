@@ -5,6 +5,7 @@ libkitebackend_a_SOURCES = \
 	%D%/backend.h %D%/backend.c %D%/backend_config.c %D%/backend_run.h %D%/backend_run.c \
 	%D%/backend_qemu.c %D%/backend_vmm.c \
 	%D%/json_util.h \
+	%D%/media.h %D%/media.c \
 	%D%/monitor.h %D%/monitor.c %D%/monitor_block.c %D%/monitor_list.c \
 	%D%/passt.h %D%/passt.c \
 	%D%/port_table.h %D%/port_table.c \
@@ -16,12 +17,12 @@ libkitebackend_a_SOURCES = \
 	%D%/qemu_hotplug.h %D%/qemu_hotplug.c %D%/qemu_hotplug_chardev.c \
 	%D%/qemu_host.h %D%/qemu_host.c \
 	%D%/qemu_live.h %D%/qemu_live.c \
-	%D%/qemu_media.c \
 	%D%/qmp_client.h %D%/qmp_client.c \
 	%D%/qmp_framer.h %D%/qmp_framer.c \
 	%D%/tap.h %D%/tap.c %D%/tap_bandwidth.c %D%/tap_bridge.c \
 	%D%/unix_socket.h %D%/unix_socket.c \
 	%D%/vm_process.h %D%/vm_process.c %D%/vm_spawn.c \
+	%D%/vsock.h %D%/vsock.c \
 	%D%/vmm_chain.c %D%/vmm_hotplug.c \
 	%D%/vmm_desc.h %D%/vmm_desc_priv.h %D%/vmm_desc.c %D%/vmm_desc_devices.c \
 	%D%/vmm_support.c %D%/vmm_support_devices.c \

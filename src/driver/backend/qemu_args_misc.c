@@ -158,11 +158,12 @@ static gboolean add_iommu(QemuBuilder *b, const IommuDef *iommu, GError **error)
 static gboolean add_vsock(QemuBuilder *b, const VsockDef *vsock, GError **error)
 {
     g_autofree char *driver = virtio_driver("vhost-vsock", vsock->model, &vsock->info);
-    json_t *props;
+    GHashTable *fds = b->context->sockets;
+    int fd = fds != NULL ? GPOINTER_TO_INT(g_hash_table_lookup(fds, vsock->info.alias)) : 0;
+    json_t *props = device_props(driver);
 
-    if (vsock->cid == 0)
-        return args_unsupported(error, "<vsock> needs <cid address='...'/>: choosing one is not supported");
-    props = device_props(driver);
+    if (fd > 0)
+        json_object_set_new(props, "vhostfd", json_sprintf("%d", args_pass_fd(b, fd)));
     prop_uint(props, "guest-cid", vsock->cid);
     virtio_props(props, &vsock->virtio);
     return add_device(b, props, &vsock->info, error);

@@ -16,6 +16,7 @@
 #include "driver/backend/port_table.h"
 #include "driver/backend/tap.h"
 #include "driver/backend/unix_socket.h"
+#include "driver/backend/vsock.h"
 #include "driver/conf/def_graphics.h"
 #include "driver/conf/def_rng.h"
 
@@ -146,6 +147,16 @@ static gboolean open_sockets(QemuHost *host, DomainDef *live, const char *run_di
         if (net->type == INTERFACE_VHOSTUSER && !listen_for(host, &net->vhostuser, net->info.alias, error))
             return FALSE;
     }
+    return TRUE;
+}
+
+static gboolean open_vsock(QemuHost *host, VsockDef *vsock, GError **error)
+{
+    int fd = vsock_open(vsock, error);
+
+    if (fd < 0)
+        return FALSE;
+    g_hash_table_insert(host->sockets, g_strdup(vsock->info.alias), GINT_TO_POINTER(fd));
     return TRUE;
 }
 
@@ -403,6 +414,9 @@ QemuHost *qemu_host_prepare_device(const BackendConfig *config, DomainDef *live,
         if (((RngDef *)dev)->backend == RNG_BACKEND_EGD)
             good = listen_for(host, &((RngDef *)dev)->egd, dev->alias, error);
         break;
+    case DEVICE_VSOCK:
+        good = open_vsock(host, (VsockDef *)dev, error);
+        break;
     case DEVICE_INTERFACE:
         host->nets[0].stream = -1;
         host->n_nets = 1;
@@ -444,6 +458,11 @@ QemuHost *qemu_host_prepare(const BackendConfig *config, DomainDef *live, const 
         if (!open_interface(host, live, net, &host->nets[i], options, error))
             return NULL;
         i++;
+    }
+    DOMAIN_DEF_FOREACH(VsockDef, vsock, live, DEVICE_VSOCK)
+    {
+        if (!open_vsock(host, vsock, error))
+            return NULL;
     }
     return g_steal_pointer(&host);
 }

@@ -15,7 +15,7 @@ typedef struct QemuHost {
     guint n_nets;
     GArray *passt_pidfds; /* int */
     GPtrArray *passt_logs; /* paths, by the same index */
-    GHashTable *sockets; /* alias -> listening descriptor */
+    GHashTable *sockets; /* alias -> listening descriptor of a character device, or vhost-vsock */
     GPtrArray *made; /* paths of sockets we made: removed again when the start fails */
     GArray *ports; /* guint: reserved until QEMU has them */
     int monitor_fd;

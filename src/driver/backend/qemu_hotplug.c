@@ -180,7 +180,7 @@ static gboolean say(Plug *plug, const char *option, const char *words, const cha
     if (object != NULL && strcmp(option, "-netdev") == 0)
         return add_netdev(plug, object, alias, error);
     if (object != NULL && strcmp(option, "-device") == 0)
-        return vm_device_add(plug->qmp, json_incref(object), error);
+        return replace_fds(plug, object, "vhostfd", alias, error) && vm_device_add(plug->qmp, json_incref(object), error);
     if (object != NULL && strcmp(option, "-blockdev") == 0) {
         if (!vm_blockdev_add(plug->qmp, json_incref(object), error))
             return FALSE;

@@ -7,6 +7,8 @@
 #include "driver/conf/def_panic.h"
 #include "driver/host/vmm_caps.h"
 
+enum { MEMORY_ALIGN = 128 << 20 }; /* of a memory device (src/vmm/virtio/mem.c) */
+
 /* --- the machine --- */
 
 static json_t *make_memory(const DomainDef *def)
@@ -31,6 +33,10 @@ static json_t *make_memory(const DomainDef *def)
     }
     if (tune->allocation == MEMORY_ALLOCATION_IMMEDIATE || json_object_get(memory, "hugepages") != NULL)
         json_object_set_new(memory, "prealloc", json_true());
+    /* Room for growth, and for what the alignment of each device costs. */
+    if (def->max_memory > domain_def_memory_initial(def))
+        prop_uint(memory, "reserve", (def->max_memory - domain_def_memory_initial(def)) * 1024 +
+                                         (guint64)def->memory_slots * MEMORY_ALIGN);
     json_object_set_new(memory, "mergeable", json_boolean(!tune->nosharepages));
     if (def->dump_core == TRISTATE_YES)
         json_object_set_new(memory, "dump-guest-core", json_true());
@@ -44,15 +50,29 @@ static void add_feature(json_t *features, char sign, const char *name)
     json_array_append_new(features, json_string(text));
 }
 
+/* Those that can be taken out are plugged before the guest runs (qemu_live.c). */
+guint vmm_desc_vcpus_at_boot(const DomainDef *def)
+{
+    guint n = 0;
+
+    for (guint i = 0; i < domain_def_vcpus_max(def); i++) {
+        const VcpuDef *vcpu = domain_def_vcpu(def, i);
+
+        n += vcpu->online && vcpu->hotpluggable != TRISTATE_YES;
+    }
+    return n;
+}
+
 static json_t *make_cpus(const DomainDef *def)
 {
     const CpuDef *cpu = def->cpu;
     guint max = domain_def_vcpus_max(def);
-    json_t *cpus = json_pack("{s:i}", "count", (int)domain_def_vcpus(def));
+    guint present = vmm_desc_vcpus_at_boot(def);
+    json_t *cpus = json_pack("{s:i}", "count", (int)present);
     json_t *features = json_array();
     const char *model = "qemu64";
 
-    if (max > domain_def_vcpus(def))
+    if (max > present)
         json_object_set_new(cpus, "max", json_integer(max));
     if (cpu != NULL && cpu->mode == CPU_MODE_MAXIMUM)
         model = "max";
@@ -139,6 +159,59 @@ static gint64 rtc_offset(const VmmBuilder *b)
     return offset;
 }
 
+/* --- SMBIOS --- */
+
+static const struct {
+    const char *block, *prefix;
+    const char *names[8];
+} smbios_blocks[] = {
+    {"bios", "bios", {"vendor", "version", "date"}},
+    {"system", "system", {"manufacturer", "product", "version", "serial", "sku", "family"}},
+    {"baseBoard", "board", {"manufacturer", "product", "version", "serial", "asset"}},
+    {"chassis", "chassis", {"manufacturer", "version", "serial", "asset", "sku"}},
+};
+
+/* The description's key for an entry, or NULL. Caller frees. */
+static char *smbios_key(const SysinfoEntry *entry)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(smbios_blocks); i++) {
+        if (strcmp(smbios_blocks[i].block, entry->block) != 0)
+            continue;
+        for (gsize k = 0; smbios_blocks[i].names[k] != NULL; k++) {
+            if (g_strcmp0(smbios_blocks[i].names[k], entry->name) == 0)
+                return g_strdup_printf("%s-%s", smbios_blocks[i].prefix, entry->name);
+        }
+    }
+    return NULL;
+}
+
+gboolean vmm_desc_smbios_known(const SysinfoEntry *entry)
+{
+    g_autofree char *key = smbios_key(entry);
+
+    if (strcmp(entry->block, "system") == 0 && g_strcmp0(entry->name, "uuid") == 0)
+        return TRUE; /* the domain's: validation saw to that */
+    return strcmp(entry->block, "oemStrings") == 0 || (key != NULL && entry->index == 0);
+}
+
+static json_t *make_smbios(const DomainDef *def)
+{
+    const SysinfoDef *sysinfo = domain_def_sysinfo(def, FALSE);
+    json_t *smbios = json_object(), *oem = json_array();
+
+    for (guint i = 0; def->os.smbios == SMBIOS_SYSINFO && sysinfo != NULL && i < sysinfo->entries->len; i++) {
+        const SysinfoEntry *entry = &g_array_index(sysinfo->entries, SysinfoEntry, i);
+        g_autofree char *key = smbios_key(entry);
+
+        if (strcmp(entry->block, "oemStrings") == 0)
+            json_array_append_new(oem, json_string(entry->value));
+        else if (key != NULL)
+            json_object_set_new(smbios, key, json_string(entry->value));
+    }
+    vmm_desc_set_list(smbios, "oem", oem);
+    return smbios;
+}
+
 /* --- all --- */
 
 static json_t *make_boot(const VmmBuilder *b)
@@ -180,7 +253,7 @@ json_t *vmm_desc_build(const DomainDef *def, const VmmDescContext *context, GErr
     VmmBuilder *b = &builder;
     g_autofree char *reason = NULL;
     char uuid[UUID_TEXT_SIZE];
-    json_t *root = json_object(), *iothreads = json_array();
+    json_t *root = json_object(), *iothreads = json_array(), *smbios;
     gboolean ok;
 
     ok = vmm_desc_supported(def, &reason) || args_unsupported(error, "%s", reason);
@@ -202,6 +275,10 @@ json_t *vmm_desc_build(const DomainDef *def, const VmmDescContext *context, GErr
     json_object_set_new(root, "cpus", make_cpus(def));
     vmm_desc_set_list(root, "numa", make_numa(def));
     json_object_set_new(root, "boot", make_boot(b));
+    smbios = make_smbios(def);
+    if (json_object_size(smbios) > 0)
+        json_object_set(root, "smbios", smbios);
+    json_decref(smbios);
     json_object_set_new(root, "rtc", json_pack("{s:I}", "offset", (json_int_t)rtc_offset(b)));
     for (guint i = 0; i < def->iothreads->len; i++) {
         const IothreadDef *thread = g_ptr_array_index(def->iothreads, i);

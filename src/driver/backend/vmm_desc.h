@@ -21,6 +21,7 @@ typedef struct VmmDescContext {
      *   "kvm" "stats" "kernel" "initrd"
      *   "chr:ALIAS"    character device (pty master, socket, file)
      *   "log:ALIAS"    copy of its output
+     *   "vsock:ALIAS"  /dev/vhost-vsock
      *   "image:N"      image of index N (StorageSource.index)
      */
     int (*fd)(gpointer opaque, const char *purpose);
@@ -38,6 +39,9 @@ json_t *vmm_desc_build(const DomainDef *def, const VmmDescContext *context, GErr
  * in the order of adding. VIR_ERR_OPERATION_UNSUPPORTED for a kind that cannot. */
 json_t *vmm_desc_build_device(const DomainDef *live, const DeviceInfo *dev, const VmmDescContext *context,
                               GError **error);
+
+/* The block nodes of a medium, the lowest first. Caller frees. */
+json_t *vmm_desc_build_medium(const DiskDef *disk, const VmmDescContext *context);
 
 /* vmm_support.c: whether kite-vmm can run it; *ret_reason (caller frees) names the element in the way. */
 gboolean vmm_desc_supported(const DomainDef *def, char **ret_reason);

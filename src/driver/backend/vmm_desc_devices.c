@@ -5,6 +5,7 @@
 #include "driver/backend/vmm_desc_priv.h"
 #include "driver/conf/def_memballoon.h"
 #include "driver/conf/def_rng.h"
+#include "driver/conf/def_vsock.h"
 #include "driver/host/vmm_caps.h"
 
 int vmm_desc_fd(const VmmBuilder *b, const char *format, ...)
@@ -284,6 +285,26 @@ static gboolean add_rng(VmmBuilder *b, const RngDef *rng, GError **error)
     return add_plain(b, props, &rng->info, error);
 }
 
+static gboolean add_vsock(VmmBuilder *b, const VsockDef *vsock, GError **error)
+{
+    json_t *props = json_pack("{s:s, s:I}", "driver", "vhost-vsock-pci", "guest-cid", (json_int_t)vsock->cid);
+
+    vmm_desc_set_fd(props, "vhostfd", vmm_desc_fd(b, "vsock:%s", vsock->info.alias));
+    return add_plain(b, props, &vsock->info, error);
+}
+
+static gboolean add_memory(VmmBuilder *b, const MemoryDef *memory, GError **error)
+{
+    g_autofree char *memdev = g_strconcat("mem", memory->info.alias, NULL);
+    json_t *props = json_pack("{s:s, s:s, s:I, s:I}", "driver", "virtio-mem-pci", "memdev", memdev, "size",
+                              (json_int_t)memory->size * 1024, "requested-size", (json_int_t)memory->requested * 1024);
+
+    prop_uint(props, "block-size", memory->block * 1024);
+    if (memory->node > 0)
+        prop_uint(props, "node", (guint64)memory->node);
+    return add_plain(b, props, &memory->info, error);
+}
+
 static gboolean add_small(VmmBuilder *b, GError **error)
 {
     DOMAIN_DEF_FOREACH(MemballoonDef, balloon, b->def, DEVICE_MEMBALLOON)
@@ -301,6 +322,16 @@ static gboolean add_small(VmmBuilder *b, GError **error)
     DOMAIN_DEF_FOREACH(RngDef, rng, b->def, DEVICE_RNG)
     {
         if (!add_rng(b, rng, error))
+            return FALSE;
+    }
+    DOMAIN_DEF_FOREACH(VsockDef, vsock, b->def, DEVICE_VSOCK)
+    {
+        if (!add_vsock(b, vsock, error))
+            return FALSE;
+    }
+    DOMAIN_DEF_FOREACH(MemoryDef, memory, b->def, DEVICE_MEMORY)
+    {
+        if (!add_memory(b, memory, error))
             return FALSE;
     }
     return TRUE;
@@ -346,6 +377,10 @@ static gboolean add_one(VmmBuilder *b, const DeviceInfo *dev, GError **error)
         return add_ports_of_console(b, (const ChrDef *)dev, "virtconsole", error);
     case DEVICE_RNG:
         return add_rng(b, (const RngDef *)dev, error);
+    case DEVICE_VSOCK:
+        return add_vsock(b, (const VsockDef *)dev, error);
+    case DEVICE_MEMORY:
+        return add_memory(b, (const MemoryDef *)dev, error);
     case DEVICE_CONTROLLER: {
         json_t *props = qemu_controller_device(b->def, (const ControllerDef *)dev, error);
 
@@ -383,4 +418,13 @@ json_t *vmm_desc_build_device(const DomainDef *live, const DeviceInfo *dev, cons
     if (!ok)
         g_clear_pointer(&parts, json_decref);
     return parts;
+}
+
+json_t *vmm_desc_build_medium(const DiskDef *disk, const VmmDescContext *context)
+{
+    VmmBuilder builder = {.context = context, .blockdevs = json_array()};
+
+    if (!storage_source_is_empty(disk->source))
+        add_image(&builder, disk, disk->source, TRUE);
+    return builder.blockdevs;
 }

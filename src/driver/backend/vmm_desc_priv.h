@@ -20,6 +20,11 @@ void vmm_desc_set_fd(json_t *object, const char *key, int fd);
 void vmm_desc_set_list(json_t *root, const char *key, json_t *list);
 gboolean vmm_desc_add_devices(VmmBuilder *b, GError **error);
 
+/* --- vmm_desc.c --- */
+/* vCPUs that are there for good. */
+guint vmm_desc_vcpus_at_boot(const DomainDef *def);
+gboolean vmm_desc_smbios_known(const SysinfoEntry *entry);
+
 /* --- vmm_support*.c --- */
 /* Always FALSE; *ret_reason says what is not supported. */
 gboolean vmm_support_no(char **ret_reason, const char *format, ...) G_GNUC_PRINTF(2, 3);

@@ -49,6 +49,7 @@ static void keep(VmmHost *host, int fd, const char *format, ...)
     va_end(ap);
 }
 
+/* Listening sockets and vhost-vsock are where both back ends have them: by alias. */
 int vmm_host_fd(gpointer opaque, const char *purpose)
 {
     VmmHost *host = opaque;
@@ -56,8 +57,9 @@ int vmm_host_fd(gpointer opaque, const char *purpose)
 
     if (g_hash_table_lookup_extended(host->fds, purpose, NULL, &fd))
         return GPOINTER_TO_INT(fd);
-    if (g_str_has_prefix(purpose, "chr:") &&
-        g_hash_table_lookup_extended(host->base->sockets, purpose + strlen("chr:"), NULL, &fd))
+    purpose = strchr(purpose, ':');
+    if (purpose != NULL && host->base != NULL &&
+        g_hash_table_lookup_extended(host->base->sockets, purpose + 1, NULL, &fd))
         return GPOINTER_TO_INT(fd);
     return -1;
 }
@@ -343,4 +345,11 @@ VmmHost *vmm_host_prepare_device(const BackendConfig *config, DomainDef *live, D
         ok = open_chr(host, (ChrDef *)dev, error);
     }
     return ok ? g_steal_pointer(&host) : NULL;
+}
+
+VmmHost *vmm_host_prepare_medium(const BackendConfig *config, const DiskDef *disk, GError **error)
+{
+    g_autoptr(VmmHost) host = host_new(config);
+
+    return open_disk(host, disk, error) ? g_steal_pointer(&host) : NULL;
 }

@@ -24,6 +24,8 @@ VmmHost *vmm_host_prepare(const BackendConfig *config, DomainDef *live, const Vm
 /* The same for one device that is plugged into a running machine. */
 VmmHost *vmm_host_prepare_device(const BackendConfig *config, DomainDef *live, DeviceInfo *dev, const char *run_dir,
                                  GError **error);
+/* The images of a medium only, which have their numbers. */
+VmmHost *vmm_host_prepare_medium(const BackendConfig *config, const DiskDef *disk, GError **error);
 void vmm_host_free(VmmHost *host);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmmHost, vmm_host_free)
 

@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "driver/backend/backend.h"
 #include "driver/backend/json_util.h"
+#include "driver/backend/media.h"
 #include "driver/backend/monitor.h"
 #include "driver/backend/qemu_live.h"
 #include "driver/backend/vmm_desc.h"
@@ -22,13 +23,15 @@ typedef struct Plug {
     GPtrArray *names; /* of all of them */
 } Plug;
 
+enum { STEP_CHARDEVS, STEP_BLOCKDEVS, STEP_NETDEVS, STEP_DEVICES };
+
 static const struct {
     const char *list, *add, *remove, *key; /* key: of the name in an object; argument of remove */
 } steps[] = {
-    {"chardevs", "chardev-add", "chardev-remove", "id"},
-    {"blockdevs", "blockdev-add", "blockdev-del", "node-name"},
-    {"netdevs", "netdev_add", "netdev_del", "id"},
-    {"devices", "device_add", NULL, "id"},
+    [STEP_CHARDEVS] = {"chardevs", "chardev-add", "chardev-remove", "id"},
+    [STEP_BLOCKDEVS] = {"blockdevs", "blockdev-add", "blockdev-del", "node-name"},
+    [STEP_NETDEVS] = {"netdevs", "netdev_add", "netdev_del", "id"},
+    [STEP_DEVICES] = {"devices", "device_add", NULL, "id"},
 };
 
 /* --- descriptors --- */
@@ -47,7 +50,7 @@ static json_t *send_fd(Plug *plug, const json_t *number, GError **error)
 
 static gboolean send_fds(Plug *plug, json_t *object, GError **error)
 {
-    static const char *const keys[] = {"fd", "logfd", "fds", "vhostfds"};
+    static const char *const keys[] = {"fd", "logfd", "fds", "vhostfds", "vhostfd"};
 
     for (gsize i = 0; i < G_N_ELEMENTS(keys); i++) {
         json_t *value = json_object_get(object, keys[i]), *name;
@@ -82,22 +85,30 @@ static void undo(Plug *plug, const json_t *parts, gsize step, gsize count)
     }
 }
 
+static gboolean say(Plug *plug, gsize step, json_t *object, GError **error)
+{
+    return send_fds(plug, object, error) && qmp_call(plug->qmp, steps[step].add, json_incref(object), 0, NULL, error);
+}
+
+/* Descriptors that were not taken. */
+static void close_fds(const Plug *plug)
+{
+    for (guint i = 0; i < plug->names->len; i++)
+        qmp_call(plug->qmp, "closefd", json_pack("{s:s}", "fdname", plug->names->pdata[i]), 0, NULL, NULL);
+}
+
 static gboolean say_all(Plug *plug, json_t *parts, GError **error)
 {
     for (gsize step = 0; step < G_N_ELEMENTS(steps); step++) {
         const json_t *list = json_object_get(parts, steps[step].list);
 
         for (gsize i = 0; i < json_array_size(list); i++) {
-            json_t *object = json_array_get(list, i);
-
-            if (send_fds(plug, object, error) &&
-                qmp_call(plug->qmp, steps[step].add, json_incref(object), 0, NULL, error))
+            if (say(plug, step, json_array_get(list, i), error))
                 continue;
             undo(plug, parts, step, i);
             while (step-- > 0)
                 undo(plug, parts, step, json_array_size(json_object_get(parts, steps[step].list)));
-            for (guint k = 0; k < plug->names->len; k++) /* those that were not taken */
-                qmp_call(plug->qmp, "closefd", json_pack("{s:s}", "fdname", plug->names->pdata[k]), 0, NULL, NULL);
+            close_fds(plug);
             return FALSE;
         }
     }
@@ -141,4 +152,46 @@ gboolean vmm_plug(const BackendConfig *config, VmProcess *vm, DomainDef *live, D
         good = FALSE;
     }
     return good;
+}
+
+/* --- media --- */
+
+static gboolean add_medium(const BackendConfig *config, QmpClient *qmp, const DiskDef *disk, GPtrArray *added,
+                           GError **error)
+{
+    g_autoptr(VmmHost) host = vmm_host_prepare_medium(config, disk, error);
+    VmmDescContext context = {.fd = vmm_host_fd, .opaque = host};
+    Plug plug = {.qmp = qmp, .alias = disk->info.alias};
+    json_t *nodes;
+    gboolean good = TRUE;
+
+    if (host == NULL)
+        return FALSE;
+    nodes = vmm_desc_build_medium(disk, &context);
+    plug.names = g_ptr_array_new_with_free_func(g_free);
+    for (gsize i = 0; good && i < json_array_size(nodes); i++) {
+        json_t *node = json_array_get(nodes, i);
+
+        good = say(&plug, STEP_BLOCKDEVS, node, error);
+        if (good)
+            g_ptr_array_insert(added, 0, g_strdup(jstr(node, "node-name")));
+    }
+    if (!good)
+        close_fds(&plug);
+    g_ptr_array_unref(plug.names);
+    json_decref(nodes);
+    return good;
+}
+
+gboolean vmm_change_media(const BackendConfig *config, VmProcess *vm, const DomainDef *live, const DiskDef *disk,
+                          StorageSource *source, gboolean force, GError **error)
+{
+    DiskDef changed = *disk;
+    g_autofree char *reason = NULL;
+
+    changed.source = source;
+    if (!vmm_desc_supported_device(&changed.info, &reason))
+        return error_set(error, VIR_ERR_OPERATION_UNSUPPORTED, "%s", reason);
+    return vmm_chain_complete_disk(&changed, error) &&
+           media_change(config, vm, live, disk, source, force, add_medium, error);
 }

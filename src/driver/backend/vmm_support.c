@@ -25,6 +25,23 @@ gboolean vmm_support_no(char **ret_reason, const char *format, ...)
 
 /* --- the machine --- */
 
+static gboolean check_sysinfo(const DomainDef *def, char **reason)
+{
+    const SysinfoDef *sysinfo = domain_def_sysinfo(def, FALSE);
+
+    if (domain_def_sysinfo(def, TRUE) != NULL)
+        return vmm_support_no(reason, "<sysinfo type='fwcfg'>");
+    if (def->os.smbios == SMBIOS_HOST)
+        return vmm_support_no(reason, "<smbios mode='host'>");
+    for (guint i = 0; def->os.smbios == SMBIOS_SYSINFO && sysinfo != NULL && i < sysinfo->entries->len; i++) {
+        const SysinfoEntry *entry = &g_array_index(sysinfo->entries, SysinfoEntry, i);
+
+        if (!vmm_desc_smbios_known(entry))
+            return vmm_support_no(reason, "'%s' of <%s> in <sysinfo>", entry->name, entry->block);
+    }
+    return TRUE;
+}
+
 static gboolean check_os(const DomainDef *def, char **reason)
 {
     const OsDef *os = &def->os;
@@ -47,8 +64,8 @@ static gboolean check_os(const DomainDef *def, char **reason)
         return vmm_support_no(reason, "<dtb>");
     if (os->slic_table != NULL)
         return vmm_support_no(reason, "<acpi><table>");
-    if (os->smbios != SMBIOS_NONE || def->sysinfo->len > 0)
-        return vmm_support_no(reason, "<smbios> and <sysinfo>");
+    if (!check_sysinfo(def, reason))
+        return FALSE;
     if (def->genid_given)
         return vmm_support_no(reason, "<genid>");
     if (def->qemu.given)
@@ -109,8 +126,9 @@ static gboolean check_cpu(const DomainDef *def, char **reason)
     for (guint i = 0; i < domain_def_vcpus_max(def); i++) {
         const VcpuDef *vcpu = domain_def_vcpu(def, i);
 
-        if (!vcpu->online || vcpu->hotpluggable == TRISTATE_YES)
-            return vmm_support_no(reason, "<vcpu> beyond the ones present at boot (vCPU hotplug)");
+        /* Those present at boot are the first ones. */
+        if ((i < vmm_desc_vcpus_at_boot(def)) != (vcpu->online && vcpu->hotpluggable != TRISTATE_YES))
+            return vmm_support_no(reason, "<vcpus> whose hot-pluggable ones are not the last");
     }
     if (cpu == NULL)
         return TRUE;
@@ -129,8 +147,6 @@ static gboolean check_memory(const DomainDef *def, char **reason)
 {
     const MemoryTune *tune = &def->memtune;
 
-    if (def->max_memory != 0)
-        return vmm_support_no(reason, "<maxMemory>");
     if (tune->locked)
         return vmm_support_no(reason, "<memoryBacking><locked>");
     if (tune->source == MEMORY_SOURCE_FILE)

@@ -13,6 +13,7 @@
 #include "driver/conf/def_panic.h"
 #include "driver/conf/def_rng.h"
 #include "driver/conf/def_video.h"
+#include "driver/conf/def_vsock.h"
 #include "driver/host/vmm_caps.h"
 
 /* --- devices --- */
@@ -195,6 +196,24 @@ static gboolean check_rng(const RngDef *rng, char **reason)
     return check_virtio(&rng->info, &rng->virtio, "virtio-rng-pci", reason);
 }
 
+static gboolean check_memory(const MemoryDef *memory, char **reason)
+{
+    if (memory->model != MEMORY_MODEL_VIRTIO_MEM)
+        return vmm_support_no(reason, "memory device model '%s'", memory_model_to_string(memory->model));
+    if (memory->pagesize != 0 || memory->nodemask != NULL)
+        return vmm_support_no(reason, "<source> of a memory device");
+    if (memory->access == MEMORY_ACCESS_SHARED)
+        return vmm_support_no(reason, "a memory device with access='shared'");
+    return check_virtio(&memory->info, NULL, "virtio-mem-pci", reason);
+}
+
+static gboolean check_vsock(const VsockDef *vsock, char **reason)
+{
+    if (vsock->model == VIRTIO_MODEL_TRANSITIONAL)
+        return vmm_support_no(reason, "vsock model '%s'", virtio_model_to_string(vsock->model));
+    return check_virtio(&vsock->info, &vsock->virtio, "vhost-vsock-pci", reason);
+}
+
 /* virtio of the present generation. */
 static gboolean check_small(const DomainDef *def, char **reason)
 {
@@ -210,6 +229,16 @@ static gboolean check_small(const DomainDef *def, char **reason)
     DOMAIN_DEF_FOREACH(RngDef, rng, def, DEVICE_RNG)
     {
         if (!check_rng(rng, reason))
+            return FALSE;
+    }
+    DOMAIN_DEF_FOREACH(MemoryDef, memory, def, DEVICE_MEMORY)
+    {
+        if (!check_memory(memory, reason))
+            return FALSE;
+    }
+    DOMAIN_DEF_FOREACH(VsockDef, vsock, def, DEVICE_VSOCK)
+    {
+        if (!check_vsock(vsock, reason))
             return FALSE;
     }
     DOMAIN_DEF_FOREACH(PanicDef, panic, def, DEVICE_PANIC)
@@ -235,8 +264,7 @@ gboolean vmm_support_devices(const DomainDef *def, char **reason)
     static const DeviceKind refused[] = {
         DEVICE_LEASE,   DEVICE_FILESYSTEM, DEVICE_SMARTCARD, DEVICE_PARALLEL, DEVICE_TPM,
         DEVICE_GRAPHICS, DEVICE_SOUND,     DEVICE_HOSTDEV,   DEVICE_REDIRDEV, DEVICE_HUB,
-        DEVICE_WATCHDOG, DEVICE_SHMEM,     DEVICE_MEMORY,    DEVICE_IOMMU,    DEVICE_VSOCK,
-        DEVICE_CRYPTO,
+        DEVICE_WATCHDOG, DEVICE_SHMEM,     DEVICE_IOMMU,     DEVICE_CRYPTO,
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(refused); i++) {
@@ -276,6 +304,10 @@ gboolean vmm_desc_supported_device(const DeviceInfo *dev, char **ret_reason)
         return check_console_port((const ChrDef *)dev, ret_reason);
     case DEVICE_RNG:
         return check_rng((const RngDef *)dev, ret_reason);
+    case DEVICE_MEMORY:
+        return check_memory((const MemoryDef *)dev, ret_reason);
+    case DEVICE_VSOCK:
+        return check_vsock((const VsockDef *)dev, ret_reason);
     case DEVICE_CONTROLLER:
         if (((const ControllerDef *)dev)->type == CONTROLLER_PCI)
             return vmm_support_no(ret_reason, "PCI controllers plugged into a running machine");

@@ -14,7 +14,8 @@ static const char *const nothing[] = {NULL};
 
 static const char *const devices[] = {
     "virtio-blk-pci", "virtio-serial-pci", "virtserialport", "virtconsole",
-    "virtio-balloon-pci", "virtio-net-pci", "virtio-rng-pci", NULL,
+    "virtio-balloon-pci", "virtio-net-pci", "virtio-rng-pci", "virtio-scsi-pci", "scsi-hd", "scsi-cd",
+    "virtio-mem-pci", "vhost-vsock-pci", NULL,
 };
 
 /* Which device a value stands on; values without one are always there. */
@@ -48,6 +49,7 @@ static const char *const *const tables[SUPPORTED_LAST] = {
     [SUPPORTED_INTERFACE_TYPE] = LIST("user", "ethernet", "network", "bridge"),
     [SUPPORTED_INPUT_BUS] = LIST("ps2"),
     [SUPPORTED_PANIC_MODEL] = LIST("isa"),
+    [SUPPORTED_MEMORY_MODEL] = LIST("virtio-mem"),
 };
 
 static const char *const cpu_models[] = {

@@ -1,35 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Changing the medium of a CD-ROM or floppy drive of a running QEMU (qemu qapi/block.json:
+ * Changing the medium of a CD-ROM or floppy drive of a running VM of either back end (qemu qapi/block.json:
  * blockdev-open-tray, -remove-medium, -insert-medium, -close-tray). The tray is asked to open; a guest that
  * has locked it answers by letting go or not, and force opens it all the same.
  */
-#include <string.h>
+#include "driver/backend/media.h"
 
 #include "common/error.h"
-#include "driver/backend/backend.h"
 #include "driver/backend/monitor.h"
 #include "driver/backend/qemu_args.h"
 #include "driver/backend/qemu_host.h"
 #include "driver/backend/qemu_live.h"
-
-/* Newest first, as blockdev-add wants them; the names of those that were added go to added. */
-static gboolean add_nodes(QmpClient *qmp, const DiskDef *disk, GPtrArray *added, GError **error)
-{
-    g_autoptr(GPtrArray) nodes = qemu_disk_nodes(disk, error);
-
-    if (nodes == NULL)
-        return FALSE;
-    for (guint i = 0; i < nodes->len; i++) {
-        json_t *node = g_ptr_array_index(nodes, i);
-        g_autofree char *name = g_strdup(json_string_value(json_object_get(node, "node-name")));
-
-        if (!vm_blockdev_add(qmp, json_incref(node), error))
-            return FALSE;
-        g_ptr_array_insert(added, 0, g_steal_pointer(&name));
-    }
-    return TRUE;
-}
 
 /* The top one first: a node that another uses cannot go. */
 static void delete_nodes(QmpClient *qmp, GPtrArray *names)
@@ -61,8 +42,8 @@ static guint highest_index(const DomainDef *def)
     return highest;
 }
 
-gboolean qemu_change_media(const BackendConfig *config, VmProcess *vm, const DomainDef *live, const DiskDef *disk,
-                           StorageSource *source, gboolean force, GError **error)
+gboolean media_change(const BackendConfig *config, VmProcess *vm, const DomainDef *live, const DiskDef *disk,
+                      StorageSource *source, gboolean force, MediaAddNodes add_nodes, GError **error)
 {
     QmpClient *qmp = vm_process_qmp(vm);
     g_autofree char *id = qemu_disk_qdev(disk);
@@ -83,7 +64,7 @@ gboolean qemu_change_media(const BackendConfig *config, VmProcess *vm, const Dom
     }
     if (!storage_source_is_empty(source)) {
         top = qemu_disk_node_name(&changed);
-        if (!add_nodes(qmp, &changed, added, error)) {
+        if (!add_nodes(config, qmp, &changed, added, error)) {
             delete_nodes(qmp, added);
             return FALSE;
         }
@@ -101,4 +82,30 @@ gboolean qemu_change_media(const BackendConfig *config, VmProcess *vm, const Dom
     }
     delete_nodes(qmp, old);
     return qemu_live_set_throttle(qmp, &changed, error) && vm_tray_close(qmp, id, error);
+}
+
+/* --- QEMU --- */
+
+static gboolean add_nodes(const BackendConfig *config, QmpClient *qmp, const DiskDef *disk, GPtrArray *added,
+                          GError **error)
+{
+    g_autoptr(GPtrArray) nodes = qemu_disk_nodes(disk, error);
+
+    if (nodes == NULL)
+        return FALSE;
+    for (guint i = 0; i < nodes->len; i++) {
+        json_t *node = g_ptr_array_index(nodes, i);
+        g_autofree char *name = g_strdup(json_string_value(json_object_get(node, "node-name")));
+
+        if (!vm_blockdev_add(qmp, json_incref(node), error))
+            return FALSE;
+        g_ptr_array_insert(added, 0, g_steal_pointer(&name));
+    }
+    return TRUE;
+}
+
+gboolean qemu_change_media(const BackendConfig *config, VmProcess *vm, const DomainDef *live, const DiskDef *disk,
+                           StorageSource *source, gboolean force, GError **error)
+{
+    return media_change(config, vm, live, disk, source, force, add_nodes, error);
 }
