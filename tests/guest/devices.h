@@ -151,6 +151,31 @@ static void test_disk(void)
     line("disk beyond ", status[0], 2);
 }
 
+/* Writes the whole disk, however long each request takes, and says how far it has come. */
+static void test_fill(void)
+{
+    volatile uint8_t *config = device_start(0x10421af4, 1);
+    uint64_t sectors;
+    unsigned failed = 0;
+
+    if (config == 0) {
+        print("disk not found\n");
+        return;
+    }
+    sectors = *(volatile uint64_t *)config;
+    for (unsigned i = 0; i < sizeof page_a; i++)
+        page_a[i] = (uint8_t)(i * 7 + 1);
+    for (uint64_t at = 0; at + 128 <= sectors; at += 128) {
+        disk_request(0, 1, at, page_a, sizeof page_a);
+        kick(&queues[0], 0);
+        while (used_index(&queues[0]) != queues[0].shown)
+            pause_cpu();
+        failed += status[0] != 0;
+    }
+    line("fill failed ", failed, 8);
+    print("filled\n");
+}
+
 /* Reads until the clock of the host says enough: kicked one at a time, or 16 in flight. */
 static void test_disk_speed(unsigned depth)
 {

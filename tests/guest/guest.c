@@ -43,6 +43,11 @@ static uint32_t inl(uint16_t port)
     return v;
 }
 
+static void outl(uint16_t port, uint32_t v)
+{
+    __asm__ volatile("outl %0, %1" ::"a"(v), "d"(port));
+}
+
 static volatile uint32_t *reg32(uint64_t address)
 {
     return (volatile uint32_t *)address;
@@ -360,6 +365,73 @@ static void test_button(void)
     line("again ", inl(ACPI), 8);
 }
 
+/* Every text of the SMBIOS tables, whose entry point (3.0) says where they are. */
+static void test_smbios(void)
+{
+    for (uint64_t at = 0xf0000; at < 0x100000; at += 16) {
+        const char *p = (const char *)at;
+        uint32_t left;
+        bool text = false;
+
+        if (p[0] != '_' || p[1] != 'S' || p[2] != 'M' || p[3] != '3' || p[4] != '_')
+            continue;
+        left = *(const uint32_t *)(p + 12);
+        for (p = *(const char *const *)(p + 16); left > 0; left--, p++) {
+            bool shown = *p >= 32 && *p < 127;
+
+            if (shown)
+                put(*p);
+            else if (text)
+                put('\n');
+            text = shown;
+        }
+        return;
+    }
+    print("no SMBIOS\n");
+}
+
+/* What is inserted is taken note of, what shall go is let go; the button ends it. */
+static void test_obey(void)
+{
+    static const struct {
+        const char *what;
+        uint16_t select, state;
+        unsigned count;
+    } kinds[] = {{"slot ", ACPI + 0x10, ACPI + 0x14, 32}, {"cpu ", ACPI + 0x20, ACPI + 0x24, 8}};
+    uint32_t seen = 0;
+
+    interrupts_on();
+    *reg32(IOAPIC) = 0x10 + 2 * 9;
+    *reg32(IOAPIC + 0x10) = 66;
+    print("obeying\n");
+    for (;;) {
+        uint32_t events;
+
+        __asm__ volatile("cli");
+        if (hits[66] == seen)
+            __asm__ volatile("sti; hlt");
+        __asm__ volatile("sti");
+        seen = hits[66];
+        events = inl(ACPI);
+        if (events & 1)
+            return;
+        for (unsigned k = 0; k < 2; k++) {
+            for (unsigned i = 0; i < kinds[k].count; i++) {
+                uint32_t state;
+
+                outl(kinds[k].select, i);
+                state = inl(kinds[k].state);
+                if (state & 6) {
+                    print(state & 2 ? "inserted " : "let go ");
+                    line(kinds[k].what, i, 2);
+                }
+                if (state & 6)
+                    outl(kinds[k].state, (state & 6) | (state & 4) << 1);
+            }
+        }
+    }
+}
+
 static void test_reset(bool by_keyboard)
 {
     if (MARKER[0] == 0x6b697465) {
@@ -427,6 +499,12 @@ void guest_main(uint32_t info)
         test_smp(2);
     else if (equal(test, "smp4"))
         test_smp(4);
+    else if (equal(test, "fill"))
+        test_fill();
+    else if (equal(test, "smbios"))
+        test_smbios();
+    else if (equal(test, "obey"))
+        test_obey();
     else if (equal(test, "button"))
         test_button();
     else if (equal(test, "reset"))

@@ -247,6 +247,35 @@ def wait_console(name, text, timeout=60):
         raise AssertionError("%s; console so far:\n%s" % (e, console_text(name)[-1500:]))
 
 
+@contextlib.contextmanager
+def events(name, *what):
+    """Collects virsh's event lines while the block runs; use .wait(text)."""
+    path = "%s/%s.events" % (WORK, name)
+    with open(path, "w") as out:
+        process = subprocess.Popen(["stdbuf", "-oL", "virsh", "-q", "-c", URI, "event", name, "--all", "--loop",
+                                    "--timeout", "120"], stdout=out, stderr=subprocess.STDOUT)
+
+    class Log:
+        @staticmethod
+        def text():
+            with open(path) as f:
+                return f.read()
+
+        @staticmethod
+        def wait(part, timeout=20):
+            wait_for("event %r (got %r)" % (part, Log.text()), lambda: part in Log.text(), timeout)
+    try:
+        # A change that is certain to be told shows that the subscription stands.
+        def subscribed():
+            virsh("metadata", name, "--uri", "http://kite.test/probe", "--key", "probe", "--set", "<x/>", "--current")
+            return "metadata-change" in Log.text()
+        wait_for("subscription", subscribed, 10, 0.2)
+        yield Log
+    finally:
+        process.kill()
+        process.wait()
+
+
 def processes(pattern):
     """Pids whose command line matches, of this test's namespaces only (kite-vmm has a mount namespace of its own)."""
     found = []

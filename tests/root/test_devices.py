@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What can be done to a running or shut off guest: devices in and out, media, memory, CPUs, limits, keys, pictures."""
-import contextlib
 import difflib
 import os
 import re
 import socket
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import kitehost
-from kitehost import WORK, case, domain_xml, fails, virsh, wait_console, wait_for, write
+from kitehost import WORK, case, domain_xml, events, fails, virsh, wait_console, wait_for, write
 
 
 ROOT_PORTS = "<controller type='pci' index='0' model='pcie-root'/>" + "<controller type='pci' model='pcie-root-port'/>" * 12
@@ -40,35 +38,6 @@ def start_linux(name, devices="", cmdline="kite.quiet", **kw):
     define(name, devices, kernel=kitehost.linux_guest(), cmdline=cmdline, **kw)
     virsh("start", name)
     wait_console(name, "KITE-GUEST-UP")
-
-
-@contextlib.contextmanager
-def events(name, *what):
-    """Collects virsh's event lines while the block runs; use .wait(text)."""
-    path = "%s/%s.events" % (WORK, name)
-    with open(path, "w") as out:
-        process = subprocess.Popen(["stdbuf", "-oL", "virsh", "-q", "-c", kitehost.URI, "event", name, "--all", "--loop",
-                                    "--timeout", "120"], stdout=out, stderr=subprocess.STDOUT)
-
-    class Log:
-        @staticmethod
-        def text():
-            with open(path) as f:
-                return f.read()
-
-        @staticmethod
-        def wait(part, timeout=20):
-            wait_for("event %r (got %r)" % (part, Log.text()), lambda: part in Log.text(), timeout)
-    try:
-        # A change that is certain to be told shows that the subscription stands.
-        def subscribed():
-            virsh("metadata", name, "--uri", "http://kite.test/probe", "--key", "probe", "--set", "<x/>", "--current")
-            return "metadata-change" in Log.text()
-        wait_for("subscription", subscribed, 10, 0.2)
-        yield Log
-    finally:
-        process.kill()
-        process.wait()
 
 
 @case

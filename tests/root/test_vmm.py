@@ -11,49 +11,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import kitehost
 from kitehost import case, console_text, fails, virsh, wait_console, wait_for, write
-
-VMM = "/usr/libexec/kite-vmm"
-KERNEL = kitehost.WORK + "/guest.elf"
-BARE = ""
-
-
-def setup():
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        raise kitehost.Skip("no /dev/kvm")
-    guest = os.path.join(kitehost.BUILD, "tests/guest/test-guest.elf")
-    if not os.path.exists(guest):
-        raise kitehost.Skip("no freestanding guest: make tests/guest/test-guest.elf")
-    shutil.copy(guest, KERNEL)
-    return kitehost.Daemon().start()
-
-
-def xml(name, test, devices=BARE, memory=64, vcpus=1, emulator="", extra="", machine="q35", kernel=KERNEL):
-    """A definition whose guest runs one test of tests/guest/guest.c; its serial port is copied to a file."""
-    return f"""<domain type='kvm'><name>{name}</name><memory unit='MiB'>{memory}</memory><vcpu>{vcpus}</vcpu>
-<os><type arch='x86_64' machine='{machine}'>hvm</type><kernel>{kernel}</kernel><cmdline>{test}</cmdline></os>
-<features><acpi/><apic/></features>{extra}
-<devices>{emulator}<serial type='pty'><log file='{kitehost.WORK}/{name}.console'/></serial>{devices}</devices></domain>"""
-
-
-def define(name, test, **kw):
-    virsh("define", write(name + ".xml", xml(name, test, **kw)))
-
-
-def state(name):
-    return virsh("domstate", name, "--reason")
-
-
-def run_dir(name):
-    return "/run/kite/domains/" + name
-
-
-def vmm_pids():
-    return kitehost.processes(r"^" + VMM)
-
-
-def gone(name):
-    virsh("destroy", name)
-    virsh("undefine", name)
+from vmmguest import KERNEL, VMM, define, gone, run_dir, setup, state, vmm_pids, xml
 
 
 @case
@@ -67,13 +25,13 @@ def chosen_when_defined():
     assert "machine='pc-i440fx-" in virsh("dumpxml", "a")
     virsh("undefine", "a")
     if shutil.which("qemu-system-x86_64"):
-        define("a", "spin", devices=BARE + "<graphics type='vnc'/>")
+        define("a", "spin", devices="<graphics type='vnc'/>")
         assert "qemu-system-x86_64</emulator>" in virsh("dumpxml", "a")
         virsh("undefine", "a")
         define("a", "spin", emulator="<emulator>/usr/bin/qemu-system-x86_64</emulator>")
         assert "qemu-system-x86_64</emulator>" in virsh("dumpxml", "a")
         virsh("undefine", "a")
-    path = write("a.xml", xml("a", "spin", devices=BARE + "<graphics type='vnc'/>",
+    path = write("a.xml", xml("a", "spin", devices="<graphics type='vnc'/>",
                               emulator="<emulator>%s</emulator>" % VMM))
     fails("define", path, contains="kite-vmm does not support <graphics>")
 
@@ -260,7 +218,7 @@ def guest_ends():
     virsh("start", "off")
     wait_for("end", lambda: state("off") == "shut off (shutdown)")
     virsh("undefine", "off")
-    define("pan", "panic", devices=BARE + "<panic model='isa'/>", extra="<on_crash>preserve</on_crash>")
+    define("pan", "panic", devices="<panic model='isa'/>", extra="<on_crash>preserve</on_crash>")
     virsh("start", "pan")
     wait_for("crash", lambda: state("pan") == "crashed (panicked)")
     gone("pan")
