@@ -27,6 +27,7 @@
 #include "vmm/block/block.h"
 #include "vmm/log.h"
 #include "vmm/virtio/devices.h"
+#include "vmm/virtio/io_policy.h"
 #include "vmm/virtio/virtio.h"
 #include "vmm/virtio/virtqueue.h"
 
@@ -39,8 +40,6 @@
 #define QUEUES_MAX 64
 /* Discard and write-zeroes: sectors at once; a chain carries one range. */
 #define RANGE_SECTORS_MAX 4194303u
-
-typedef enum Policy { POLICY_REPORT, POLICY_IGNORE, POLICY_STOP, POLICY_ENOSPC, POLICY_LAST } Policy;
 
 typedef struct Blk Blk;
 
@@ -62,7 +61,7 @@ struct Blk {
     Block *block;
     StatsBlock *stats;
     char serial[SERIAL_LEN + 1];
-    Policy werror, rerror;
+    IoPolicy werror, rerror;
     bool writeback; /* as the driver set it */
     bool wce_default;
     unsigned iov_max;
@@ -160,42 +159,28 @@ static void account(BlkRequest *r, bool failed)
         __atomic_store_n(&s->wr_highest, r->block.offset + r->block.length, __ATOMIC_RELAXED);
 }
 
-static void report_error(Blk *blk, bool write, int error, const char *action)
-{
-    DeviceHost *host = blk->dev.host;
-
-    host->event(host, "BLOCK_IO_ERROR",
-                json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s}", "device", "", "qom-path", blk->dev.id, "node-name",
-                          blk->block->node_name, "operation", write ? "write" : "read", "action", action, "nospace",
-                          error == ENOSPC, "reason", strerror(error)));
-}
-
 static void submit(BlkRequest *r);
 
-/* Whether the request is over (reported or ignored); false: it waits for the VM to go on. */
-static bool apply_policy(BlkRequest *r, int error)
+/* Ends the request as the policy says, or has it wait for the VM to go on. */
+static void apply_policy(BlkRequest *r, int error)
 {
     Blk *blk = r->blk;
     bool write = r->block.kind != BLOCK_READ;
-    Policy policy = write ? blk->werror : blk->rerror;
+    IoPolicy policy = io_policy_apply(write ? blk->werror : blk->rerror, blk->dev.host, blk->dev.id,
+                                      blk->block->node_name, write, error);
 
-    if (policy == POLICY_ENOSPC)
-        policy = error == ENOSPC ? POLICY_STOP : POLICY_REPORT;
-    if (policy == POLICY_STOP) {
+    if (policy == IO_STOP) {
         blk->block->last_error = error;
-        report_error(blk, write, error, "stop");
         if (blk->stopped == NULL)
             blk->stopped_tail = &blk->stopped;
         r->next = NULL;
         *blk->stopped_tail = r;
         blk->stopped_tail = &r->next;
-        blk->dev.host->stop_vm(blk->dev.host, "io-error");
-        return false;
+    } else if (policy == IO_IGNORE) {
+        finish(r, VIRTIO_BLK_S_OK, write ? 0 : r->block.length);
+    } else {
+        finish(r, VIRTIO_BLK_S_IOERR, 0);
     }
-    report_error(blk, write, error, policy == POLICY_IGNORE ? "ignore" : "report");
-    finish(r, policy == POLICY_IGNORE ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR,
-           policy == POLICY_IGNORE && !write ? r->block.length : 0);
-    return true;
 }
 
 static void complete(BlockRequest *block, int result)
@@ -503,26 +488,8 @@ typedef struct BlkOptions {
     const char *drive, *serial, *iothread;
     uint64_t queues, queue_size, logical, physical, min_io, opt_io, discard_granularity, max_discard, max_zeroes;
     bool discard, write_zeroes, config_wce, write_cache;
-    Policy werror, rerror;
+    IoPolicy werror, rerror;
 } BlkOptions;
-
-static int parse_policy(Props *props, const char *key, Policy def, bool write, Policy *ret, Err *err)
-{
-    static const char *const names[] = {"report", "ignore", "stop", "enospc"};
-    const char *text;
-    int r = props_string(props, key, NULL, &text, err);
-
-    *ret = def;
-    if (r < 0 || text == NULL || strcmp(text, "auto") == 0)
-        return r;
-    for (unsigned i = 0; i < (write ? POLICY_LAST : POLICY_ENOSPC); i++) {
-        if (strcmp(text, names[i]) == 0) {
-            *ret = (Policy)i;
-            return 0;
-        }
-    }
-    return err_set(err, EINVAL, "virtio-blk %s: '%s' is no %s policy", props_id(props), text, key);
-}
 
 static int parse_switch(Props *props, const char *key, bool def, bool *ret, Err *err)
 {
@@ -562,8 +529,8 @@ static int parse_options(Props *props, BlkOptions *o, Err *err)
         (r = parse_switch(props, "write-cache", true, &o->write_cache, err)) < 0 ||
         (r = props_bool(props, "share-rw", false, &share, err)) < 0 ||
         (r = props_uint(props, "bootindex", 0, INT32_MAX, 0, &ignored, err)) < 0 ||
-        (r = parse_policy(props, "werror", POLICY_ENOSPC, true, &o->werror, err)) < 0 ||
-        (r = parse_policy(props, "rerror", POLICY_REPORT, false, &o->rerror, err)) < 0)
+        (r = io_policy_parse(props, "werror", IO_ENOSPC, true, &o->werror, err)) < 0 ||
+        (r = io_policy_parse(props, "rerror", IO_REPORT, false, &o->rerror, err)) < 0)
         return r;
     if ((o->queue_size & (o->queue_size - 1)) || (o->logical & (o->logical - 1)) || (o->physical & (o->physical - 1)))
         return err_set(err, EINVAL, "virtio-blk %s: queue-size and block sizes must be powers of two",
