@@ -25,15 +25,18 @@ VMM_C_FILES = \
 	%D%/log.c \
 	%D%/loop.c \
 	%D%/machine.c \
+	%D%/machine_backends.c \
 	%D%/machine_boot.c \
 	%D%/machine_cpus.c \
 	%D%/machine_desc.c \
 	%D%/machine_devices.c \
+	%D%/machine_watchdog.c \
 	%D%/memory.c \
 	%D%/net/net.c \
 	%D%/net/net_table.c \
 	%D%/net/stream.c \
 	%D%/net/tap.c \
+	%D%/pci/i6300esb.c \
 	%D%/pci/msix.c \
 	%D%/pci/pci.c \
 	%D%/pci/port.c \
@@ -91,6 +94,7 @@ VMM_H_FILES = \
 	%D%/net/backends.h \
 	%D%/net/net.h \
 	%D%/options.h \
+	%D%/pci/i6300esb.h \
 	%D%/pci/msix.h \
 	%D%/pci/pci.h \
 	%D%/pci/pci_internal.h \

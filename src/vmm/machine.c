@@ -15,7 +15,8 @@
 #include "vmm/machine_internal.h"
 
 static const char *const run_state_names[] = {"prelaunch", "running",        "paused",        "shutdown",
-                                              "io-error",  "internal-error", "guest-panicked"};
+                                              "io-error",  "internal-error", "guest-panicked",
+                                              "watchdog"};
 _Static_assert(sizeof run_state_names / sizeof run_state_names[0] == RUN_LAST, "a name a run state");
 
 const char *machine_run_state_name(RunState state)
@@ -177,15 +178,12 @@ void machine_power_button(Machine *m)
     machine_emit(m, "POWERDOWN", NULL);
 }
 
-int machine_nmi(Machine *m)
+void machine_nmi(Machine *m)
 {
-    int r = 0;
-
-    for (unsigned i = 0; i < m->vcpu_count && r >= 0; i++) {
+    for (unsigned i = 0; i < m->vcpu_count; i++) {
         if (!m->cpu_slots[i].parked)
-            r = vcpu_nmi(m->vcpus[i]);
+            vcpu_nmi(m->vcpus[i]);
     }
-    return r;
 }
 
 int machine_reset(Machine *m, bool guest, Err *err)
@@ -460,6 +458,7 @@ int machine_new(const MachineDesc *desc, const MachineHost *host, Machine **ret,
     m->desc = desc;
     m->host = *host;
     m->events_tail = &m->events;
+    m->watchdog_action = desc->watchdog_action;
     m->post = (LoopPost){.run = handle_posts, .opaque = m};
     pthread_mutex_init(&m->lock, NULL);
     r = loop_new("main", &m->loop, err);

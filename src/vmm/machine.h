@@ -32,6 +32,7 @@ typedef enum RunState {
     RUN_IO_ERROR,
     RUN_INTERNAL_ERROR,
     RUN_GUEST_PANICKED,
+    RUN_WATCHDOG,
     RUN_LAST
 } RunState;
 
@@ -64,7 +65,9 @@ int machine_cont(Machine *machine, Err *err);
 void machine_stop(Machine *machine, RunState why);
 void machine_power_button(Machine *machine);
 int machine_reset(Machine *machine, bool guest, Err *err);
-int machine_nmi(Machine *machine);
+void machine_nmi(Machine *machine);
+/* QEMU's name of an action; -EINVAL otherwise. */
+int machine_set_watchdog_action(Machine *machine, const char *action, Err *err);
 /* Leaves the main loop; the process ends with this status. reason: QEMU's ShutdownCause. */
 void machine_exit(Machine *machine, int status, bool guest, const char *reason);
 int machine_exit_status(const Machine *machine);

@@ -18,6 +18,9 @@
 static const char *const action_names[] = {"exit", "pause", "reset", "run"};
 _Static_assert(sizeof action_names / sizeof action_names[0] == ACTION_LAST, "a name an action");
 
+const char *const watchdog_action_names[WATCHDOG_LAST] = {"reset", "shutdown", "poweroff",  "pause",
+                                                          "debug", "none",     "inject-nmi"};
+
 /* A JSON object whose keys are ticked off as they are read. */
 typedef struct Reader {
     json_t *object;
@@ -90,6 +93,16 @@ static MachineAction get_action(Reader *r, const char *key, MachineAction def)
     if (v < 0)
         fail(r, key, "names no action (exit, pause, reset, run)");
     return v < 0 ? def : (MachineAction)v;
+}
+
+static WatchdogAction get_watchdog_action(Reader *r)
+{
+    const char *name = get_string(r, "watchdog-action", 16, "reset");
+    int v = enum_table_value(watchdog_action_names, WATCHDOG_LAST, name);
+
+    if (v < 0)
+        fail(r, "watchdog-action", "names no action");
+    return v < 0 ? WATCHDOG_RESET : (WatchdogAction)v;
 }
 
 static json_t *get_array(Reader *r, const char *key)
@@ -357,6 +370,7 @@ int machine_desc_parse(json_t *json, MachineDesc **ret, Err *err)
     d->on_poweroff = get_action(&r, "on-poweroff", ACTION_EXIT);
     d->on_reboot = get_action(&r, "on-reboot", ACTION_RESET);
     d->on_panic = get_action(&r, "on-panic", ACTION_PAUSE);
+    d->watchdog_action = get_watchdog_action(&r);
     r.error = parse_memory(&r, d);
     r.error = parse_cpus(&r, d);
     r.error = parse_boot(&r, d);

@@ -13,6 +13,7 @@
  *   on-poweroff     "exit", "pause"
  *   on-reboot       "reset", "exit", "pause"
  *   on-panic        "pause", "exit", "reset", "run"
+ *   watchdog-action "reset", "shutdown", "poweroff", "pause", "debug", "none", "inject-nmi"
  *   sandbox         {seccomp, uid, gid, chroot}
  *   memory          {size, reserve, shared, hugepages, hugepage-size, mergeable, thp, prealloc, dump-guest-core}
  *   cpus            {count, max, sockets, dies, cores, threads, model, enforce, features [..], hide-hypervisor}
@@ -24,8 +25,9 @@
  *   serials         ["chardev id" or null], COM1 and so on
  *   blockdevs       [{driver, node-name, ...}]              block/
  *   netdevs         [{type, id, ...}]                       net/
- *   ports           [{id, addr}], PCIe root ports; addr "slot.function", hexadecimal
- *   devices         [{driver, id, bus, addr, ...}]          virtio/
+ *   ports           [{id, addr, driver, bus}]; addr "slot.function", hexadecimal; driver: "pcie-root-port" (default), or
+ *                   "pcie-pci-bridge" for conventional devices, which can itself be below a root port
+ *   devices         [{driver, id, bus, addr, ...}]          virtio/, pci/i6300esb.h
  *   smbios  {bios-vendor, system-product, …: texts (machine_desc.c names them), oem ["text"]}
  */
 #pragma once
@@ -45,6 +47,19 @@
 #define DESC_LIST_MAX 256
 #define DESC_FEATURES_MAX 128
 
+/* What happens when a watchdog runs out, in the order of QEMU's names (watchdog_action_names). */
+typedef enum WatchdogAction {
+    WATCHDOG_RESET,
+    WATCHDOG_SHUTDOWN,
+    WATCHDOG_POWEROFF,
+    WATCHDOG_PAUSE,
+    WATCHDOG_DEBUG,
+    WATCHDOG_NONE,
+    WATCHDOG_INJECT_NMI,
+    WATCHDOG_LAST
+} WatchdogAction;
+extern const char *const watchdog_action_names[WATCHDOG_LAST];
+
 typedef enum MachineAction { ACTION_EXIT, ACTION_PAUSE, ACTION_RESET, ACTION_RUN, ACTION_LAST } MachineAction;
 
 typedef struct MachineDesc {
@@ -53,6 +68,7 @@ typedef struct MachineDesc {
     int kvm_fd, stats_fd;
     bool paused, split_irqchip, pvpanic;
     MachineAction on_poweroff, on_reboot, on_panic;
+    WatchdogAction watchdog_action;
     MemoryOptions memory;
     unsigned cpus, cpus_max;
     CpuTopology topology;

@@ -26,26 +26,9 @@ static Loop *find_iothread(DeviceHost *host, const char *id)
     return NULL;
 }
 
-static Block *find_block(void *opaque, const char *node_name)
-{
-    Machine *m = opaque;
-
-    for (unsigned i = 0; i < MACHINE_LIST_MAX; i++) {
-        Block *block = m->blocks[i];
-
-        if (block != NULL && strcmp(block->node_name, node_name) == 0) {
-            if (block->claimed)
-                return NULL;
-            block->claimed = true;
-            return block;
-        }
-    }
-    return NULL;
-}
-
 static Block *host_block(DeviceHost *host, const char *node_name)
 {
-    Block *block = find_block(host->opaque, node_name);
+    Block *block = machine_find_block(host->opaque, node_name);
     Err err = {0};
 
     if (block != NULL && block->ops->reopen != NULL && block->ops->reopen(block, &err) < 0) {
@@ -69,17 +52,6 @@ static NetBackend *find_net(DeviceHost *host, const char *id)
             net->claimed = true;
             return net;
         }
-    }
-    return NULL;
-}
-
-static Chardev *find_chardev(DeviceHost *host, const char *id)
-{
-    Machine *m = host->opaque;
-
-    for (unsigned i = 0; i < MACHINE_LIST_MAX; i++) {
-        if (m->chardevs[i] != NULL && strcmp(chardev_id(m->chardevs[i]), id) == 0)
-            return m->chardevs[i];
     }
     return NULL;
 }
@@ -137,9 +109,10 @@ static int host_memory_changed(DeviceHost *host, Err *err)
     int r = kvm_memory_sync(m->kvm, m->memory, err);
 
     for (unsigned i = 0; i < m->device_count && r == 0; i++) {
-        VirtioDevice *dev = virtio_pci_virtio(m->devices[i].transport);
+        VirtioDevice *dev = machine_device_at(m, i);
 
-        loop_call(dev->loop, tell_memory_changed, dev);
+        if (dev != NULL)
+            loop_call(dev->loop, tell_memory_changed, dev);
     }
     return r;
 }
@@ -153,7 +126,7 @@ void machine_init_device_host(Machine *m)
         .iothread = find_iothread,
         .block = host_block,
         .netdev = find_net,
-        .chardev = find_chardev,
+        .chardev = machine_find_chardev,
         .event = host_event,
         .stop_vm = host_stop_vm,
         .stats_block = host_stats_block,
@@ -161,154 +134,6 @@ void machine_init_device_host(Machine *m)
         .stats_balloon = host_stats_balloon,
         .memory_changed = host_memory_changed,
     };
-}
-
-/* --- back ends
- * ------------------------------------------------------------------------------------------------ */
-
-static int take_fd(void *opaque, const char *name)
-{
-    Machine *m = opaque;
-
-    return m->host.take_fd ? m->host.take_fd(m->host.opaque, name) : -1;
-}
-
-static void **free_place(void **list)
-{
-    for (unsigned i = 0; i < MACHINE_LIST_MAX; i++) {
-        if (list[i] == NULL)
-            return &list[i];
-    }
-    return NULL;
-}
-
-int machine_chardev_add(Machine *m, json_t *object, Err *err)
-{
-    void **place = free_place((void **)m->chardevs);
-    Props *props;
-    Chardev *chardev;
-    int r = props_new(object, take_fd, m, &props, err);
-
-    if (r < 0)
-        return r;
-    if (place == NULL)
-        r = err_set(err, ENOSPC, "too many chardevs");
-    else if (find_chardev(&m->device_host, props_id(props)) != NULL)
-        r = err_set(err, EEXIST, "chardev '%s' exists already", props_id(props));
-    else
-        r = chardev_new(props, m->loop, &chardev, err);
-    if (r >= 0)
-        *place = chardev;
-    props_free(props);
-    return r;
-}
-
-int machine_chardev_remove(Machine *m, const char *id, Err *err)
-{
-    for (unsigned i = 0; i < MACHINE_LIST_MAX; i++) {
-        Chardev *chardev = m->chardevs[i];
-
-        if (chardev == NULL || strcmp(chardev_id(chardev), id) != 0)
-            continue;
-        if (chardev_in_use(chardev))
-            return err_set(err, EBUSY, "chardev '%s' is in use", id);
-        chardev_free(chardev);
-        m->chardevs[i] = NULL;
-        return 0;
-    }
-    return err_set(err, ENOENT, "chardev '%s' not found", id);
-}
-
-int machine_blockdev_add(Machine *m, json_t *object, Err *err)
-{
-    void **place = free_place((void **)m->blocks);
-    Block *block;
-    Props *props;
-    int r = props_new(object, take_fd, m, &props, err);
-
-    if (r < 0)
-        return r;
-    r = place ? block_new(props, m->loop, find_block, m, &block, err)
-              : err_set(err, ENOSPC, "too many block nodes");
-    if (r >= 0)
-        *place = block;
-    props_free(props);
-    return r;
-}
-
-int machine_blockdev_del(Machine *m, const char *node_name, Err *err)
-{
-    for (unsigned i = 0; i < MACHINE_LIST_MAX; i++) {
-        Block *block = m->blocks[i];
-
-        if (block == NULL || strcmp(block->node_name, node_name) != 0)
-            continue;
-        if (block->claimed)
-            return err_set(err, EBUSY, "Node %s is in use", node_name);
-        m->blocks[i] = NULL;
-        block_close(block);
-        return 0;
-    }
-    return err_set(err, ENOENT, "Failed to find node with node-name='%s'", node_name);
-}
-
-int machine_netdev_add(Machine *m, json_t *object, Err *err)
-{
-    void **place = free_place((void **)m->nets);
-    NetBackend *net;
-    Props *props;
-    int r = props_new(object, take_fd, m, &props, err);
-
-    if (r < 0)
-        return r;
-    r = place ? net_new(props, &net, err) : err_set(err, ENOSPC, "too many net back ends");
-    if (r >= 0)
-        *place = net;
-    props_free(props);
-    return r;
-}
-
-int machine_netdev_del(Machine *m, const char *id, Err *err)
-{
-    for (unsigned i = 0; i < MACHINE_LIST_MAX; i++) {
-        NetBackend *net = m->nets[i];
-
-        if (net == NULL || strcmp(net->id, id) != 0)
-            continue;
-        if (net->claimed)
-            return err_set(err, EBUSY, "net back end '%s' is in use", id);
-        m->nets[i] = NULL;
-        net_close(net);
-        return 0;
-    }
-    return err_set(err, ENOENT, "Device '%s' not found", id);
-}
-
-Chardev *machine_chardev_at(Machine *m, unsigned index)
-{
-    for (unsigned i = 0; i < MACHINE_LIST_MAX; i++) {
-        if (m->chardevs[i] != NULL && index-- == 0)
-            return m->chardevs[i];
-    }
-    return NULL;
-}
-
-bool machine_iothread_at(Machine *m, unsigned index, const char **ret_id, int *ret_tid)
-{
-    if (index >= m->iothread_count)
-        return false;
-    *ret_id = m->iothread_ids[index];
-    *ret_tid = loop_thread_id(m->iothreads[index]);
-    return true;
-}
-
-struct Block *machine_block_at(Machine *m, unsigned index)
-{
-    for (unsigned i = 0; i < MACHINE_LIST_MAX; i++) {
-        if (m->blocks[i] != NULL && index-- == 0)
-            return m->blocks[i];
-    }
-    return NULL;
 }
 
 /* --- PCI addresses and ports
@@ -332,26 +157,78 @@ static int parse_address(const char *text, int *ret, Err *err)
     return 0;
 }
 
-static int make_port(Machine *m, json_t *object, Err *err)
+/* The bus of this name: of a port, whose hot-plug slot is *ret_slot, of a bridge or the root (slot -1). */
+static PciBus *find_bus(const Machine *m, const char *id, int *ret_slot)
+{
+    *ret_slot = -1;
+    for (unsigned i = 0; i < m->port_count; i++) {
+        if (strcmp(m->ports[i].id, id) == 0) {
+            *ret_slot = (int)i;
+            return pci_port_bus(m->ports[i].port);
+        }
+    }
+    for (unsigned i = 0; i < m->bridge_count; i++) {
+        if (strcmp(pci_port_self(m->bridges[i])->name, id) == 0)
+            return pci_port_bus(m->bridges[i]);
+    }
+    return strcmp(id, "pcie.0") == 0 ? pci_host_root(m->pci) : NULL;
+}
+
+static int add_root_port(Machine *m, const char *id, PciBus *bus, int devfn, Err *err)
 {
     MachinePort *p = &m->ports[m->port_count];
-    const char *addr, *id;
+    int r;
+
+    if (m->port_count == ACPI_SLOTS_MAX)
+        return err_set(err, ENOSPC, "more than %d PCIe root ports", ACPI_SLOTS_MAX);
+    r = pci_port_new(bus, id, devfn, PCI_PORT_ROOT, (uint16_t)(m->port_count + 1), &p->port, err);
+    if (r < 0)
+        return r;
+    snprintf(p->id, sizeof p->id, "%s", id);
+    p->devfn = pci_port_self(p->port)->devfn;
+    m->port_count++;
+    return 0;
+}
+
+static int add_bridge(Machine *m, const char *id, PciBus *bus, int slot, int devfn, Err *err)
+{
+    int r;
+
+    if (m->bridge_count == MACHINE_BRIDGES_MAX)
+        return err_set(err, ENOSPC, "more than %d PCI bridges", MACHINE_BRIDGES_MAX);
+    r = pci_port_new(bus, id, devfn, PCI_PORT_BRIDGE, 0, &m->bridges[m->bridge_count], err);
+    if (r < 0)
+        return r;
+    m->bridge_count++;
+    if (slot >= 0)
+        acpi_hw_set_slot(m->acpi_hw, (unsigned)slot, true, false);
+    return 0;
+}
+
+static int make_port(Machine *m, json_t *object, Err *err)
+{
+    const char *addr, *driver, *on;
+    PciBus *bus;
     Props *props;
-    int devfn, r = props_new(object, NULL, NULL, &props, err);
+    int devfn, slot, r = props_new(object, NULL, NULL, &props, err);
 
     if (r < 0)
         return r;
-    if (m->port_count == ACPI_SLOTS_MAX)
-        r = err_set(err, ENOSPC, "more than %d PCIe root ports", ACPI_SLOTS_MAX);
-    id = props_id(props);
-    if (r == 0 && (r = props_string(props, "addr", NULL, &addr, err)) == 0 &&
-        (r = props_finish(props, err)) == 0 && (r = parse_address(addr, &devfn, err)) == 0)
-        r = pci_port_new(m->pci, id, devfn, (uint16_t)(m->port_count + 1), &p->port, err);
-    if (r == 0) {
-        snprintf(p->id, sizeof p->id, "%s", id);
-        p->devfn = pci_port_self(p->port)->devfn;
-        m->port_count++;
-    }
+    if ((r = props_string(props, "addr", NULL, &addr, err)) < 0 ||
+        (r = props_string(props, "driver", "pcie-root-port", &driver, err)) < 0 ||
+        (r = props_string(props, "bus", "pcie.0", &on, err)) < 0 || (r = props_finish(props, err)) < 0 ||
+        (r = parse_address(addr, &devfn, err)) < 0)
+        goto out;
+    bus = find_bus(m, on, &slot);
+    if (bus == NULL)
+        r = err_set(err, EINVAL, "port %s: bus '%s' not found", props_id(props), on);
+    else if (strcmp(driver, "pcie-pci-bridge") == 0)
+        r = add_bridge(m, props_id(props), bus, slot, devfn, err);
+    else if (strcmp(driver, "pcie-root-port") == 0 && bus == pci_host_root(m->pci))
+        r = add_root_port(m, props_id(props), bus, devfn, err);
+    else
+        r = err_set(err, EINVAL, "port %s: there can be no %s on bus '%s'", props_id(props), driver, on);
+out:
     props_free(props);
     return r;
 }
@@ -362,22 +239,32 @@ static int make_port(Machine *m, json_t *object, Err *err)
 static MachineDevice *find_device(Machine *m, const char *id)
 {
     for (unsigned i = 0; i < m->device_count; i++) {
-        if (strcmp(virtio_pci_virtio(m->devices[i].transport)->id, id) == 0)
+        if (strcmp(m->devices[i].pci->name, id) == 0)
             return &m->devices[i];
     }
     return NULL;
+}
+
+/* NULL when it is no virtio device. */
+static VirtioDevice *virtio_of(const MachineDevice *d)
+{
+    return d->transport ? virtio_pci_virtio(d->transport) : NULL;
 }
 
 VirtioDevice *machine_device(Machine *m, const char *id)
 {
     MachineDevice *d = find_device(m, id);
 
-    return d ? virtio_pci_virtio(d->transport) : NULL;
+    return d ? virtio_of(d) : NULL;
 }
 
 VirtioDevice *machine_device_at(Machine *m, unsigned index)
 {
-    return index < m->device_count ? virtio_pci_virtio(m->devices[index].transport) : NULL;
+    for (unsigned i = 0; i < m->device_count; i++) {
+        if (m->devices[i].transport != NULL && index-- == 0)
+            return virtio_of(&m->devices[i]);
+    }
+    return NULL;
 }
 
 /* A child of a device: bus is "ID.0" of a device whose kind takes children. */
@@ -392,59 +279,65 @@ static int add_child(Machine *m, const char *bus, Props *props, Err *err)
     memcpy(id, bus, n - 2);
     id[n - 2] = '\0';
     d = find_device(m, id);
-    if (d == NULL || d->kind->add_child == NULL)
+    if (d == NULL || d->kind == NULL || d->kind->add_child == NULL)
         return err_set(err, EINVAL, "device %s: bus '%s' not found", props_id(props), bus);
     return d->kind->add_child(virtio_pci_virtio(d->transport), props, err);
 }
 
-static int find_port(const Machine *m, const char *id)
+static int make_virtio(Machine *m, const VirtioDeviceKind *kind, Props *props, bool integrated, VirtioPci **ret,
+                       Err *err)
 {
-    for (unsigned i = 0; i < m->port_count; i++) {
-        if (strcmp(m->ports[i].id, id) == 0)
-            return (int)i;
-    }
-    return -1;
-}
-
-static int add_pci_device(Machine *m, const VirtioDeviceKind *kind, const char *bus, Props *props, bool hot,
-                          Err *err)
-{
-    int slot = find_port(m, bus), devfn, r;
-    bool integrated = slot < 0, multifunction;
-    const char *addr;
     VirtioDevice *dev;
-    VirtioPci *transport;
-    PciBus *pci_bus;
+    int r = kind->create(props, &m->device_host, &dev, err);
 
-    if (slot < 0 && strcmp(bus, "pcie.0") != 0)
-        return err_set(err, EINVAL, "device %s: bus '%s' not found", props_id(props), bus);
-    if (hot && slot < 0)
-        return err_set(err, EOPNOTSUPP, "Bus 'pcie.0' does not support hotplugging");
-    if (m->device_count == MACHINE_LIST_MAX)
-        return err_set(err, ENOSPC, "more than %d devices", MACHINE_LIST_MAX);
-    pci_bus = slot >= 0 ? pci_port_bus(m->ports[slot].port) : pci_host_root(m->pci);
-    if ((r = props_string(props, "addr", NULL, &addr, err)) < 0 ||
-        (r = parse_address(addr, &devfn, err)) < 0 ||
-        (r = props_bool(props, "multifunction", false, &multifunction, err)) < 0 ||
-        (r = kind->create(props, &m->device_host, &dev, err)) < 0)
+    if (r < 0)
         return r;
     r = props_finish(props, err);
     if (r == 0)
-        r = virtio_pci_new(dev, m->kvm, m->irq, integrated, &transport, err);
-    if (r < 0) {
+        r = virtio_pci_new(dev, m->kvm, m->irq, integrated, ret, err);
+    if (r < 0)
         virtio_device_free(dev);
+    return r;
+}
+
+/* kind: NULL for the watchdog, the one device that is not virtio. */
+static int add_pci_device(Machine *m, const VirtioDeviceKind *kind, const char *bus, Props *props, bool hot,
+                          Err *err)
+{
+    MachineDevice d = {.kind = kind};
+    PciBus *pci_bus = find_bus(m, bus, &d.slot);
+    bool multifunction;
+    const char *addr;
+    int devfn, r;
+
+    if (pci_bus == NULL)
+        return err_set(err, EINVAL, "device %s: bus '%s' not found", props_id(props), bus);
+    if (hot && d.slot < 0)
+        return err_set(err, EOPNOTSUPP, "Bus '%s' does not support hotplugging", bus);
+    if (m->device_count == MACHINE_LIST_MAX)
+        return err_set(err, ENOSPC, "more than %d devices", MACHINE_LIST_MAX);
+    if ((r = props_string(props, "addr", NULL, &addr, err)) < 0 ||
+        (r = parse_address(addr, &devfn, err)) < 0 ||
+        (r = props_bool(props, "multifunction", false, &multifunction, err)) < 0)
         return r;
+    if (kind != NULL) {
+        r = make_virtio(m, kind, props, pci_bus == pci_host_root(m->pci), &d.transport, err);
+        d.pci = r < 0 ? NULL : virtio_pci_device(d.transport);
+    } else if ((r = props_finish(props, err)) == 0) {
+        r = machine_watchdog_new(m, props_id(props), &d.pci, err);
     }
-    if (m->started && m->state != RUN_RUNNING)
-        virtio_pci_set_running(transport, false);
-    r = pci_attach(pci_bus, virtio_pci_device(transport), devfn, err);
+    if (r < 0)
+        return r;
+    if (m->started && m->state != RUN_RUNNING && d.pci->ops->set_running)
+        d.pci->ops->set_running(d.pci, false);
+    r = pci_attach(pci_bus, d.pci, devfn, err);
     if (r < 0) {
-        virtio_pci_device(transport)->ops->free(virtio_pci_device(transport));
+        d.pci->ops->free(d.pci);
         return r;
     }
-    m->devices[m->device_count++] = (MachineDevice){.kind = kind, .transport = transport, .slot = slot};
-    if (slot >= 0)
-        acpi_hw_set_slot(m->acpi_hw, (unsigned)slot, true, hot);
+    m->devices[m->device_count++] = d;
+    if (d.slot >= 0)
+        acpi_hw_set_slot(m->acpi_hw, (unsigned)d.slot, true, hot);
     return 0;
 }
 
@@ -453,7 +346,7 @@ static int add_device(Machine *m, json_t *object, bool hot, Err *err)
     const VirtioDeviceKind *kind;
     const char *driver, *bus;
     Props *props;
-    int r = props_new(object, take_fd, m, &props, err);
+    int slot, r = props_new(object, machine_take_fd, m, &props, err);
 
     if (r < 0)
         return r;
@@ -467,9 +360,9 @@ static int add_device(Machine *m, json_t *object, bool hot, Err *err)
         r = machine_find_cpu(m, props_id(props)) >= 0
                 ? err_set(err, EEXIST, "Duplicate device ID '%s'", props_id(props))
                 : machine_cpu_add(m, driver, props, err);
-    } else if (kind != NULL) {
+    } else if (kind != NULL || strcmp(driver, "i6300esb") == 0) {
         r = add_pci_device(m, kind, bus ? bus : "pcie.0", props, hot, err);
-    } else if (bus != NULL && find_port(m, bus) < 0 && strcmp(bus, "pcie.0") != 0) {
+    } else if (bus != NULL && find_bus(m, bus, &slot) == NULL) {
         r = add_child(m, bus, props, err);
         if (r == 0)
             r = props_finish(props, err);
@@ -496,7 +389,7 @@ int machine_device_del(Machine *m, const char *id, Err *err)
         for (unsigned i = 0; i < m->device_count; i++) {
             const VirtioDeviceKind *kind = m->devices[i].kind;
 
-            if (kind->remove_child &&
+            if (kind != NULL && kind->remove_child &&
                 kind->remove_child(virtio_pci_virtio(m->devices[i].transport), id, err) == 0) {
                 machine_emit(m, "DEVICE_DELETED",
                              json_pack("{s:s, s:s+}", "device", id, "path", "/machine/peripheral/", id));
@@ -506,7 +399,7 @@ int machine_device_del(Machine *m, const char *id, Err *err)
         return err_set(err, ENODEV, "Device '%s' not found", id);
     }
     if (d->slot < 0)
-        return err_set(err, EOPNOTSUPP, "Bus 'pcie.0' does not support hotplugging");
+        return err_set(err, EOPNOTSUPP, "Bus '%s' does not support hotplugging", pci_bus_name(d->pci->bus));
     d->removal_asked = true;
     acpi_hw_ask_slot_removal(m->acpi_hw, (unsigned)d->slot);
     return 0;
@@ -515,12 +408,12 @@ int machine_device_del(Machine *m, const char *id, Err *err)
 void machine_handle_ejected(Machine *m, unsigned slot)
 {
     for (unsigned i = 0; i < m->device_count; i++) {
-        PciDevice *pci = virtio_pci_device(m->devices[i].transport);
+        PciDevice *pci = m->devices[i].pci;
         char id[128];
 
         if (m->devices[i].slot != (int)slot)
             continue;
-        snprintf(id, sizeof id, "%s", virtio_pci_virtio(m->devices[i].transport)->id);
+        snprintf(id, sizeof id, "%s", pci->name);
         m->devices[i] = m->devices[--m->device_count];
         /* No vCPU may be inside the device's registers while it goes. */
         if (m->state == RUN_RUNNING)
@@ -538,8 +431,12 @@ void machine_handle_ejected(Machine *m, unsigned slot)
 
 void machine_devices_set_running(Machine *m, bool running)
 {
-    for (unsigned i = 0; i < m->device_count; i++)
-        virtio_pci_set_running(m->devices[i].transport, running);
+    for (unsigned i = 0; i < m->device_count; i++) {
+        PciDevice *pci = m->devices[i].pci;
+
+        if (pci->ops->set_running)
+            pci->ops->set_running(pci, running);
+    }
 }
 
 /* --- from the description
@@ -582,7 +479,7 @@ static int make_serials(Machine *m, Err *err)
             return err_set(err, EINVAL, "more than %d serial ports", SERIAL_PORTS);
         if (json_is_null(item))
             continue;
-        if (id == NULL || (chardev = find_chardev(&m->device_host, id)) == NULL)
+        if (id == NULL || (chardev = machine_find_chardev(&m->device_host, id)) == NULL)
             return err_set(err, EINVAL, "serial port %zu: its chardev '%s' does not exist", i, id ? id : "");
         r = serial_new(m->bus, m->irq, (unsigned)i, chardev, &m->serials[i], err);
         if (r < 0)

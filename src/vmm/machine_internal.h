@@ -20,6 +20,7 @@
 #include "vmm/virtio/virtio_pci.h"
 
 #define MACHINE_LIST_MAX DESC_LIST_MAX
+#define MACHINE_BRIDGES_MAX 32
 
 /* What other threads ask the main loop for. */
 enum {
@@ -44,7 +45,8 @@ typedef struct MachinePort {
 } MachinePort;
 
 typedef struct MachineDevice {
-    const VirtioDeviceKind *kind;
+    PciDevice *pci; /* its name is the device's id */
+    const VirtioDeviceKind *kind; /* virtio only, as is the next; else NULL */
     VirtioPci *transport;
     int slot; /* hot-plug slot, -1 on bus 0 */
     bool removal_asked;
@@ -90,8 +92,12 @@ struct Machine {
     NetBackend *nets[MACHINE_LIST_MAX];
     MachinePort ports[ACPI_SLOTS_MAX];
     unsigned port_count;
+    PciPort *bridges[MACHINE_BRIDGES_MAX]; /* to conventional PCI; no hot plug below them */
+    unsigned bridge_count;
     MachineDevice devices[MACHINE_LIST_MAX];
     unsigned device_count;
+
+    WatchdogAction watchdog_action;
 
     RunState state;
     bool started;
@@ -111,6 +117,11 @@ struct Machine {
 /* machine_boot.c: kernel, ACPI tables and the boot CPU's registers. Paused vCPUs. */
 int machine_load_boot(Machine *m, Err *err);
 
+/* machine_backends.c */
+Block *machine_find_block(void *machine, const char *node_name); /* claims it; NULL: none, or claimed already */
+Chardev *machine_find_chardev(DeviceHost *host, const char *id);
+int machine_take_fd(void *machine, const char *name);
+
 /* machine_devices.c */
 int machine_make_devices(Machine *m, Err *err);
 void machine_free_devices(Machine *m);
@@ -124,6 +135,9 @@ int machine_cpu_add(Machine *m, const char *driver, Props *props, Err *err);
 int machine_find_cpu(const Machine *m, const char *id); /* -1: none */
 int machine_cpu_del(Machine *m, unsigned index, Err *err);
 void machine_handle_cpu_ejected(Machine *m, unsigned index);
+
+/* machine_watchdog.c */
+int machine_watchdog_new(Machine *m, const char *id, PciDevice **ret, Err *err);
 
 /* machine.c */
 void machine_emit(Machine *m, const char *name, json_t *data);

@@ -100,9 +100,13 @@ static int do_quit(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *er
 
 static int do_nmi(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
 {
-    int r = machine_nmi(m);
+    machine_nmi(m);
+    return 0;
+}
 
-    return r < 0 ? err_set(err, -r, "cannot raise an NMI: %s", strerror(-r)) : 0;
+static int do_watchdog_set_action(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    return machine_set_watchdog_action(m, string_arg(args, "action"), err);
 }
 
 static json_t *cpu_props(Machine *m, unsigned i)
@@ -269,6 +273,7 @@ static const QmpCommand qmp_commands[] = {
     {"system_powerdown", "", do_powerdown},
     {"system_reset", "", do_reset},
     {"inject-nmi", "", do_nmi},
+    {"watchdog-set-action", "action:s", do_watchdog_set_action},
     {"quit", "", do_quit},
     {"getfd", "fdname:s", do_getfd},
     {"closefd", "fdname:s", do_closefd},

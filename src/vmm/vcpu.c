@@ -42,6 +42,7 @@ struct Vcpu {
     pthread_cond_t changed;
     bool pause_wanted, stop_wanted; /* lock; pause_wanted also read as a hint */
     bool paused; /* atomic, written under lock */
+    bool nmi_wanted; /* lock; also read as a hint */
     int (*work)(Vcpu *vcpu, const void *data, Err *err); /* lock; run by the paused thread */
     const void *work_data;
     Err *work_err;
@@ -227,6 +228,7 @@ static int reset_work(Vcpu *vcpu, const void *data, Err *err)
     int r;
 
     (void)data;
+    __atomic_store_n(&vcpu->nmi_wanted, false, __ATOMIC_RELEASE);
     /* The local APIC follows APIC_BASE, which is in sregs: registers first. */
     /* The boot CPU gets its entry state by vcpu_set_boot() at once; it never is in real mode here. */
     if (vcpu->index > 0 && ((r = CALL(vcpu, KVM_SET_SREGS, &vcpu->reset_sregs, err)) < 0 ||
@@ -244,11 +246,6 @@ static int reset_work(Vcpu *vcpu, const void *data, Err *err)
 int vcpu_reset(Vcpu *vcpu, Err *err)
 {
     return on_thread(vcpu, reset_work, NULL, err);
-}
-
-int vcpu_nmi(Vcpu *vcpu)
-{
-    return ioctl(vcpu->fd, KVM_NMI, 0) < 0 ? -errno : 0;
 }
 
 /* --- pausing
@@ -278,6 +275,27 @@ void vcpu_resume(Vcpu *vcpu)
     __atomic_store_n(&vcpu->paused, false, __ATOMIC_RELEASE);
     pthread_cond_broadcast(&vcpu->changed);
     pthread_mutex_unlock(&vcpu->lock);
+}
+
+/* The thread itself delivers it: KVM would have anybody else wait until the guest happens to leave KVM_RUN. */
+void vcpu_nmi(Vcpu *vcpu)
+{
+    pthread_mutex_lock(&vcpu->lock);
+    __atomic_store_n(&vcpu->nmi_wanted, true, __ATOMIC_RELEASE);
+    __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELEASE);
+    if (vcpu->started && !vcpu->paused && !pthread_equal(vcpu->thread, pthread_self()))
+        pthread_kill(vcpu->thread, KICK_SIGNAL);
+    pthread_mutex_unlock(&vcpu->lock);
+}
+
+static void deliver_nmi(Vcpu *vcpu)
+{
+    pthread_mutex_lock(&vcpu->lock);
+    __atomic_store_n(&vcpu->nmi_wanted, false, __ATOMIC_RELEASE);
+    __atomic_store_n(&vcpu->run->immediate_exit, vcpu->pause_wanted, __ATOMIC_RELEASE);
+    pthread_mutex_unlock(&vcpu->lock);
+    if (ioctl(vcpu->fd, KVM_NMI, 0) < 0)
+        log_note("vCPU %u: KVM_NMI: %s", vcpu->index, strerror(errno));
 }
 
 /* Returns false when the thread is to end. */
@@ -424,7 +442,11 @@ static void *vcpu_main(void *opaque)
         vcpu->host.prepare(vcpu->host.opaque);
     loop_wake(vcpu->host.main_loop);
     while (serve_requests(vcpu)) {
-        int r = ioctl(vcpu->fd, KVM_RUN, 0);
+        int r;
+
+        if (__atomic_load_n(&vcpu->nmi_wanted, __ATOMIC_ACQUIRE))
+            deliver_nmi(vcpu);
+        r = ioctl(vcpu->fd, KVM_RUN, 0);
 
         count(&vcpu->stats->exits);
         if (r == 0)

@@ -52,8 +52,8 @@ int vcpu_set_boot(Vcpu *vcpu, const struct kvm_regs *regs, const struct kvm_sreg
 int vcpu_get_reset_sregs(Vcpu *vcpu, struct kvm_sregs *ret, Err *err);
 /* Back to the state after power-on. Paused. */
 int vcpu_reset(Vcpu *vcpu, Err *err);
-/* KVM_NMI */
-int vcpu_nmi(Vcpu *vcpu);
+/* A non-maskable interrupt; a paused vCPU takes it when it goes on. Main thread. */
+void vcpu_nmi(Vcpu *vcpu);
 
 /* Asks to pause and returns; vcpu_is_paused() says when it did, and the main loop is woken then. Any thread.
  */

@@ -188,6 +188,28 @@ def disks():
         ok(good and g.end() == 0, f"20,000 reads of 4 KiB, depth {depth}: {20000 / seconds:.0f} a second", g.text.decode())
 
 
+def watchdog():
+    device = [{"driver": "i6300esb", "id": "watchdog0", "bus": "pcie.0"}]
+    g = Qmp("watchdog", devices=device)
+    e = g.wait_event("WATCHDOG")
+    ok(e["data"] == {"action": "reset"} and g.wait_event("RESET")["data"]["guest"], "watchdog: reset", e)
+    ok(g.wait_text("watchdog before 1200") and g.end() == 0, "and the guest sees it in its next life", g.text)
+    g = Qmp("watchdog-on", devices=device, **{"watchdog-action": "pause"})
+    g.wait_event("WATCHDOG")
+    g.wait_event("STOP")
+    ok(g.call("query-status")["status"] == "watchdog", "watchdog: pause")
+    ok(g.call("cont") == {} and g.wait_text("watchdog ran out") and g.end() == 0, "and it goes on")
+    g = Qmp("watchdog-on", devices=device)
+    ok(g.call("watchdog-set-action", action="none") == {} and "desc" in g.call("watchdog-set-action", action="x"),
+       "watchdog-set-action")
+    g.call("quit")
+    g.end()
+
+    g = Qmp("nmi")
+    ok(g.wait_text("waiting"), "guest waits for an NMI")
+    ok(g.call("inject-nmi") == {} and g.wait_text("nmi\n") and g.end() == 0, "inject-nmi into a guest that never exits")
+
+
 def console():
     ours, theirs = socket.socketpair()
     os.set_inheritable(theirs.fileno(), True)
@@ -313,6 +335,7 @@ def main():
     g.call("quit")
     ok(g.end() == 0, "quit after it")
 
+    watchdog()
     disks()
     console()
     tap()

@@ -124,6 +124,12 @@ HANDLER(64)
 HANDLER(65)
 HANDLER(66)
 
+static __attribute__((interrupt)) void handler_nmi(struct frame *f)
+{
+    (void)f;
+    __atomic_fetch_add(&hits[2], 1, __ATOMIC_RELAXED);
+}
+
 static void set_gate(unsigned n, void (*fn)(struct frame *))
 {
     uint64_t at = (uint64_t)fn;
@@ -142,6 +148,7 @@ static void interrupts_on(void)
         uint64_t base;
     } __attribute__((packed)) pointer = {sizeof idt - 1, (uint64_t)idt};
 
+    set_gate(2, handler_nmi);
     set_gate(64, handler_64);
     set_gate(65, handler_65);
     set_gate(66, handler_66);
@@ -449,6 +456,43 @@ static void test_reset(bool by_keyboard)
         pause_cpu();
 }
 
+static void test_nmi(void)
+{
+    interrupts_on();
+    print("waiting\n");
+    while (hits[2] == 0)
+        pause_cpu();
+    print("nmi\n");
+}
+
+/* Linux's way: both stages of 1 ms, then no ping. */
+static void test_watchdog(bool survives)
+{
+    int devfn = find_device(0x25ab8086);
+    volatile uint32_t *bar;
+
+    if (devfn < 0) {
+        print("watchdog not found\n");
+        return;
+    }
+    interrupts_on();
+    bar = reg32(pci_read((unsigned)devfn, 0x10) & ~15u);
+    line("watchdog before ", ((volatile uint16_t *)bar)[6], 4);
+    if (((volatile uint16_t *)bar)[6] & 0x200)
+        return;
+    pci_write((unsigned)devfn, 0x60, 0);
+    for (unsigned i = 0; i < 2; i++) {
+        ((volatile uint16_t *)bar)[6] = 0x80;
+        ((volatile uint16_t *)bar)[6] = 0x86;
+        bar[i] = 1;
+    }
+    pci_write((unsigned)devfn, 0x68, 2);
+    print("watchdog on\n");
+    while (!survives || !(((volatile uint16_t *)bar)[6] & 0x200))
+        pause_cpu();
+    print("watchdog ran out\n");
+}
+
 static void test_scribble(void)
 {
     /* Every register of the entropy device and of the ACPI block, with nonsense. */
@@ -511,6 +555,12 @@ void guest_main(uint32_t info)
         test_reset(false);
     else if (equal(test, "kbdreset"))
         test_reset(true);
+    else if (equal(test, "nmi"))
+        test_nmi();
+    else if (equal(test, "watchdog"))
+        test_watchdog(false);
+    else if (equal(test, "watchdog-on"))
+        test_watchdog(true);
     else if (equal(test, "panic"))
         outb(PVPANIC, 1);
     else if (equal(test, "triple")) {

@@ -264,10 +264,10 @@ int vcpu_reset(Vcpu *vcpu, Err *err)
     return 0;
 }
 
-int vcpu_nmi(Vcpu *vcpu)
+void vcpu_nmi(Vcpu *vcpu)
 {
     (void)vcpu;
-    return 0;
+    fake_kvm.nmis++;
 }
 
 void vcpu_request_pause(Vcpu *vcpu)

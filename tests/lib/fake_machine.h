@@ -22,6 +22,7 @@ typedef struct FakeKvm {
     bool line_level[24];
     unsigned ioeventfds;
     unsigned vcpus;
+    unsigned nmis;
 } FakeKvm;
 extern FakeKvm fake_kvm;
 

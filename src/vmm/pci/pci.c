@@ -197,6 +197,11 @@ uint8_t pci_bus_number(const PciBus *bus)
     return bus->bridge ? bus->bridge->config[PCI_SECONDARY_BUS] : 0;
 }
 
+const char *pci_bus_name(const PciBus *bus)
+{
+    return bus->bridge ? bus->bridge->name : "pcie.0";
+}
+
 static PciBus *bus_by_number(PciHost *host, uint8_t number)
 {
     for (PciBus *bus = host->buses; bus != NULL; bus = bus->next) {
@@ -352,6 +357,7 @@ int pci_host_new(Bus *bus, const PciHostLayout *layout, PciHost **ret, Err *err)
     host->bus = bus;
     host->layout = *layout;
     host->root.host = host;
+    host->root.slots = 32;
     host->buses = &host->root;
     pthread_mutexattr_init(&attr);
     pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
@@ -416,11 +422,11 @@ int pci_attach(PciBus *bus, PciDevice *dev, int devfn, Err *err)
 
     pci_host_lock(host);
     if (devfn < 0) {
-        for (devfn = bus->bridge ? 0 : PCI_DEVFN(1, 0); devfn < 256 && device_on(bus, (uint8_t)devfn);
+        for (devfn = bus->slots == 1 ? 0 : PCI_DEVFN(1, 0); devfn < 256 && device_on(bus, (uint8_t)devfn);
              devfn += 8)
             ;
     }
-    if (devfn > 255 || (bus->bridge && devfn > 7))
+    if (devfn >= (int)(8 * bus->slots))
         r = err_set(err, ENOSPC, "%s: no free slot on its PCI bus", dev->name);
     else if (device_on(bus, (uint8_t)devfn) != NULL)
         r = err_set(err, EBUSY, "%s: PCI slot %02x.%x is taken by %s", dev->name, devfn >> 3, devfn & 7,
@@ -516,26 +522,27 @@ static int assign_bars(PciDevice *dev, Assign *a, Err *err)
     return 0;
 }
 
-static PciBus *bus_below(PciHost *host, const PciDevice *dev)
-{
-    for (PciBus *bus = host->buses; bus != NULL; bus = bus->next) {
-        if (bus->bridge == dev)
-            return bus;
-    }
-    return NULL;
-}
+static int assign_device(PciDevice *dev, Assign *a, unsigned depth, unsigned buses, Err *err);
 
-static int assign_port(PciDevice *port, PciBus *below, Assign *a, Err *err)
+/* Windows halve with each level. */
+static int assign_port(PciDevice *port, PciBus *below, Assign *a, unsigned depth, unsigned buses, Err *err)
 {
-    uint64_t base32 = take(&a->next32, a->end32, PORT_WINDOW32);
-    uint64_t base64 = take(&a->next64, a->end64, PORT_WINDOW64);
-    Assign inside = {
-        .next32 = base32, .end32 = base32 + PORT_WINDOW32, .next64 = base64, .end64 = base64 + PORT_WINDOW64};
+    uint64_t size32 = PORT_WINDOW32 >> depth, size64 = PORT_WINDOW64 >> depth;
+    uint64_t base32 = take(&a->next32, a->end32, size32), base64 = take(&a->next64, a->end64, size64);
+    Assign inside = {.next32 = base32,
+                     .end32 = base32 + size32,
+                     .next64 = base64,
+                     .end64 = base64 + size64,
+                     .next_bus = (uint8_t)(a->next_bus + 1)};
     uint8_t *c = port->config;
+    int r = 0;
 
-    if (base32 == 0 || base64 == 0)
+    if (a->next_bus >= buses)
+        return err_set(err, ENOSPC, "%s: more than %u PCI buses", port->name, buses);
+    if (base32 == 0 || base64 == 0 || size32 < 1 << 20)
         return err_set(err, ENOSPC, "%s: no PCI address space left for its windows", port->name);
-    c[PCI_SECONDARY_BUS] = c[PCI_SUBORDINATE_BUS] = a->next_bus++;
+    c[PCI_PRIMARY_BUS] = pci_bus_number(port->bus);
+    c[PCI_SECONDARY_BUS] = a->next_bus;
     pci_put16(c + PCI_MEM_BASE, (uint16_t)(base32 >> 16));
     pci_put16(c + PCI_MEM_BASE + 2, (uint16_t)((inside.end32 - 1) >> 16) & 0xfff0);
     pci_put16(c + PCI_PREF_BASE, (uint16_t)((base64 >> 16) & 0xfff0) | 1);
@@ -546,13 +553,18 @@ static int assign_port(PciDevice *port, PciBus *below, Assign *a, Err *err)
     c[PCI_IO_BASE] = 0xf1;
     c[PCI_IO_BASE + 1] = 0x01;
     pci_put16(c + PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
-    for (PciDevice *dev = below->devices; dev != NULL; dev = dev->next) {
-        int r = assign_bars(dev, &inside, err);
+    for (PciDevice *dev = below->devices; dev != NULL && r == 0; dev = dev->next)
+        r = assign_device(dev, &inside, depth + 1, buses, err);
+    a->next_bus = inside.next_bus;
+    c[PCI_SUBORDINATE_BUS] = (uint8_t)(a->next_bus - 1);
+    return r;
+}
 
-        if (r < 0)
-            return r;
-    }
-    return 0;
+static int assign_device(PciDevice *dev, Assign *a, unsigned depth, unsigned buses, Err *err)
+{
+    PciBus *below = pci_bus_below(dev);
+
+    return below ? assign_port(dev, below, a, depth, buses, err) : assign_bars(dev, a, err);
 }
 
 int pci_host_assign(PciHost *host, Err *err)
@@ -573,16 +585,9 @@ int pci_host_assign(PciHost *host, Err *err)
     /* In slot order, so that ports get bus numbers as a user counts them. */
     for (unsigned devfn = 0; devfn < 256 && r == 0; devfn++) {
         PciDevice *dev = device_on(&host->root, (uint8_t)devfn);
-        PciBus *below = dev ? bus_below(host, dev) : NULL;
 
-        if (dev == NULL)
-            continue;
-        if (below == NULL)
-            r = assign_bars(dev, &a, err);
-        else if (a.next_bus >= l->buses)
-            r = err_set(err, ENOSPC, "%s: more than %u PCI buses", dev->name, l->buses);
-        else
-            r = assign_port(dev, below, &a, err);
+        if (dev != NULL)
+            r = assign_device(dev, &a, 0, l->buses, err);
     }
     pci_host_unlock(host);
     return r;

@@ -38,6 +38,8 @@ typedef struct PciDeviceOps {
     void (*bar_mapped)(PciDevice *dev, unsigned bar, bool mapped);
     /* Main thread, vCPUs stopped: device state as after power-on. May be NULL. */
     void (*reset)(PciDevice *dev);
+    /* Main thread: the VM pauses (false; vCPUs stand still already) or goes on. Devices begin running. May be NULL. */
+    void (*set_running)(PciDevice *dev, bool running);
     /* Unplugged and drained: free. Main thread. */
     void (*free)(PciDevice *dev);
 } PciDeviceOps;
@@ -108,6 +110,7 @@ PciBus *pci_host_root(PciHost *host);
 /* devfn < 0: the first free slot. -EBUSY when taken. BARs get addresses at pci_host_assign(). */
 int pci_attach(PciBus *bus, PciDevice *dev, int devfn, Err *err);
 void pci_detach(PciDevice *dev); /* removes its ranges; the caller frees it */
+const char *pci_bus_name(const PciBus *bus); /* "pcie.0", or the port's above it */
 PciDevice *pci_find(PciHost *host, uint8_t bus, uint8_t devfn);
 /* Gives every BAR and bridge window an address and bus numbers, as firmware would, and switches decoding on.
  */
@@ -117,15 +120,17 @@ void pci_host_reset(PciHost *host);
 void pci_host_lock(PciHost *host);
 void pci_host_unlock(PciHost *host);
 
-/* --- root ports (PCIe 3.0, 7.8)
- * ------------------------------------------------------------------------------- */
+/* --- root ports (PCIe 3.0, 7.8) and bridges to conventional PCI (PCIe to PCI/PCI-X Bridge 1.0) -------------------- */
 
 /*
- * A bridge on bus 0 with one slot below. Hot plug is told to the guest by ACPI (boot/acpi.c, isa/acpi_hw.c),
+ * A root port is a bridge on bus 0 with one slot below. Hot plug is told to the guest by ACPI (boot/acpi.c, isa/acpi_hw.c),
  * which needs no registers here: the port only has its windows and its bus.
  */
 typedef struct PciPort PciPort;
 
-int pci_port_new(PciHost *host, const char *name, int devfn, uint16_t slot_number, PciPort **ret, Err *err);
+typedef enum PciPortKind { PCI_PORT_ROOT, PCI_PORT_BRIDGE } PciPortKind;
+
+/* slot_number: of a root port; else 0. */
+int pci_port_new(PciBus *bus, const char *name, int devfn, PciPortKind kind, uint16_t slot_number, PciPort **ret, Err *err);
 PciBus *pci_port_bus(PciPort *port);
 PciDevice *pci_port_self(PciPort *port);

@@ -17,6 +17,7 @@ enum {
     PCI_CACHE_LINE = 0x0c,
     PCI_HEADER_TYPE = 0x0e,
     PCI_BAR0 = 0x10,
+    PCI_PRIMARY_BUS = 0x18,
     PCI_SECONDARY_BUS = 0x19,
     PCI_SUBORDINATE_BUS = 0x1a,
     PCI_IO_BASE = 0x1c,
@@ -34,12 +35,13 @@ enum {
 enum { PCI_COMMAND_IO = 1, PCI_COMMAND_MEMORY = 2, PCI_COMMAND_MASTER = 4 };
 enum { PCI_CAP_MSI = 0x05, PCI_CAP_VENDOR = 0x09, PCI_CAP_EXPRESS = 0x10, PCI_CAP_MSIX = 0x11 };
 /* PCI Express device/port types (PCIe 3.0, 7.8.2) */
-enum { PCIE_ENDPOINT = 0, PCIE_ROOT_PORT = 4, PCIE_INTEGRATED_ENDPOINT = 9 };
+enum { PCIE_ENDPOINT = 0, PCIE_ROOT_PORT = 4, PCIE_TO_PCI = 7, PCIE_INTEGRATED_ENDPOINT = 9 };
 
 struct PciBus {
     PciHost *host;
     PciDevice *bridge; /* the root port above; NULL for bus 0 */
     PciDevice *devices;
+    unsigned slots;
     PciBus *next; /* all buses of the host */
 };
 
@@ -55,6 +57,8 @@ struct PciHost {
 };
 
 uint8_t pci_bus_number(const PciBus *bus);
+/* The bus below, when it is a bridge. */
+PciBus *pci_bus_below(const PciDevice *dev);
 /* PCI Express capability of the given type; slot number for root ports, 0 otherwise. */
 void pci_add_express(PciDevice *dev, unsigned type, uint16_t slot_number);
 /* Re-reads command and BARs of a device and moves its ranges. Under the lock. */

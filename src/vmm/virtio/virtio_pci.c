@@ -260,8 +260,10 @@ static void do_set_running(void *opaque)
     }
 }
 
-void virtio_pci_set_running(VirtioPci *vp, bool running)
+static void pci_set_running(PciDevice *pci, bool running)
 {
+    VirtioPci *vp = (VirtioPci *)pci;
+
     if (vp->running == running)
         return;
     vp->running = running;
@@ -617,6 +619,7 @@ static const PciDeviceOps pci_ops = {
     .config_write = pci_config_write,
     .bar_mapped = bar_mapped,
     .reset = pci_reset,
+    .set_running = pci_set_running,
     .free = pci_free,
 };
 

@@ -23,5 +23,3 @@ typedef struct VirtioPci VirtioPci;
 int virtio_pci_new(VirtioDevice *dev, KvmVm *vm, Irq *irq, bool integrated, VirtioPci **ret, Err *err);
 PciDevice *virtio_pci_device(VirtioPci *vp);
 VirtioDevice *virtio_pci_virtio(VirtioPci *vp);
-/* Main thread. A paused device takes no kicks. */
-void virtio_pci_set_running(VirtioPci *vp, bool running);
