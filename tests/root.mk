@@ -12,7 +12,8 @@ ROOT_TESTS = \
 	tests/root/test_devices.py \
 	tests/root/test_run_vm.py \
 	tests/root/test_vmm.py \
-	tests/root/test_vmm_devices.py
+	tests/root/test_vmm_devices.py \
+	tests/root/test_vmm_host.py
 INTEROP_TESTS = \
 	tests/interop/test_virsh.py \
 	tests/interop/test_python.py \

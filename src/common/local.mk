@@ -6,7 +6,8 @@ libkitebase_a_SOURCES = \
 	%D%/checked.h \
 	%D%/cleanup.h \
 	%D%/enum_table.h %D%/enum_table.c \
-	%D%/err.h %D%/err.c
+	%D%/err.h %D%/err.c \
+	%D%/stats_page.h
 libkitebase_a_CFLAGS = $(AM_CFLAGS)
 
 libkitecommon_a_SOURCES = \

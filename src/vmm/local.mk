@@ -104,7 +104,6 @@ VMM_H_FILES = \
 	%D%/qmp_server.h \
 	%D%/sandbox.h \
 	%D%/stats.h \
-	%D%/stats_page.h \
 	%D%/vcpu.h \
 	%D%/virtio/balloon.h \
 	%D%/virtio/device_host.h \

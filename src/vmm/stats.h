@@ -3,7 +3,7 @@
 #pragma once
 
 #include "common/err.h"
-#include "vmm/stats_page.h"
+#include "common/stats_page.h"
 
 typedef struct Stats Stats;
 

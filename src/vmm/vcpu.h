@@ -18,7 +18,7 @@
 #include "vmm/bus.h"
 #include "vmm/kvm.h"
 #include "vmm/loop.h"
-#include "vmm/stats_page.h"
+#include "common/stats_page.h"
 
 typedef enum VcpuEvent {
     VCPU_EVENT_RESET, /* triple fault, or a reset that KVM reports */

@@ -7,10 +7,12 @@
 #include <glib/gstdio.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/stats_page.h"
 #include "driver/backend/backend.h"
 #include "driver/backend/vm_process.h"
 #include "driver/conf/domain_def.h"
@@ -19,6 +21,7 @@
 #include "driver/domain/stats_cache.h"
 #include "driver/domain/stats_disk.h"
 #include "driver/domain/stats_name.h"
+#include "driver/domain/stats_page.h"
 #include "driver/domain/stats_proc.h"
 #include "driver/driver.h"
 #include "driver/rpc/call.h"
@@ -392,6 +395,78 @@ static guint64 balloon_of(Domain *dom, gint64 *ret_took)
     return kib;
 }
 
+/* --- a VM's own page ------------------------------------------------------------------------------------- */
+
+typedef struct Page {
+    StatsPage head;
+    StatsBlock blocks[3];
+} Page;
+
+static guint page_figures(const Page *page, gsize size, const DomainDef *def, guint wanted, GArray **figures)
+{
+    int fd = memfd_create("page", MFD_CLOEXEC);
+    guint made;
+
+    g_assert_cmpint(write(fd, page, size), ==, (gssize)size);
+    made = stats_page_read(fd, def, wanted, figures);
+    close(fd);
+    return made;
+}
+
+static void test_page(void)
+{
+    static const guint all = FIGURES_BIT(FIGURES_BALLOON) | FIGURES_BIT(FIGURES_GUEST_MEMORY) |
+                             FIGURES_BIT(FIGURES_DRIVES) | FIGURES_BIT(FIGURES_IMAGES) |
+                             FIGURES_BIT(FIGURES_IO_STATUS);
+    g_autoptr(DomainDef) def = domain_def_parse(
+        "<domain type='kvm'><name>a</name><memory>65536</memory><os><type arch='x86_64' machine='q35'>hvm</type></os>"
+        "<devices><disk type='file'><source file='/a' index='4'/><target dev='vda' bus='virtio'/>"
+        "<alias name='virtio-disk0'/></disk></devices></domain>",
+        NULL, DOMAIN_DEF_PARSE_STATUS | DOMAIN_DEF_PARSE_SKIP_VALIDATE, NULL);
+    Page page = {.head = {.magic = STATS_PAGE_MAGIC, .version = STATS_PAGE_VERSION, .block_offset = sizeof(StatsPage),
+                          .block_count = 3}};
+    GArray *figures[FIGURES_LAST] = {NULL};
+    const BlockFigure *drive;
+
+    g_assert_nonnull(def);
+    memset(&page.head.balloon, 0xff, sizeof(page.head.balloon));
+    page.head.balloon.actual = 64 << 20;
+    page.head.balloon.swap_in = 2048;
+    page.head.balloon.last_update = 1700000000;
+    g_strlcpy(page.blocks[0].id, "not there", STATS_ID_LEN);
+    g_strlcpy(page.blocks[2].id, "virtio-disk0", STATS_ID_LEN);
+    page.blocks[2].requests[STATS_IO_READ] = 7;
+    page.blocks[2].bytes[STATS_IO_WRITE] = 512;
+    page.blocks[2].time_ns[STATS_IO_FLUSH] = 9;
+    page.blocks[2].capacity = 4096;
+    page.blocks[2].wr_highest = 1024;
+
+    g_assert_cmphex(page_figures(&page, sizeof(page), def, all, figures), ==, all & ~FIGURES_BIT(FIGURES_IO_STATUS));
+    g_assert_cmpuint(figure_at(figures[FIGURES_BALLOON], BalloonFigure, 0)->kib, ==, 65536);
+    g_assert_cmpuint(figures[FIGURES_GUEST_MEMORY]->len, ==, 2);
+    g_assert_cmpint(figure_at(figures[FIGURES_GUEST_MEMORY], MemoryFigure, 0)->tag, ==, VIR_DOMAIN_MEMORY_STAT_SWAP_IN);
+    g_assert_cmpuint(figure_at(figures[FIGURES_GUEST_MEMORY], MemoryFigure, 0)->value, ==, 2);
+    g_assert_cmpuint(figure_at(figures[FIGURES_GUEST_MEMORY], MemoryFigure, 1)->value, ==, 1700000000);
+    g_assert_cmpuint(figures[FIGURES_DRIVES]->len, ==, 1);
+    drive = figure_at(figures[FIGURES_DRIVES], BlockFigure, 0);
+    g_assert_cmpstr(drive->node, ==, "libvirt-4-format");
+    g_assert_cmpuint(drive->rd_reqs + drive->wr_bytes + drive->fl_times, ==, 7 + 512 + 9);
+    g_assert_true(drive->wr_highest_known && drive->wr_highest == 1024);
+    g_assert_cmpuint(figure_at(figures[FIGURES_IMAGES], ImageFigure, 0)->capacity, ==, 4096);
+    for (guint i = 0; i < FIGURES_LAST; i++)
+        g_clear_pointer(&figures[i], g_array_unref);
+
+    /* A page that was cut, lies about its counts, or is none. */
+    g_assert_cmphex(page_figures(&page, sizeof(page) - 8, def, FIGURES_BIT(FIGURES_DRIVES), figures), ==, 0);
+    page.head.block_count = G_MAXUINT32;
+    g_assert_cmphex(page_figures(&page, sizeof(page), def, FIGURES_BIT(FIGURES_DRIVES), figures), ==, 0);
+    page.head.block_offset = G_MAXUINT32;
+    g_assert_cmphex(page_figures(&page, sizeof(page), def, FIGURES_BIT(FIGURES_DRIVES), figures), ==, 0);
+    g_assert_cmphex(page_figures(&page, 100, def, FIGURES_BIT(FIGURES_BALLOON), figures), ==, 0);
+    page.head.magic++;
+    g_assert_cmphex(page_figures(&page, sizeof(page), def, FIGURES_BIT(FIGURES_BALLOON), figures), ==, 0);
+}
+
 /* Fresh figures; then silence: the last known ones; then it says something, and is waited for again. */
 static void test_slow_monitor(void)
 {
@@ -477,6 +552,7 @@ int main(int argc, char **argv)
     g_test_add_func("/stats/disk-sizes", test_disk_sizes);
     g_test_add_func("/stats/silent-monitors", test_silent_monitors);
     g_test_add_func("/stats/slow-monitor", test_slow_monitor);
+    g_test_add_func("/stats/page", test_page);
     g_test_add_func("/stats/refusal", test_refusal);
     g_test_add_func("/stats/lost-and-next-run", test_lost_and_next_run);
     daemon_up();

@@ -107,6 +107,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmLiveInfo, vm_live_info_free)
 
 struct BackendOps {
     const char *name; /* "qemu" or "kite-vmm": also in the status file */
+    const char *stats_page; /* file in the run folder with the VM's own counters (common/stats_page.h); NULL: none */
 
     /* Whether this back end can run the definition; if not, *ret_reason (caller frees) names the element in
      * the way. Asks nothing of the file system: quick, callable under locks. */

@@ -185,6 +185,7 @@ static void vmm_cleanup(const BackendConfig *config, DomainDef *live, const char
 
 const BackendOps backend_vmm = {
     .name = "kite-vmm",
+    .stats_page = "stats",
     .can_run = vmm_desc_supported,
     .start = vmm_start,
     .reconnect = vmm_reconnect,

@@ -179,14 +179,20 @@ static gboolean check_source(const DiskDef *disk, const char *path, GError **err
     return TRUE;
 }
 
-/* Of a VM that runs. look: the file must be asked for the physical size. State lock held. */
-static gboolean sizes_told(const StatsView *view, const DiskDef *disk, DomainGetBlockInfoRet *ret,
-                           gboolean *ret_look, GError **error)
+/* What a VM that runs tells of a disk's image. */
+typedef struct Told {
+    guint64 capacity, physical; /* physical 0: not told */
+    guint64 highest; /* byte written */
+    gboolean highest_known;
+    gboolean look; /* at the file: physical is what it takes */
+} Told;
+
+/* State lock held. */
+static gboolean sizes_told(const StatsView *view, const DiskDef *disk, Told *ret, GError **error)
 {
     char node[40];
     const BlockFigure *block;
     const ImageFigure *image;
-    guint64 physical;
 
     disk_node_name(disk->source, "format", node, sizeof(node));
     block = disk_node_figures(view, node);
@@ -198,19 +204,39 @@ static gboolean sizes_told(const StatsView *view, const DiskDef *disk, DomainGet
     if (block == NULL && image == NULL)
         return error_set(error, VIR_ERR_INTERNAL_ERROR, "cannot find statistics for device '%s'",
                          disk->info.alias != NULL ? disk->info.alias : disk->target);
-    physical = image != NULL ? image->physical : 0;
-    /* A qcow2 file is as full as it is long; of other images the monitor knows how far they were written. */
-    if (block == NULL || !block->wr_highest_known ||
-        (disk->source->type == STORAGE_TYPE_FILE && disk->source->format == STORAGE_FORMAT_QCOW2))
-        ret->allocation = physical;
-    else
-        ret->allocation = block->wr_highest;
-    *ret_look = physical == 0 || ret->allocation == 0 || ret->allocation == physical;
+    if (image != NULL)
+        *ret = (Told){.capacity = image->capacity, .physical = image->physical, .look = image->look};
+    /* A qcow2 file is as full as it is long; of other images the VM knows how far they were written. */
+    if (block != NULL && block->wr_highest_known &&
+        !(disk->source->type == STORAGE_TYPE_FILE && disk->source->format == STORAGE_FORMAT_QCOW2)) {
+        ret->highest = block->wr_highest;
+        ret->highest_known = TRUE;
+    }
+    return TRUE;
+}
+
+/* No lock is held: it looks at the file when it must. */
+static void settle_sizes(const Told *told, const DiskFile *file, DomainGetBlockInfoRet *ret)
+{
+    guint64 physical = told->physical;
+    DiskSizes sizes = {0};
+    gboolean there = FALSE;
+
+    if (told->look) {
+        there = file->path != NULL && disk_sizes(file->path, file->type, file->format, file->encrypted, &sizes, NULL);
+        physical = sizes.allocation;
+    }
+    ret->allocation = told->highest_known ? told->highest : physical;
+    ret->physical = physical;
+    ret->capacity = told->capacity;
+    if (physical == 0 || ret->allocation == 0 || ret->allocation == physical) {
+        there = there ||
+                (file->path != NULL && disk_sizes(file->path, file->type, file->format, file->encrypted, &sizes, NULL));
+        if (there)
+            ret->physical = sizes.physical;
+    }
     if (ret->allocation == 0)
         ret->allocation = physical;
-    ret->physical = physical;
-    ret->capacity = image != NULL ? image->capacity : 0;
-    return TRUE;
 }
 
 gboolean call_domain_get_block_info(Call *call, const DomainGetBlockInfoArgs *args,
@@ -223,7 +249,8 @@ gboolean call_domain_get_block_info(Call *call, const DomainGetBlockInfoArgs *ar
     DiskFile file = {0};
     DiskSizes sizes;
     g_autofree char *path = NULL;
-    gboolean active, good, look = TRUE;
+    Told told = {0};
+    gboolean active, good;
 
     if (!call_check_flags(call, args->flags, 0, error))
         return FALSE;
@@ -236,14 +263,13 @@ gboolean call_domain_get_block_info(Call *call, const DomainGetBlockInfoArgs *ar
     if (good) {
         disk_file_take(disk, &file);
         path = file.path;
-        good = !active || sizes_told(&view, disk, ret, &look, error);
+        good = !active || sizes_told(&view, disk, &told, error);
     }
     lock_release(&dom->lock);
     if (!good)
         return FALSE;
     if (active) {
-        if (look && path != NULL && disk_sizes(path, file.type, file.format, file.encrypted, &sizes, NULL))
-            ret->physical = sizes.physical;
+        settle_sizes(&told, &file, ret);
         return TRUE;
     }
     if (path == NULL)

@@ -3,19 +3,23 @@
 #include "driver/domain/stats_cache.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "driver/backend/backend.h"
 #include "driver/backend/monitor.h"
 #include "driver/conf/def_memballoon.h"
 #include "driver/conf/domain_def.h"
+#include "driver/domain/stats_page.h"
 
 typedef struct StatsCache {
     gatomicrefcount refs;
     guint64 run; /* of the domain; constant */
+    int page; /* the VM's own counters, or -1; constant */
     /* under cache_lock: */
     GArray *figures[FIGURES_LAST];
     guint pending; /* FIGURES_BIT()s of questions on their way */
     guint absent; /* ... that this VM does not know */
+    guint paged; /* ... that came from its page */
     gboolean answered; /* has ever said anything */
     gboolean polling; /* the balloon was told to ask its guest now and then */
     gboolean slow; /* was waited for in vain since it last said something */
@@ -51,6 +55,8 @@ static void cache_unref(gpointer data)
     for (guint i = 0; i < FIGURES_LAST; i++)
         g_clear_pointer(&cache->figures[i], g_array_unref);
     g_assert(cache->waiting == NULL);
+    if (cache->page >= 0)
+        close(cache->page);
     g_free(cache);
 }
 
@@ -82,6 +88,7 @@ static StatsCache *cache_make(Domain *dom)
     cache = g_new0(StatsCache, 1);
     g_atomic_ref_count_init(&cache->refs);
     cache->run = dom->run;
+    cache->page = stats_page_open(dom->vm);
     dom->stats = cache;
     dom->stats_free = cache_unref;
     return cache;
@@ -186,6 +193,28 @@ static guint sensible(const Domain *dom, guint wanted)
     return wanted;
 }
 
+/* Takes what the VM's page has; the rest of wanted. */
+static guint look_at_page(StatsCache *cache, const Domain *dom, guint wanted)
+{
+    GArray *figures[FIGURES_LAST] = {NULL};
+    guint made = cache->page >= 0 ? stats_page_read(cache->page, dom->live, wanted, figures) : 0;
+
+    g_mutex_lock(&cache_lock);
+    for (guint i = 0; i < FIGURES_LAST; i++) {
+        GArray *old = cache->figures[i];
+
+        if (!(made & FIGURES_BIT(i)))
+            continue;
+        cache->figures[i] = figures[i];
+        figures[i] = old;
+    }
+    cache->paged = (cache->paged & ~wanted) | made;
+    g_mutex_unlock(&cache_lock);
+    for (guint i = 0; i < FIGURES_LAST; i++)
+        g_clear_pointer(&figures[i], g_array_unref);
+    return wanted & ~made;
+}
+
 static void send(QmpClient *qmp, StatsCache *cache, FiguresKind kind, const char *balloon)
 {
     Question *question = g_new0(Question, 1);
@@ -201,7 +230,7 @@ void stats_refresh_ask(StatsRefresh *refresh, Domain *dom, guint wanted)
     StatsCache *cache;
     QmpClient *qmp;
     gboolean poll = FALSE;
-    guint ask;
+    guint ask, guest_memory;
 
     lock_assert_held(&dom->lock);
     if (!domain_active(dom) || dom->live == NULL || dom->vm == NULL || dom->starting)
@@ -210,14 +239,16 @@ void stats_refresh_ask(StatsRefresh *refresh, Domain *dom, guint wanted)
     if (qmp == NULL || qmp_client_is_lost(qmp))
         return;
     wanted = sensible(dom, wanted);
+    guest_memory = wanted & FIGURES_BIT(FIGURES_GUEST_MEMORY);
     cache = cache_make(dom);
+    wanted = look_at_page(cache, dom, wanted);
     g_mutex_lock(&cache_lock);
     wanted &= ~cache->absent;
     if (cache->figures[FIGURES_KVM_SCHEMA] != NULL)
         wanted &= ~FIGURES_BIT(FIGURES_KVM_SCHEMA); /* does not change */
     ask = wanted & ~cache->pending;
     cache->pending |= ask;
-    if ((ask & FIGURES_BIT(FIGURES_GUEST_MEMORY)) && !cache->polling) {
+    if (guest_memory != 0 && !cache->polling) {
         cache->polling = TRUE;
         poll = balloon_def(dom)->period == 0;
     }
@@ -233,7 +264,7 @@ void stats_refresh_ask(StatsRefresh *refresh, Domain *dom, guint wanted)
     }
     g_mutex_unlock(&cache_lock);
 
-    if (ask & FIGURES_BIT(FIGURES_GUEST_MEMORY))
+    if (poll || (ask & guest_memory))
         balloon = vm_balloon_path(balloon_def(dom)->info.alias);
     if (poll)
         poll_balloon(qmp, balloon);
@@ -305,6 +336,7 @@ void stats_view_take(Domain *dom, StatsView *ret)
         if (cache->figures[i] != NULL)
             ret->figures[i] = g_array_ref(cache->figures[i]);
     }
+    ret->paged = cache->paged;
     g_mutex_unlock(&cache_lock);
 }
 

@@ -5,7 +5,8 @@
  * A call asks the monitors of all the domains it is about at once, then waits for all of them together, no
  * longer than STATS_WAIT_MS. What has not been answered by then is served as it was last known, and the
  * domain is slow: nobody waits for it again until it answers something. Every question is pending at most
- * once a domain; calls that come meanwhile join it. Figures belong to one run of a domain.
+ * once a domain; calls that come meanwhile join it. Figures belong to one run of a domain. What a VM tells by itself
+ * (stats_page.h) is not asked for.
  *
  * Locks: the state lock is held where it says so; the cache has a lock of its own inside it. Any thread but
  * the VM thread, which only brings answers.
@@ -33,6 +34,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(StatsRefresh, stats_refresh_free)
 /* References to what is known; NULL: nothing yet, or the VM has no such thing. */
 typedef struct StatsView {
     GArray *figures[FIGURES_LAST];
+    guint paged; /* FIGURES_BIT()s: out of the VM's own page, so without the images below the first of a chain */
 } StatsView;
 
 /* State lock held. All NULL for a domain that is off. */

@@ -219,6 +219,7 @@ typedef struct Lookup {
     StorageType type;
     StorageFormat format;
     gboolean encrypted;
+    gboolean taken; /* physical is what the file takes, where that is anything */
     guint at; /* three parameters wait here: allocation, capacity, physical; or the last one only */
     gboolean only_physical;
 } Lookup;
@@ -239,7 +240,7 @@ static void add(TypedParams *params, guint n, const char *name, guint64 value)
 }
 
 /* Leaves room for what has to be looked up. */
-static void look_later(TypedParams *params, guint n, const StorageSource *source, const char *path,
+static Lookup *look_later(TypedParams *params, guint n, const StorageSource *source, const char *path,
                        gboolean only_physical, DiskLookups *lookups)
 {
     Lookup lookup = {.path = path,
@@ -249,8 +250,6 @@ static void look_later(TypedParams *params, guint n, const StorageSource *source
                      .at = typed_params_count(params),
                      .only_physical = only_physical};
 
-    if (path == NULL)
-        return;
     if (lookups->list == NULL)
         lookups->list = g_array_new(FALSE, FALSE, sizeof(Lookup));
     g_array_append_val(lookups->list, lookup);
@@ -259,6 +258,7 @@ static void look_later(TypedParams *params, guint n, const StorageSource *source
         typed_params_append(params, stats_name("block.", n, ".capacity"), 0);
     }
     typed_params_append(params, stats_name("block.", n, ".physical"), 0);
+    return &g_array_index(lookups->list, Lookup, lookups->list->len - 1);
 }
 
 static void add_drive(TypedParams *params, guint n, const BlockFigure *figure)
@@ -289,15 +289,18 @@ static void add_image(TypedParams *params, guint n, const StorageSource *source,
     disk_node_name(source, "storage", storage, sizeof(storage));
     block = disk_node_figures(view, format);
     image = disk_image_figures(view, format);
-    if (block == NULL && image == NULL)
+    if (block == NULL && image == NULL) {
+        if (view->paged & FIGURES_BIT(FIGURES_IMAGES)) /* an image below: nothing of it changes */
+            look_later(params, n, source, path, FALSE, lookups);
         return;
+    }
     add(params, n, ".allocation", block != NULL ? block->wr_highest : 0);
     if (image != NULL && image->capacity != 0)
         add(params, n, ".capacity", image->capacity);
     if (image != NULL && image->physical != 0)
         add(params, n, ".physical", image->physical);
     else
-        look_later(params, n, source, path, TRUE, lookups);
+        look_later(params, n, source, path, TRUE, lookups)->taken = image != NULL && image->look;
     below = disk_image_figures(view, storage);
     if (below != NULL && below->threshold != 0)
         add(params, n, ".threshold", below->threshold);
@@ -374,10 +377,11 @@ void disk_stats_finish(TypedParams *params, DiskLookups *lookups)
         DiskSizes sizes;
 
         /* An image that is not there has no sizes; that is no error here. */
-        if (!disk_sizes(lookup->path, lookup->type, lookup->format, lookup->encrypted, &sizes, NULL))
+        if (lookup->path == NULL ||
+            !disk_sizes(lookup->path, lookup->type, lookup->format, lookup->encrypted, &sizes, NULL))
             continue;
         if (lookup->only_physical) {
-            fill(params, lookup->at, sizes.physical);
+            fill(params, lookup->at, lookup->taken && sizes.allocation != 0 ? sizes.allocation : sizes.physical);
             continue;
         }
         fill(params, lookup->at, sizes.allocation);

@@ -348,11 +348,18 @@ json_t *figures_arguments(FiguresKind kind, const char *balloon)
     }
 }
 
+GArray *figures_new(FiguresKind kind)
+{
+    GArray *figures = g_array_new(FALSE, FALSE, questions[kind].size);
+
+    g_array_set_clear_func(figures, questions[kind].clear);
+    return figures;
+}
+
 GArray *figures_read(FiguresKind kind, const json_t *answer)
 {
-    GArray *into = g_array_new(FALSE, FALSE, questions[kind].size);
+    GArray *into = figures_new(kind);
 
-    g_array_set_clear_func(into, questions[kind].clear);
     questions[kind].read(into, answer);
     return into;
 }

@@ -47,6 +47,7 @@ typedef struct BlockFigure {
 typedef struct ImageFigure {
     char *node;
     guint64 capacity, physical, threshold; /* bytes; 0: not told */
+    gboolean look; /* physical is for the caller to look up: what the file takes, or else its length */
 } ImageFigure;
 
 typedef struct IoStatusFigure {
@@ -84,6 +85,8 @@ typedef struct KvmFigure {
     guint64 value;
 } KvmFigure;
 
+/* An empty array for such figures. */
+GArray *figures_new(FiguresKind kind);
 /* The QMP command that asks for it. */
 const char *figures_command(FiguresKind kind);
 /* Its arguments; NULL: none. balloon: QOM path of the balloon, for FIGURES_GUEST_MEMORY. */

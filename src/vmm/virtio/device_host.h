@@ -11,7 +11,7 @@
 
 #include "vmm/loop.h"
 #include "vmm/memory.h"
-#include "vmm/stats_page.h"
+#include "common/stats_page.h"
 
 struct Block;
 struct NetBackend;

@@ -17,7 +17,7 @@
 #include <sys/uio.h>
 
 #include "vmm/block/block.h"
-#include "vmm/stats_page.h"
+#include "common/stats_page.h"
 #include "vmm/virtio/io_policy.h"
 
 #define SCSI_CDB_MAX 32

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Figures out of a VM's statistics page: see stats_page.h. */
+#include "driver/domain/stats_page.h"
+
+#include <fcntl.h>
+#include <libvirt/libvirt.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/stats_page.h"
+#include "driver/conf/def_disk.h"
+#include "driver/conf/domain_def.h"
+#include "driver/domain/stats_disk.h"
+
+int stats_page_open(const VmProcess *vm)
+{
+    const char *name = vm_process_backend(vm)->stats_page;
+    g_autofree char *path = name != NULL ? backend_run_path(vm_process_run_dir(vm), name) : NULL;
+
+    return path != NULL ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
+}
+
+static gboolean copy(int fd, guint64 offset, gpointer into, gsize size)
+{
+    return pread(fd, into, size, (off_t)offset) == (ssize_t)size;
+}
+
+/* --- memory --- */
+
+static GArray *balloon_figures(const StatsPage *page)
+{
+    GArray *list = figures_new(FIGURES_BALLOON);
+    const BalloonFigure figure = {.kib = page->balloon.actual / 1024};
+
+    g_array_append_val(list, figure);
+    return list;
+}
+
+/* In libvirt's order. What the guest has not told is UINT64_MAX. */
+static GArray *memory_figures(const StatsPage *page)
+{
+    static const struct {
+        int tag;
+        guint16 offset;
+        guint16 divisor;
+    } fields[] = {
+        {VIR_DOMAIN_MEMORY_STAT_SWAP_IN, offsetof(StatsBalloon, swap_in), 1024},
+        {VIR_DOMAIN_MEMORY_STAT_SWAP_OUT, offsetof(StatsBalloon, swap_out), 1024},
+        {VIR_DOMAIN_MEMORY_STAT_MAJOR_FAULT, offsetof(StatsBalloon, major_faults), 1},
+        {VIR_DOMAIN_MEMORY_STAT_MINOR_FAULT, offsetof(StatsBalloon, minor_faults), 1},
+        {VIR_DOMAIN_MEMORY_STAT_UNUSED, offsetof(StatsBalloon, free), 1024},
+        {VIR_DOMAIN_MEMORY_STAT_AVAILABLE, offsetof(StatsBalloon, total), 1024},
+        {VIR_DOMAIN_MEMORY_STAT_USABLE, offsetof(StatsBalloon, available), 1024},
+        {VIR_DOMAIN_MEMORY_STAT_LAST_UPDATE, offsetof(StatsBalloon, last_update), 1},
+        {VIR_DOMAIN_MEMORY_STAT_DISK_CACHES, offsetof(StatsBalloon, disk_caches), 1024},
+        {VIR_DOMAIN_MEMORY_STAT_HUGETLB_PGALLOC, offsetof(StatsBalloon, hugetlb_alloc), 1},
+        {VIR_DOMAIN_MEMORY_STAT_HUGETLB_PGFAIL, offsetof(StatsBalloon, hugetlb_fail), 1},
+    };
+    GArray *list = figures_new(FIGURES_GUEST_MEMORY);
+
+    for (gsize i = 0; i < G_N_ELEMENTS(fields); i++) {
+        MemoryFigure figure = {.tag = fields[i].tag};
+
+        memcpy(&figure.value, (const char *)&page->balloon + fields[i].offset, sizeof(figure.value));
+        if (figure.value == G_MAXUINT64)
+            continue;
+        figure.value /= fields[i].divisor;
+        g_array_append_val(list, figure);
+    }
+    return list;
+}
+
+/* --- block --- */
+
+/* How far such an image reaches into its device, only the monitor tells. */
+static gboolean needs_monitor(const DomainDef *live)
+{
+    DOMAIN_DEF_FOREACH(DiskDef, disk, live, DEVICE_DISK)
+    {
+        if (disk->source->type == STORAGE_TYPE_BLOCK && disk->source->format == STORAGE_FORMAT_QCOW2)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static const DiskDef *disk_of(const DomainDef *live, const char *alias)
+{
+    DOMAIN_DEF_FOREACH(DiskDef, disk, live, DEVICE_DISK)
+    {
+        if (g_strcmp0(disk->info.alias, alias) == 0)
+            return disk;
+    }
+    return NULL;
+}
+
+static void add_block(const StatsBlock *block, const DiskDef *disk, GArray *drives, GArray *images)
+{
+    gboolean empty = storage_source_is_empty(disk->source);
+    BlockFigure figure = {
+        .qdev = g_strdup(disk->info.alias),
+        .rd_reqs = block->requests[STATS_IO_READ],
+        .rd_bytes = block->bytes[STATS_IO_READ],
+        .rd_times = block->time_ns[STATS_IO_READ],
+        .wr_reqs = block->requests[STATS_IO_WRITE],
+        .wr_bytes = block->bytes[STATS_IO_WRITE],
+        .wr_times = block->time_ns[STATS_IO_WRITE],
+        .fl_reqs = block->requests[STATS_IO_FLUSH],
+        .fl_times = block->time_ns[STATS_IO_FLUSH],
+        .wr_highest = block->wr_highest,
+        .wr_highest_known = disk->source->format != STORAGE_FORMAT_QCOW2,
+    };
+    ImageFigure image = {.capacity = block->capacity, .look = TRUE};
+    char node[40];
+
+    if (!empty) {
+        disk_node_name(disk->source, "format", node, sizeof(node));
+        figure.node = g_strdup(node);
+        image.node = g_strdup(node);
+        g_array_append_val(images, image);
+    }
+    g_array_append_val(drives, figure);
+}
+
+static gboolean block_figures(int fd, const StatsPage *page, const DomainDef *live, GArray **ret_drives,
+                              GArray **ret_images)
+{
+    guint n = MIN(page->block_count, STATS_BLOCKS);
+    g_autofree StatsBlock *blocks = g_new(StatsBlock, MAX(n, 1));
+    GArray *drives, *images;
+
+    if (!copy(fd, page->block_offset, blocks, n * sizeof(*blocks)))
+        return FALSE;
+    drives = figures_new(FIGURES_DRIVES);
+    images = figures_new(FIGURES_IMAGES);
+    for (guint i = 0; i < n; i++) {
+        const DiskDef *disk;
+
+        blocks[i].id[STATS_ID_LEN - 1] = '\0';
+        disk = blocks[i].id[0] != '\0' ? disk_of(live, blocks[i].id) : NULL;
+        if (disk != NULL)
+            add_block(&blocks[i], disk, drives, images);
+    }
+    *ret_drives = drives;
+    *ret_images = images;
+    return TRUE;
+}
+
+/* --- all --- */
+
+guint stats_page_read(int fd, const DomainDef *live, guint wanted, GArray *ret_figures[FIGURES_LAST])
+{
+    const guint block = FIGURES_BIT(FIGURES_DRIVES) | FIGURES_BIT(FIGURES_IMAGES);
+    StatsPage page;
+    guint made = 0;
+
+    if (!copy(fd, 0, &page, sizeof(page)) || page.magic != STATS_PAGE_MAGIC || page.version != STATS_PAGE_VERSION)
+        return 0;
+    if (wanted & FIGURES_BIT(FIGURES_BALLOON)) {
+        ret_figures[FIGURES_BALLOON] = balloon_figures(&page);
+        made |= FIGURES_BIT(FIGURES_BALLOON);
+    }
+    if (wanted & FIGURES_BIT(FIGURES_GUEST_MEMORY)) {
+        ret_figures[FIGURES_GUEST_MEMORY] = memory_figures(&page);
+        made |= FIGURES_BIT(FIGURES_GUEST_MEMORY);
+    }
+    if ((wanted & block) && !(wanted & FIGURES_BIT(FIGURES_NODES)) && !needs_monitor(live) &&
+        block_figures(fd, &page, live, &ret_figures[FIGURES_DRIVES], &ret_figures[FIGURES_IMAGES]))
+        made |= block;
+    return made;
+}
