@@ -4,6 +4,7 @@
 
 #include "common/error.h"
 #include "driver/backend/qemu_args.h"
+#include "driver/backend/qemu_firmware.h"
 #include "driver/conf/def_graphics.h"
 #include "driver/conf/domain_def.h"
 #include "driver/domain/persist.h"
@@ -65,6 +66,8 @@ static char *to_argv(Driver *driver, DomainDef *def, GError **error)
     stand_in_ports(driver, def);
     stand_in_fds(def, fds, nets);
     context.nets = nets;
+    if (!qemu_firmware_choose(def, driver->paths->nvram_dir, FALSE, error))
+        return NULL;
     qemu_args_prepare(def);
     args = qemu_args_build(def, &context, error);
     return args != NULL ? qemu_args_to_text(args) : NULL;

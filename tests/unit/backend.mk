@@ -14,6 +14,12 @@ tests_unit_test_qemu_args_LDADD = $(BACKEND_LIBS)
 TESTS += tests/unit/test_qemu_args
 EXTRA_DIST += tests/golden/argv
 
+check_PROGRAMS += tests/unit/test_vm_helpers
+tests_unit_test_vm_helpers_SOURCES = tests/unit/test_vm_helpers.c
+tests_unit_test_vm_helpers_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
+tests_unit_test_vm_helpers_LDADD = $(BACKEND_LIBS)
+TESTS += tests/unit/test_vm_helpers
+
 # kite-vmm's own tables and reader are compiled apart, without GLib: only a test may know both sides.
 check_LIBRARIES += tests/unit/libvmmside.a
 tests_unit_libvmmside_a_SOURCES = tests/unit/vmm_side.h tests/unit/vmm_side.c

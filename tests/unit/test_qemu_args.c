@@ -48,7 +48,8 @@ static QemuArgs *build(DomainDef *def, GError **error)
                                .privileged = TRUE,
                                .monitor_fd = 30,
                                .now = 1600000000,
-                               .nets = nets};
+                               .nets = nets,
+                               .tpm_fd = 31};
 
     for (guint i = 0; i < n; i++) {
         const InterfaceDef *net = domain_def_get(def, DEVICE_INTERFACE, i);

@@ -18,6 +18,7 @@
 #include "common/fd.h"
 #include "driver/backend/backend_run.h"
 #include "driver/backend/qemu_args.h"
+#include "driver/backend/qemu_firmware.h"
 #include "driver/host/qemu_caps.h"
 
 static gboolean qemu_can_run(const DomainDef *def, char **ret_reason)
@@ -56,6 +57,7 @@ static QemuArgs *make_args(const BackendConfig *config, DomainDef *live, const V
         .incoming = options->incoming,
         .now = g_get_real_time() / G_USEC_PER_SEC,
         .nets = host->nets,
+        .tpm_fd = host->tpm,
         .vnc_password = config->vnc_password,
     };
     QemuArgs *args;
@@ -135,6 +137,13 @@ static gboolean find_emulator(const BackendConfig *config, DomainDef *live, Qemu
     return TRUE;
 }
 
+static gboolean choose_firmware(DomainDef *live, const VmStartOptions *options, GError **error)
+{
+    g_autofree char *folder = g_build_filename(options->lib_dir ? options->lib_dir : options->run_dir, "nvram", NULL);
+
+    return qemu_firmware_choose(live, folder, options->reset_nvram, error);
+}
+
 /* Opens everything and makes the process. NULL with *error: then nothing is left, and opaque is still the
  * caller's. */
 static VmProcess *launch(const BackendConfig *config, DomainDef *live, const VmStartOptions *options,
@@ -149,7 +158,7 @@ static VmProcess *launch(const BackendConfig *config, DomainDef *live, const VmS
     int pidfd;
     pid_t pid;
 
-    if (!find_emulator(config, live, &caps, error))
+    if (!find_emulator(config, live, &caps, error) || !choose_firmware(live, options, error))
         return NULL;
     qemu_args_prepare(live);
     host = qemu_host_prepare(config, live, options, error);

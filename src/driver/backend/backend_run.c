@@ -13,6 +13,7 @@
 #include "common/error.h"
 #include "common/fd.h"
 #include "common/log.h"
+#include "driver/backend/hostdev.h"
 #include "driver/backend/qemu_live.h"
 #include "driver/backend/unix_socket.h"
 #include "driver/conf/def_graphics.h"
@@ -208,6 +209,7 @@ void backend_cleanup(const BackendConfig *config, DomainDef *live, const char *r
         g_dir_close(dir);
     if (live == NULL)
         return;
+    hostdevs_give_back("/sys", live);
     for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++) {
         DOMAIN_DEF_FOREACH(ChrDef, chr, live, kinds[i])
         {

@@ -4,6 +4,8 @@ libkitebackend_a_SOURCES = \
 	%D%/agent_client.h %D%/agent_client.c \
 	%D%/backend.h %D%/backend.c %D%/backend_config.c %D%/backend_run.h %D%/backend_run.c \
 	%D%/backend_qemu.c %D%/backend_vmm.c \
+	%D%/helper.h %D%/helper.c \
+	%D%/hostdev.h %D%/hostdev.c \
 	%D%/json_util.h \
 	%D%/media.h %D%/media.c \
 	%D%/monitor.h %D%/monitor.c %D%/monitor_block.c %D%/monitor_list.c \
@@ -12,13 +14,14 @@ libkitebackend_a_SOURCES = \
 	%D%/qemu_args.h %D%/qemu_args_priv.h \
 	%D%/qemu_args.c %D%/qemu_args_bus.c %D%/qemu_args_chr.c %D%/qemu_args_cpu.c \
 	%D%/qemu_args_disk.c %D%/qemu_args_display.c %D%/qemu_args_machine.c %D%/qemu_args_memory.c \
-	%D%/qemu_args_misc.c %D%/qemu_args_net.c \
-	%D%/qemu_files.c \
+	%D%/qemu_args_host.c %D%/qemu_args_misc.c %D%/qemu_args_net.c \
+	%D%/qemu_files.c %D%/qemu_firmware.h %D%/qemu_firmware.c \
 	%D%/qemu_hotplug.h %D%/qemu_hotplug.c %D%/qemu_hotplug_chardev.c \
 	%D%/qemu_host.h %D%/qemu_host.c \
 	%D%/qemu_live.h %D%/qemu_live.c \
 	%D%/qmp_client.h %D%/qmp_client.c \
 	%D%/qmp_framer.h %D%/qmp_framer.c \
+	%D%/swtpm.h %D%/swtpm.c \
 	%D%/tap.h %D%/tap.c %D%/tap_bandwidth.c %D%/tap_bridge.c \
 	%D%/unix_socket.h %D%/unix_socket.c \
 	%D%/vm_process.h %D%/vm_process.c %D%/vm_spawn.c \

@@ -129,12 +129,6 @@ static const struct {
     const char *why;
 } refused_kinds[] = {
     {DEVICE_LEASE, "<lease> needs a lock manager, which is not supported"},
-    {DEVICE_SMARTCARD, "<smartcard> is not supported"},
-    {DEVICE_TPM, "<tpm> is not supported"},
-    {DEVICE_HOSTDEV, "<hostdev> is not supported"},
-    {DEVICE_REDIRDEV, "<redirdev> is not supported"},
-    {DEVICE_SHMEM, "<shmem> is not supported"},
-    {DEVICE_CRYPTO, "<crypto> is not supported"},
 };
 
 static const char *refused_interface(const InterfaceDef *net)
@@ -149,6 +143,8 @@ static const char *refused_interface(const InterfaceDef *net)
     case INTERFACE_MCAST:
     case INTERFACE_UDP:
     case INTERFACE_VHOSTUSER:
+    case INTERFACE_HOSTDEV:
+    case INTERFACE_VDPA:
         return NULL;
     default:
         return interface_type_to_string(interface_actual_type(net));
@@ -302,7 +298,8 @@ QemuArgs *qemu_args_build(const DomainDef *def, const QemuArgsContext *context, 
     add_control(b);
     if (!args_platform(b, error) || !args_controllers(b, error) || !args_memory_devices(b, error) ||
         !args_disks(b, error) || !args_audio(b, error) || !args_chrs(b, error) ||
-        !args_interfaces(b, error) || !args_display(b, error) || !args_misc(b, error))
+        !args_tpms_and_smartcards(b, error) || !args_interfaces(b, error) || !args_display(b, error) ||
+        !args_host_devices(b, error) || !args_misc(b, error))
         return NULL;
     add_tail(b);
     g_ptr_array_add(args->argv, NULL);
@@ -333,6 +330,12 @@ static gboolean add_device_words(QemuBuilder *b, const DeviceInfo *dev, GError *
             return FALSE;
         args_add_json(b, "-device", props);
         return TRUE;
+    case DEVICE_HOSTDEV:
+        return args_hostdev(b, (const HostdevDef *)dev, error);
+    case DEVICE_REDIRDEV:
+        return args_redirdev(b, (const RedirdevDef *)dev, error);
+    case DEVICE_SHMEM:
+        return args_shmem(b, (const ShmemDef *)dev, error);
     case DEVICE_RNG:
     case DEVICE_WATCHDOG:
     case DEVICE_VSOCK:

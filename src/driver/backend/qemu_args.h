@@ -38,10 +38,11 @@ typedef struct QemuArgsContext {
     gboolean sandbox;
     gboolean privileged;
     int monitor_fd; /* listening UNIX socket */
-    GHashTable *sockets; /* alias -> GINT_TO_POINTER(listening fd) of chardevs that bind, or NULL */
+    GHashTable *sockets; /* alias -> GINT_TO_POINTER(listening fd) of chardevs that bind, of /dev/vhost-scsi; or NULL */
     const char *incoming; /* NULL: fresh boot */
     gint64 now; /* seconds since 1970, for <clock offset='variable'> */
     const QemuNetFds *nets; /* one an interface, or NULL when there is none */
+    int tpm_fd; /* connected socket to swtpm, when there is an emulated TPM */
     const char *vnc_password; /* default for all; only whether there is one matters here */
 } QemuArgsContext;
 

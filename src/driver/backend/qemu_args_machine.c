@@ -27,9 +27,7 @@ static gboolean add_loader(QemuBuilder *b, GString *machine, GError **error)
 
     if (loader->path == NULL) {
         if (os->firmware == FIRMWARE_EFI)
-            return args_unsupported(
-                error, "choosing a firmware for <os firmware='efi'> is not supported; name it in "
-                       "<loader type='pflash'> and <nvram>");
+            return error_set(error, VIR_ERR_OPERATION_FAILED, "no firmware was chosen for <os firmware='efi'>");
         return TRUE;
     }
     if (loader->type != LOADER_PFLASH) {

@@ -11,18 +11,6 @@
 #include "driver/conf/def_vsock.h"
 #include "driver/conf/def_watchdog.h"
 
-static gboolean add_device(QemuBuilder *b, json_t *props, const DeviceInfo *info, GError **error)
-{
-    if (!device_finish(b->def, props, info, error) ||
-        !args_require_device(b, json_string_value(json_object_get(props, "driver")),
-                             device_kind_to_string(info->kind), error)) {
-        json_decref(props);
-        return FALSE;
-    }
-    args_add_json(b, "-device", props);
-    return TRUE;
-}
-
 static gboolean add_balloon(QemuBuilder *b, const MemballoonDef *balloon, GError **error)
 {
     VirtioModel model = balloon->model == MEMBALLOON_TRANSITIONAL       ? VIRTIO_MODEL_TRANSITIONAL
@@ -39,7 +27,7 @@ static gboolean add_balloon(QemuBuilder *b, const MemballoonDef *balloon, GError
     prop_bool(props, "deflate-on-oom", balloon->autodeflate);
     prop_bool(props, "free-page-reporting", balloon->free_page_reporting);
     virtio_props(props, &balloon->virtio);
-    return add_device(b, props, &balloon->info, error);
+    return args_add_device(b, props, &balloon->info, error);
 }
 
 static gboolean add_rng(QemuBuilder *b, const RngDef *rng, GError **error)
@@ -69,14 +57,14 @@ static gboolean add_rng(QemuBuilder *b, const RngDef *rng, GError **error)
         prop_uint(props, "period", rng->period ? rng->period : 1000);
     }
     virtio_props(props, &rng->virtio);
-    return add_device(b, props, &rng->info, error);
+    return args_add_device(b, props, &rng->info, error);
 }
 
 static gboolean add_watchdog(QemuBuilder *b, const WatchdogDef *watchdog, GError **error)
 {
     switch (watchdog->model) {
     case WATCHDOG_I6300ESB:
-        return add_device(b, device_props("i6300esb"), &watchdog->info, error);
+        return args_add_device(b, device_props("i6300esb"), &watchdog->info, error);
     case WATCHDOG_IB700: {
         json_t *props = device_props("ib700");
 
@@ -126,7 +114,7 @@ static gboolean add_panic(QemuBuilder *b, const PanicDef *panic, GError **error)
         args_add_json(b, "-device", props);
         return TRUE;
     case PANIC_PVPANIC:
-        return add_device(b, device_props("pvpanic-pci"), &panic->info, error);
+        return args_add_device(b, device_props("pvpanic-pci"), &panic->info, error);
     case PANIC_HYPERV: /* a CPU feature */
         return TRUE;
     default:
@@ -140,7 +128,7 @@ static gboolean add_iommu(QemuBuilder *b, const IommuDef *iommu, GError **error)
     json_t *props;
 
     if (iommu->model == IOMMU_VIRTIO)
-        return add_device(b, device_props("virtio-iommu-pci"), &iommu->info, error);
+        return args_add_device(b, device_props("virtio-iommu-pci"), &iommu->info, error);
     if (iommu->model != IOMMU_INTEL)
         return args_unsupported(error, "iommu model '%s' is not supported on x86",
                                 iommu_model_to_string(iommu->model));
@@ -166,7 +154,7 @@ static gboolean add_vsock(QemuBuilder *b, const VsockDef *vsock, GError **error)
         json_object_set_new(props, "vhostfd", json_sprintf("%d", args_pass_fd(b, fd)));
     prop_uint(props, "guest-cid", vsock->cid);
     virtio_props(props, &vsock->virtio);
-    return add_device(b, props, &vsock->info, error);
+    return args_add_device(b, props, &vsock->info, error);
 }
 
 static gboolean add_filesystem(QemuBuilder *b, const FilesystemDef *fs, GError **error)
@@ -199,7 +187,7 @@ static gboolean add_filesystem(QemuBuilder *b, const FilesystemDef *fs, GError *
     prop_str(props, "fsdev", fsdev);
     prop_str(props, "mount_tag", fs->target);
     virtio_props(props, &fs->virtio);
-    return add_device(b, props, &fs->info, error);
+    return args_add_device(b, props, &fs->info, error);
 }
 
 gboolean args_misc_device(QemuBuilder *b, const DeviceInfo *dev, GError **error)

@@ -167,6 +167,12 @@ static gboolean add_netdev(QemuBuilder *b, const InterfaceDef *net, const QemuNe
     case INTERFACE_VHOSTUSER:
         ok = vhostuser_netdev(b, net, netdev, error);
         break;
+    case INTERFACE_VDPA:
+        ok = TRUE;
+        prop_str(netdev, "type", "vhost-vdpa");
+        prop_str(netdev, "vhostdev", net->source);
+        prop_uint(netdev, "queues", net->queues > 1 ? net->queues : 0);
+        break;
     default:
         ok = args_unsupported(error, "<interface type='%s'> is not supported",
                               interface_type_to_string(interface_actual_type(net)));
@@ -267,6 +273,8 @@ gboolean args_interface(QemuBuilder *b, const InterfaceDef *net, const QemuNetFd
 {
     json_t *props;
 
+    if (net->type == INTERFACE_HOSTDEV)
+        return args_hostdev_interface(b, net, error);
     if (!add_netdev(b, net, fds, error))
         return FALSE;
     props = qemu_interface_device(b->def, net, error);

@@ -4,8 +4,11 @@
 
 #include "common/error.h"
 #include "driver/backend/qemu_args.h"
+#include "driver/conf/def_hostdev.h"
 #include "driver/conf/def_input.h"
 #include "driver/conf/def_memory.h"
+#include "driver/conf/def_redirdev.h"
+#include "driver/conf/def_shmem.h"
 #include "driver/host/qemu_caps.h"
 
 #define QEMU_7_2 7002000u
@@ -61,6 +64,8 @@ gboolean args_chrs(QemuBuilder *b, GError **error);
 gboolean args_chardev(QemuBuilder *b, const ChrSource *source, const char *alias, GError **error);
 gboolean args_audio(QemuBuilder *b, GError **error);
 gboolean args_display(QemuBuilder *b, GError **error); /* input, graphics, video, sound */
+gboolean args_tpms_and_smartcards(QemuBuilder *b, GError **error);
+gboolean args_host_devices(QemuBuilder *b, GError **error); /* redirdev, hostdev, crypto, shmem */
 gboolean args_misc(QemuBuilder *b, GError **error); /* balloon, rng, watchdog, panic, ... */
 /* --- one device, also for hot plug --- */
 gboolean args_disk(QemuBuilder *b, const DiskDef *disk, GError **error);
@@ -68,6 +73,12 @@ gboolean args_interface(QemuBuilder *b, const InterfaceDef *net, const QemuNetFd
 gboolean args_chr(QemuBuilder *b, const ChrDef *chr, GError **error);
 gboolean args_memory_device(QemuBuilder *b, const MemoryDef *memory, GError **error);
 gboolean args_input(QemuBuilder *b, const InputDef *input, GError **error);
+/* "-device" of props, completed by info. Steals props. */
+gboolean args_add_device(QemuBuilder *b, json_t *props, const DeviceInfo *info, GError **error);
+gboolean args_hostdev(QemuBuilder *b, const HostdevDef *dev, GError **error);
+gboolean args_hostdev_interface(QemuBuilder *b, const InterfaceDef *net, GError **error);
+gboolean args_redirdev(QemuBuilder *b, const RedirdevDef *redirdev, GError **error);
+gboolean args_shmem(QemuBuilder *b, const ShmemDef *shmem, GError **error);
 gboolean args_misc_device(QemuBuilder *b, const DeviceInfo *dev, GError **error);
 /* "memory-backend-..." of size KiB for a guest NUMA node (-1: none). */
 json_t *memory_backend(const QemuBuilder *b, const char *id, guint64 size_kib, int node, MemoryAccess access,

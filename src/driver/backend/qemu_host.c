@@ -3,22 +3,29 @@
 #include "driver/backend/qemu_host.h"
 
 #include <errno.h>
-#include <poll.h>
+#include <fcntl.h>
+#include <libvirt/libvirt.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/atomic_file.h"
 #include "common/error.h"
 #include "common/fd.h"
 #include "common/log.h"
+#include "driver/backend/hostdev.h"
 #include "driver/backend/passt.h"
 #include "driver/backend/port_table.h"
+#include "driver/backend/qemu_firmware.h"
+#include "driver/backend/swtpm.h"
 #include "driver/backend/tap.h"
 #include "driver/backend/unix_socket.h"
 #include "driver/backend/vsock.h"
 #include "driver/conf/def_graphics.h"
+#include "driver/conf/def_redirdev.h"
 #include "driver/conf/def_rng.h"
+#include "driver/conf/def_smartcard.h"
+
+#define SYSFS "/sys"
 
 enum { QUEUES_MAX = 256 };
 
@@ -41,10 +48,15 @@ void qemu_host_free(QemuHost *host)
         fd_clear(&host->nets[i].stream);
     }
     g_free(host->nets);
-    for (guint i = 0; i < host->passt_pidfds->len; i++)
-        close(g_array_index(host->passt_pidfds, int, i));
-    g_array_unref(host->passt_pidfds);
-    g_ptr_array_unref(host->passt_logs);
+    g_ptr_array_unref(host->helpers);
+    fd_clear(&host->tpm);
+    if (!host->kept && host->tpm_lib_dir != NULL)
+        swtpm_forget(host->live, host->tpm_lib_dir, VIR_DOMAIN_UNDEFINE_TPM);
+    g_free(host->tpm_lib_dir);
+    if (!host->kept && host->live != NULL)
+        hostdevs_give_back(SYSFS, host->live);
+    if (!host->kept && host->hostdev != NULL)
+        hostdev_give_back(SYSFS, host->hostdev);
     for (guint i = 0; i < host->ports->len; i++)
         port_table_release(host->config->ports, g_array_index(host->ports, guint, i));
     g_array_unref(host->ports);
@@ -61,35 +73,11 @@ static void close_value(gpointer value)
     close(GPOINTER_TO_INT(value));
 }
 
-/* The last line of a helper's log that is not about its own logging. Caller frees. */
-static char *last_line(const char *path)
-{
-    g_autofree char *text = NULL;
-    g_auto(GStrv) lines = NULL;
-    const char *found = "it said nothing";
-
-    if (!g_file_get_contents(path, &text, NULL, NULL) || !g_utf8_validate(text, -1, NULL))
-        return g_strdup(found);
-    lines = g_strsplit(text, "\n", -1);
-    for (char **line = lines; *line != NULL; line++) {
-        if ((*line)[0] != '\0' && !g_str_has_prefix(*line, "Failed to send "))
-            found = *line;
-    }
-    return g_strdup(found);
-}
-
 gboolean qemu_host_helpers_live(const QemuHost *host, GError **error)
 {
-    for (guint i = 0; i < host->passt_pidfds->len; i++) {
-        struct pollfd pfd = {.fd = g_array_index(host->passt_pidfds, int, i), .events = POLLIN};
-        g_autofree char *words = NULL;
-
-        if (poll(&pfd, 1, 0) <= 0)
-            continue;
-        words = last_line(host->passt_logs->pdata[i]);
-        return error_set(error, VIR_ERR_INTERNAL_ERROR,
-                         "passt, the network of an interface, exited while the domain was started: %s",
-                         words);
+    for (guint i = 0; i < host->helpers->len; i++) {
+        if (!helper_lives(host->helpers->pdata[i], error))
+            return FALSE;
     }
     return TRUE;
 }
@@ -140,6 +128,16 @@ static gboolean open_sockets(QemuHost *host, DomainDef *live, const char *run_di
     DOMAIN_DEF_FOREACH(RngDef, rng, live, DEVICE_RNG)
     {
         if (rng->backend == RNG_BACKEND_EGD && !listen_for(host, &rng->egd, rng->info.alias, error))
+            return FALSE;
+    }
+    DOMAIN_DEF_FOREACH(RedirdevDef, redirdev, live, DEVICE_REDIRDEV)
+    {
+        if (!listen_for(host, &redirdev->source, redirdev->info.alias, error))
+            return FALSE;
+    }
+    DOMAIN_DEF_FOREACH(SmartcardDef, card, live, DEVICE_SMARTCARD)
+    {
+        if (card->mode == SMARTCARD_PASSTHROUGH && !listen_for(host, &card->source, card->info.alias, error))
             return FALSE;
     }
     DOMAIN_DEF_FOREACH(InterfaceDef, net, live, DEVICE_INTERFACE)
@@ -332,12 +330,11 @@ static gboolean open_interface(QemuHost *host, DomainDef *live, InterfaceDef *ne
         if (net->backend == NET_BACKEND_PASST) {
             g_autofree char *name = g_strdup_printf("passt-%s.log", net->info.alias);
             g_autofree char *log = backend_run_path(options->run_dir, name);
-            int pidfd = -1;
+            Helper *helper = passt_start(host->config, net, log, &fds->stream, error);
 
-            if (!passt_start(host->config, net, log, &fds->stream, &pidfd, error))
+            if (helper == NULL)
                 return FALSE;
-            g_array_append_val(host->passt_pidfds, pidfd);
-            g_ptr_array_add(host->passt_logs, g_steal_pointer(&log));
+            g_ptr_array_add(host->helpers, helper);
         }
         return TRUE;
     case INTERFACE_NETWORK:
@@ -345,6 +342,11 @@ static gboolean open_interface(QemuHost *host, DomainDef *live, InterfaceDef *ne
             return error_set_from(error, VIR_FROM_NETWORK, VIR_ERR_NO_NETWORK,
                                   "no network with matching name '%s'", net->source ? net->source : "");
         return open_tap(host->config, live, net, fds, error);
+    case INTERFACE_HOSTDEV:
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "interface '%s': type 'hostdev' needs the MAC address of a virtual function to be set, which is "
+                         "not supported; give the device by <hostdev>",
+                         net->mac);
     case INTERFACE_BRIDGE:
     case INTERFACE_ETHERNET:
         return open_tap(host->config, live, net, fds, error);
@@ -355,24 +357,48 @@ static gboolean open_interface(QemuHost *host, DomainDef *live, InterfaceDef *ne
 
 /* --- all of it --- */
 
-static gboolean prepare_nvram(DomainDef *live, gboolean reset, GError **error)
+static gboolean take_hostdev(QemuHost *host, HostdevDef *dev, GError **error)
 {
-    const LoaderDef *loader = &live->os.loader;
-    g_autofree char *data = NULL;
-    g_autofree char *folder = NULL;
-    g_autoptr(GError) local = NULL;
-    gsize length;
+    int fd;
 
-    if (loader->nvram_path == NULL || loader->nvram_template == NULL ||
-        (!reset && g_file_test(loader->nvram_path, G_FILE_TEST_EXISTS)))
+    if (!hostdev_take(SYSFS, dev, error))
+        return FALSE;
+    if (dev->mode != HOSTDEV_MODE_SUBSYSTEM || dev->type != HOSTDEV_SCSI_HOST)
         return TRUE;
-    if (!g_file_get_contents(loader->nvram_template, &data, &length, &local))
-        return error_set(error, VIR_ERR_OPERATION_FAILED,
-                         "Failed to open file '%s', the template of the nvram: %s", loader->nvram_template,
-                         local->message);
-    folder = g_path_get_dirname(loader->nvram_path);
-    g_mkdir_with_parents(folder, 0711);
-    return atomic_file_write(loader->nvram_path, data, (gssize)length, 0600, error);
+    fd = open("/dev/vhost-scsi", O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return error_set_errno(error, errno, "Failed to open /dev/vhost-scsi");
+    g_hash_table_insert(host->sockets, g_strdup(dev->info.alias), GINT_TO_POINTER(fd));
+    return TRUE;
+}
+
+static gboolean take_hostdevs(QemuHost *host, DomainDef *live, GError **error)
+{
+    DOMAIN_DEF_FOREACH(HostdevDef, dev, live, DEVICE_HOSTDEV)
+    {
+        if (!take_hostdev(host, dev, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean start_tpm(QemuHost *host, const DomainDef *live, const VmStartOptions *options, GError **error)
+{
+    DOMAIN_DEF_FOREACH(TpmDef, tpm, live, DEVICE_TPM)
+    {
+        gboolean made = FALSE;
+        Helper *helper;
+
+        if (tpm->backend != TPM_EMULATOR)
+            continue;
+        helper = swtpm_start(host->config, live, tpm, options, &host->tpm, &made, error);
+        if (made)
+            host->tpm_lib_dir = g_strdup(options->lib_dir);
+        if (helper == NULL)
+            return FALSE;
+        g_ptr_array_add(host->helpers, helper);
+    }
+    return TRUE;
 }
 
 static QemuHost *host_new(const BackendConfig *config, guint n_nets)
@@ -381,8 +407,8 @@ static QemuHost *host_new(const BackendConfig *config, guint n_nets)
 
     host->config = config;
     host->monitor_fd = -1;
-    host->passt_pidfds = g_array_new(FALSE, FALSE, sizeof(int));
-    host->passt_logs = g_ptr_array_new_with_free_func(g_free);
+    host->helpers = g_ptr_array_new_with_free_func((GDestroyNotify)helper_free);
+    host->tpm = -1;
     host->ports = g_array_new(FALSE, FALSE, sizeof(guint));
     host->made = g_ptr_array_new_with_free_func(g_free);
     host->sockets = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, close_value);
@@ -417,6 +443,14 @@ QemuHost *qemu_host_prepare_device(const BackendConfig *config, DomainDef *live,
     case DEVICE_VSOCK:
         good = open_vsock(host, (VsockDef *)dev, error);
         break;
+    case DEVICE_HOSTDEV:
+        good = take_hostdev(host, (HostdevDef *)dev, error);
+        if (good)
+            host->hostdev = (HostdevDef *)dev;
+        break;
+    case DEVICE_REDIRDEV:
+        good = listen_for(host, &((RedirdevDef *)dev)->source, dev->alias, error);
+        break;
     case DEVICE_INTERFACE:
         host->nets[0].stream = -1;
         host->n_nets = 1;
@@ -438,7 +472,7 @@ QemuHost *qemu_host_prepare(const BackendConfig *config, DomainDef *live, const 
     g_autofree char *monitor = backend_run_path(options->run_dir, "monitor.sock");
     guint i = 0;
 
-    if (!prepare_nvram(live, options->reset_nvram, error) || !qemu_check_files(config, live, error))
+    if (!qemu_firmware_make_nvram(config, live, options->reset_nvram, error) || !qemu_check_files(config, live, error))
         return NULL;
     DOMAIN_DEF_FOREACH(GraphicsDef, graphics, live, DEVICE_GRAPHICS)
     {
@@ -464,5 +498,6 @@ QemuHost *qemu_host_prepare(const BackendConfig *config, DomainDef *live, const 
         if (!open_vsock(host, vsock, error))
             return NULL;
     }
-    return g_steal_pointer(&host);
+    host->live = live;
+    return take_hostdevs(host, live, error) && start_tpm(host, live, options, error) ? g_steal_pointer(&host) : NULL;
 }

@@ -13,9 +13,12 @@ typedef struct QemuHost {
     const BackendConfig *config;
     QemuNetFds *nets; /* one an interface */
     guint n_nets;
-    GArray *passt_pidfds; /* int */
-    GPtrArray *passt_logs; /* paths, by the same index */
-    GHashTable *sockets; /* alias -> listening descriptor of a character device, or vhost-vsock */
+    GPtrArray *helpers; /* Helper *: passt, swtpm */
+    int tpm; /* -1, or QEMU's end of the socket to swtpm */
+    char *tpm_lib_dir; /* the TPM's state was made by this start: removed again when it fails */
+    const DomainDef *live; /* for that, and to give host devices back */
+    const HostdevDef *hostdev; /* hot plug: taken */
+    GHashTable *sockets; /* alias -> listening descriptor of a character device, vhost-vsock or vhost-scsi */
     GPtrArray *made; /* paths of sockets we made: removed again when the start fails */
     GArray *ports; /* guint: reserved until QEMU has them */
     int monitor_fd;

@@ -14,11 +14,14 @@
 #include "common/log.h"
 #include "driver/backend/backend.h"
 #include "driver/backend/json_util.h"
+#include "driver/backend/hostdev.h"
 #include "driver/backend/monitor.h"
 #include "driver/backend/qemu_args.h"
 #include "driver/backend/qemu_host.h"
 #include "driver/backend/qemu_live.h"
+#include "driver/conf/def_hostdev.h"
 #include "driver/conf/def_memballoon.h"
+#include "driver/conf/def_redirdev.h"
 #include "driver/conf/def_rng.h"
 #include "driver/conf/def_watchdog.h"
 #include "driver/host/qemu_caps.h"
@@ -382,6 +385,16 @@ void qemu_unplugged(const BackendConfig *config, VmProcess *vm, const DeviceInfo
     case DEVICE_MEMORY:
         object = g_strconcat("mem", dev->alias, NULL);
         remove_one(qmp, STEP_OBJECT, object);
+        break;
+    case DEVICE_REDIRDEV:
+        remove_chardev(qmp, &((const RedirdevDef *)dev)->source, dev->alias);
+        break;
+    case DEVICE_SHMEM:
+        object = g_strconcat("shmmem-", dev->alias, NULL);
+        remove_one(qmp, STEP_OBJECT, object);
+        break;
+    case DEVICE_HOSTDEV:
+        hostdev_give_back("/sys", (const HostdevDef *)dev);
         break;
     default:
         break;

@@ -472,6 +472,7 @@ void hostdev_clear_source(HostdevDef *def)
     net_ip_info_clear(&def->caps_ip);
     g_clear_pointer(&def->scsi_adapter, g_free);
     g_clear_pointer(&def->iscsi, storage_source_free);
+    g_clear_pointer(&def->host_path, g_free);
     g_clear_pointer(&def->wwpn, g_free);
     g_clear_pointer(&def->uuid, g_free);
 }

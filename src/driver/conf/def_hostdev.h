@@ -74,6 +74,7 @@ typedef struct {
     guint scsi_bus, scsi_target;
     guint64 scsi_unit;
     StorageSource *iscsi; /* scsi: iSCSI target instead of an adapter, or NULL */
+    char *host_path;      /* scsi, of a start: "/dev/sg0"; no part of the definition */
     char *wwpn;           /* scsi_host, protocol vhost */
     char *uuid;           /* mdev */
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "driver/backend/swtpm.h"
 #include "driver/conf/def_graphics.h"
 #include "driver/conf/domain_def.h"
 #include "driver/domain/domain_events.h"
@@ -205,6 +206,7 @@ static gboolean undefine_locked(Domain *dom, guint flags, GError **error)
     if (active) {
         domain_put_config(dom, NULL);
     } else {
+        swtpm_forget(dom->config, dom->driver->paths->data_dir, flags);
         dom->removed = TRUE;
     }
     dom->autostart = FALSE;

@@ -127,6 +127,9 @@ static gboolean check_plug(const DomainDef *def, const DeviceInfo *dev, GError *
         return domain_def_n(def, DEVICE_MEMORY) < def->memory_slots ||
                error_set(error, VIR_ERR_OPERATION_FAILED, "no free memory device slot available");
     case DEVICE_RNG:
+    case DEVICE_REDIRDEV:
+    case DEVICE_SHMEM:
+    case DEVICE_HOSTDEV:
         return TRUE;
     default:
         return error_set(error, VIR_ERR_OPERATION_UNSUPPORTED, "live attach of device '%s' is not supported",

@@ -11,6 +11,7 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "driver/backend/backend.h"
+#include "driver/backend/swtpm.h"
 #include "driver/conf/domain_def.h"
 #include "driver/domain/domain_events.h"
 #include "driver/domain/domain_list.h"
@@ -112,6 +113,7 @@ void domain_finish_run(Domain *dom, guint64 run)
     if (transient) {
         /* Whoever holds a reference may still look at what it was. */
         dom->live->id = -1;
+        swtpm_forget(dom->live, driver->paths->data_dir, 0);
         dom->removed = TRUE;
     } else {
         domain_put_live(dom, NULL);

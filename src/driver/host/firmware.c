@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* FirmwareImage descriptors. */
+/* Firmware descriptors: see firmware.h. */
 #include "driver/host/firmware.h"
 
 #include <jansson.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "common/error.h"
-
-static const char *const folders[] = {"/usr/share/qemu/firmware", "/etc/qemu/firmware"}; /* the later one wins */
 enum { DESCRIPTOR_MAX = 256 * 1024 };
+
+static const char *root_folder; /* NULL but in tests */
+
+void firmware_set_root(const char *root)
+{
+    root_folder = root;
+}
 
 void firmware_image_free(FirmwareImage *firmware)
 {
@@ -48,34 +52,59 @@ static gboolean is_target(json_t *targets, const char *arch, const char *machine
     return FALSE;
 }
 
-/* A flash image for this machine that is there, else NULL. */
+static const char *file_name(json_t *mapping, const char *key)
+{
+    json_t *file = json_object_get(mapping, key);
+    const char *format = json_string_value(json_object_get(file, "format"));
+
+    return format == NULL || strcmp(format, "raw") == 0 ? json_string_value(json_object_get(file, "filename")) : NULL;
+}
+
+/* From a descriptor's "mapping": where the image is, and of what kind. FALSE: of a kind that is not used here. */
+static gboolean read_mapping(FirmwareImage *firmware, json_t *mapping)
+{
+    const char *device = json_string_value(json_object_get(mapping, "device"));
+    const char *mode = json_string_value(json_object_get(mapping, "mode"));
+
+    if (g_strcmp0(device, "memory") == 0) {
+        firmware->device = FIRMWARE_DEVICE_MEMORY;
+        firmware->code = g_strdup(json_string_value(json_object_get(mapping, "filename")));
+        return firmware->code != NULL;
+    }
+    if (g_strcmp0(device, "flash") != 0 || g_strcmp0(mode, "combined") == 0)
+        return FALSE;
+    firmware->device = FIRMWARE_DEVICE_FLASH;
+    firmware->code = g_strdup(file_name(mapping, "executable"));
+    if (g_strcmp0(mode, "stateless") != 0)
+        firmware->template = g_strdup(file_name(mapping, "nvram-template"));
+    return firmware->code != NULL;
+}
+
+/* An image for this machine that is there, else NULL. */
 static FirmwareImage *read_descriptor(const char *path, const char *arch, const char *machine)
 {
     g_autofree char *text = NULL;
-    g_autoptr(FirmwareImage) firmware = NULL;
-    json_t *doc, *mapping, *features;
-    const char *code, *template;
+    g_autoptr(FirmwareImage) firmware = g_new0(FirmwareImage, 1);
+    json_t *doc, *features, *interfaces;
+    gboolean fits;
     gsize length;
 
     if (!g_file_get_contents(path, &text, &length, NULL) || length > DESCRIPTOR_MAX)
         return NULL;
     doc = json_loadb(text, length, 0, NULL);
-    mapping = json_object_get(doc, "mapping");
     features = json_object_get(doc, "features");
-    code = json_string_value(json_object_get(json_object_get(mapping, "executable"), "filename"));
-    template = json_string_value(json_object_get(json_object_get(mapping, "nvram-template"), "filename"));
-    if (code != NULL && list_has(json_object_get(doc, "interface-types"), "uefi") &&
-        g_strcmp0(json_string_value(json_object_get(mapping, "device")), "flash") == 0 &&
-        is_target(json_object_get(doc, "targets"), arch, machine) && access(code, F_OK) == 0) {
-        firmware = g_new0(FirmwareImage, 1);
-        firmware->code = g_strdup(code);
-        firmware->template = g_strdup(template);
-        firmware->secure = list_has(features, "secure-boot");
-        firmware->enrolled_keys = list_has(features, "enrolled-keys");
-        firmware->requires_smm = list_has(features, "requires-smm");
-    }
+    interfaces = json_object_get(doc, "interface-types");
+    firmware->uefi = list_has(interfaces, "uefi");
+    firmware->bios = list_has(interfaces, "bios");
+    firmware->secure = list_has(features, "secure-boot");
+    firmware->enrolled_keys = list_has(features, "enrolled-keys");
+    firmware->requires_smm = list_has(features, "requires-smm");
+    firmware->s3 = list_has(features, "acpi-s3");
+    firmware->s4 = list_has(features, "acpi-s4");
+    fits = read_mapping(firmware, json_object_get(doc, "mapping")) &&
+           is_target(json_object_get(doc, "targets"), arch, machine) && access(firmware->code, F_OK) == 0;
     json_decref(doc);
-    return g_steal_pointer(&firmware);
+    return fits ? g_steal_pointer(&firmware) : NULL;
 }
 
 static void free_firmware(gpointer data)
@@ -92,9 +121,14 @@ static GPtrArray *all(const char *arch, const char *machine)
 {
     GPtrArray *list = g_ptr_array_new_with_free_func(free_firmware);
     g_autoptr(GHashTable) paths = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    const char *root = root_folder != NULL ? root_folder : "";
+    g_autofree char *packaged = g_strconcat(root, "/usr/share/qemu/firmware", NULL);
+    g_autofree char *local = g_strconcat(root, "/etc/qemu/firmware", NULL);
+    g_autofree char *user = g_build_filename(g_get_user_config_dir(), "qemu/firmware", NULL);
+    const char *const folders[] = {packaged, local, user}; /* the later one wins */
     g_autoptr(GList) names = NULL;
 
-    for (guint i = 0; i < G_N_ELEMENTS(folders); i++) {
+    for (guint i = 0; i < G_N_ELEMENTS(folders) - (geteuid() == 0 || root_folder != NULL); i++) {
         g_autoptr(GDir) dir = g_dir_open(folders[i], 0, NULL);
         const char *name;
 
@@ -121,7 +155,8 @@ GPtrArray *firmware_loaders(const char *arch, const char *machine)
     for (guint i = 0; i < list->len; i++) {
         const FirmwareImage *f = list->pdata[i];
 
-        if (!g_ptr_array_find_with_equal_func(paths, f->code, g_str_equal, NULL))
+        if (f->uefi && f->device == FIRMWARE_DEVICE_FLASH &&
+            !g_ptr_array_find_with_equal_func(paths, f->code, g_str_equal, NULL))
             g_ptr_array_add(paths, g_strdup(f->code));
     }
     return paths;
@@ -129,22 +164,34 @@ GPtrArray *firmware_loaders(const char *arch, const char *machine)
 
 gboolean firmware_secure(const char *arch, const char *machine)
 {
-    g_autoptr(FirmwareImage) f = firmware_find(arch, machine, 1, -1, NULL);
+    const FirmwareWish wish = {.arch = arch, .machine = machine, .secure = 1, .enrolled_keys = -1};
+    g_autoptr(FirmwareImage) f = firmware_find(&wish);
 
     return f != NULL;
 }
 
-FirmwareImage *firmware_find(const char *arch, const char *machine, int secure, int enrolled_keys, GError **error)
+static gboolean agrees(int wanted, gboolean is)
 {
-    g_autoptr(GPtrArray) list = all(arch, machine);
+    return wanted == -1 || (wanted == 1) == is;
+}
+
+static gboolean fits(const FirmwareImage *f, const FirmwareWish *wish)
+{
+    if (!(wish->bios ? f->bios : f->uefi) || (wish->smm && !f->requires_smm) || (wish->s3 && !f->s3) ||
+        (wish->s4 && !f->s4) || !agrees(wish->secure, f->secure) || !agrees(wish->enrolled_keys, f->enrolled_keys))
+        return FALSE;
+    if (wish->code != NULL && (f->device != FIRMWARE_DEVICE_FLASH || strcmp(f->code, wish->code) != 0))
+        return FALSE;
+    return f->device != FIRMWARE_DEVICE_FLASH || (f->template == NULL) == wish->stateless;
+}
+
+FirmwareImage *firmware_find(const FirmwareWish *wish)
+{
+    g_autoptr(GPtrArray) list = all(wish->arch, wish->machine);
 
     for (guint i = 0; i < list->len; i++) {
-        const FirmwareImage *f = list->pdata[i];
-
-        if ((secure == -1 || f->secure == (secure == 1)) &&
-            (enrolled_keys == -1 || f->enrolled_keys == (enrolled_keys == 1)))
+        if (fits(list->pdata[i], wish))
             return g_ptr_array_steal_index(list, i);
     }
-    error_set(error, VIR_ERR_OPERATION_FAILED, "Unable to find any firmware to satisfy 'efi'");
     return NULL;
 }
