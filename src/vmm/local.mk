@@ -55,11 +55,13 @@ VMM_C_FILES = \
 	%D%/virtio/mem.c \
 	%D%/virtio/paced_event.c \
 	%D%/virtio/net.c \
+	%D%/virtio/net_control.c \
 	%D%/virtio/rng.c \
 	%D%/virtio/scsi.c \
 	%D%/virtio/scsi_cd.c \
 	%D%/virtio/scsi_disk.c \
 	%D%/virtio/scsi_unit.c \
+	%D%/virtio/vhost.c \
 	%D%/virtio/vsock.c \
 	%D%/virtio/virtio.c \
 	%D%/virtio/virtio_pci.c \
@@ -111,9 +113,11 @@ VMM_H_FILES = \
 	%D%/virtio/devices.h \
 	%D%/virtio/io_policy.h \
 	%D%/virtio/mem.h \
+	%D%/virtio/net_internal.h \
 	%D%/virtio/paced_event.h \
 	%D%/virtio/scsi.h \
 	%D%/virtio/scsi_unit.h \
+	%D%/virtio/vhost.h \
 	%D%/virtio/virtio.h \
 	%D%/virtio/virtio_pci.h \
 	%D%/virtio/virtqueue.h \

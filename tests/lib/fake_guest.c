@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "common/checked.h"
 
@@ -29,7 +31,44 @@ static void needs_reset(void *transport)
     ((FakeGuest *)transport)->needs_reset = true;
 }
 
+static int lazy_eventfd(int *fd)
+{
+    if (*fd == 0)
+        *fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return *fd;
+}
+
+static int take_kick_fd(void *transport, unsigned queue)
+{
+    FakeQueue *q = &((FakeGuest *)transport)->queues[queue];
+
+    q->taken = true;
+    return lazy_eventfd(&q->kick_fd);
+}
+
+static void return_kick_fd(void *transport, unsigned queue)
+{
+    ((FakeGuest *)transport)->queues[queue].taken = false;
+}
+
+static int call_fd(void *transport, unsigned queue)
+{
+    return lazy_eventfd(&((FakeGuest *)transport)->queues[queue].call_fd);
+}
+
+static void close_eventfds(FakeQueue *q)
+{
+    if (q->kick_fd > 0)
+        close(q->kick_fd);
+    if (q->call_fd > 0)
+        close(q->call_fd);
+    q->kick_fd = q->call_fd = 0;
+}
+
 static const VirtioTransportOps fake_transport = {
+    .take_kick_fd = take_kick_fd,
+    .return_kick_fd = return_kick_fd,
+    .call_fd = call_fd,
     .queue_interrupt = queue_interrupt,
     .config_interrupt = config_interrupt,
     .needs_reset = needs_reset,
@@ -135,6 +174,8 @@ void fake_guest_init(FakeGuest *g, uint64_t memory_bytes)
 void fake_guest_destroy(FakeGuest *g)
 {
     fake_guest_stop(g);
+    for (unsigned i = 0; i < FAKE_QUEUES; i++)
+        close_eventfds(&g->queues[i]);
     free(g->last_event_data);
     loop_free(g->loop);
     memory_free(g->memory);
@@ -155,6 +196,7 @@ int fake_guest_start_sized(FakeGuest *g, VirtioDevice *dev, uint64_t features, u
         FakeQueue *q = &g->queues[i];
         uint16_t n = size ? MIN(size, virtio_queue_size_max(dev, i)) : virtio_queue_size_max(dev, i);
 
+        close_eventfds(q);
         *q = (FakeQueue){.size = n};
         q->desc = fake_guest_alloc(g, 16 * (uint64_t)n);
         q->avail = fake_guest_alloc(g, 6 + 2 * (uint64_t)n);
@@ -276,7 +318,11 @@ uint16_t fake_guest_add_indirect(FakeGuest *g, unsigned queue, unsigned count, c
 
 void fake_guest_kick(FakeGuest *g, unsigned queue)
 {
-    if (g->dev->active && g->dev->ops->kick)
+    uint64_t one = 1;
+
+    if (g->queues[queue].taken)
+        (void)!write(g->queues[queue].kick_fd, &one, sizeof one);
+    else if (g->dev->active && g->dev->ops->kick)
         g->dev->ops->kick(g->dev, virtio_queue(g->dev, queue));
 }
 

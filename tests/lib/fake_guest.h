@@ -34,6 +34,8 @@ typedef struct FakeQueue {
     uint64_t desc, avail, used;
     uint16_t next_desc, avail_idx, used_idx;
     unsigned interrupts; /* raised so far */
+    int kick_fd, call_fd; /* made when vhost asks for them; 0: not yet */
+    bool taken; /* vhost has the kicks */
 } FakeQueue;
 
 typedef struct FakeGuest {
@@ -76,7 +78,7 @@ uint16_t fake_guest_add_indirect(FakeGuest *g, unsigned queue, unsigned count, c
 void fake_guest_desc(FakeGuest *g, unsigned queue, uint16_t index, uint64_t addr, uint32_t len, uint16_t flags,
                      uint16_t next);
 void fake_guest_show(FakeGuest *g, unsigned queue, uint16_t head);
-void fake_guest_kick(FakeGuest *g, unsigned queue);
+void fake_guest_kick(FakeGuest *g, unsigned queue); /* of a queue that vhost has: into its descriptor */
 /* Next used entry, if any. */
 bool fake_guest_used(FakeGuest *g, unsigned queue, uint32_t *ret_head, uint32_t *ret_len);
 /* Turns the loop until the queue has a used entry or ms passed. */

@@ -16,6 +16,13 @@ tests_unit_test_virtio_net_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
 tests_unit_test_virtio_net_LDADD = $(VMM_DEVICE_LIBS)
 TESTS += tests/unit/test_virtio_net
 
+check_PROGRAMS += tests/unit/test_vhost_net
+tests_unit_test_vhost_net_SOURCES = tests/unit/test_vhost_net.c
+tests_unit_test_vhost_net_CFLAGS = $(VMM_CFLAGS)
+tests_unit_test_vhost_net_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_unit_test_vhost_net_LDADD = $(VMM_DEVICE_LIBS)
+TESTS += tests/unit/test_vhost_net
+
 check_PROGRAMS += tests/unit/test_virtio_console
 tests_unit_test_virtio_console_SOURCES = tests/unit/test_virtio_console.c
 tests_unit_test_virtio_console_CFLAGS = $(VMM_CFLAGS)

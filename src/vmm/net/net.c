@@ -7,12 +7,30 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vmm/log.h"
 #include "vmm/net/backends.h"
+
+void net_lost(NetBackend *net, const char *why)
+{
+    if (!net->link_up)
+        return;
+    net->link_up = false;
+    log_note("net back end %s: %s", net->id, why);
+    for (unsigned i = 0; i < net->queues; i++)
+        net_unwatch(net, i);
+    if (net->link_changed)
+        net->link_changed(net->link_opaque, false);
+}
 
 static void ready(void *opaque, uint32_t events)
 {
     NetQueueWatch *w = opaque;
 
+    /* Reported whether asked for or not: somebody has to see it. */
+    if ((events & (EPOLLERR | EPOLLHUP)) && w->net->ops->is_lost && w->net->ops->is_lost(w->net)) {
+        net_lost(w->net, "it was removed");
+        return;
+    }
     if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && w->watch.active && w->user.on_readable)
         w->user.on_readable(w->user.opaque, w->queue);
     if ((events & EPOLLOUT) && w->watch.active && w->user.on_writable)
@@ -27,6 +45,7 @@ int net_watch(NetBackend *net, unsigned queue, Loop *loop, const NetWatch *watch
         return -EINVAL;
     w = &net->watches[queue];
     w->user = *watch;
+    w->net = net;
     w->queue = queue;
     return loop_watch(loop, &w->watch, net->ops->queue_fd(net, queue), 0, ready, w);
 }

@@ -43,6 +43,7 @@ typedef struct NetWatch {
 #define NET_QUEUES_MAX 16
 
 typedef struct NetQueueWatch {
+    NetBackend *net;
     NetWatch user;
     unsigned queue;
     LoopWatch watch;
@@ -62,6 +63,8 @@ typedef struct NetOps {
     int (*vhost_backend_fd)(NetBackend *net, unsigned queue);
     /* What to poll for this queue. */
     int (*queue_fd)(NetBackend *net, unsigned queue);
+    /* Its descriptor reports an error: whether it is gone for good. NULL: ask by receive. */
+    bool (*is_lost)(NetBackend *net);
     int (*set_queue_enabled)(NetBackend *net, unsigned queue, bool enabled);
     void (*close)(NetBackend *net); /* frees everything but *net itself */
 } NetOps;
@@ -87,6 +90,8 @@ struct NetBackend {
 int net_watch(NetBackend *net, unsigned queue, Loop *loop, const NetWatch *watch);
 void net_watch_events(NetBackend *net, unsigned queue, bool readable, bool writable);
 void net_unwatch(NetBackend *net, unsigned queue);
+/* The other side is gone for good: the link is down, nothing is watched any more. For back ends. */
+void net_lost(NetBackend *net, const char *why);
 void net_close(NetBackend *net);
 
 /* Makes a back end from its properties (type, id, fds, vhostfds, …). Main thread. Kinds: net_table.c. */

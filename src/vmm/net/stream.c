@@ -37,15 +37,13 @@ typedef struct Stream {
 
 static void lost(Stream *s, const char *why)
 {
+    char text[120];
+
     if (s->gone)
         return;
     s->gone = true;
-    s->base.link_up = false;
-    log_note("net back end %s: the peer is gone: %s", s->base.id, why);
-    net_watch_events(&s->base, 0, false, false);
-    net_unwatch(&s->base, 0);
-    if (s->base.link_changed)
-        s->base.link_changed(s->base.link_opaque, false);
+    snprintf(text, sizeof text, "the peer is gone: %s", why);
+    net_lost(&s->base, text);
 }
 
 static ssize_t send_some(Stream *s, const struct iovec *iov, unsigned count)

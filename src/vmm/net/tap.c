@@ -97,6 +97,14 @@ static int tap_vhost_backend_fd(NetBackend *net, unsigned queue)
     return tap->vnet_header && queue < net->queues ? tap->fd[queue] : -1;
 }
 
+/* The interface was deleted: every call on the descriptor gives EBADFD. */
+static bool tap_is_lost(NetBackend *net)
+{
+    struct ifreq ifr = {0};
+
+    return ioctl(((Tap *)net)->fd[0], TUNGETIFF, &ifr) < 0 && errno == EBADFD;
+}
+
 static int tap_set_queue_enabled(NetBackend *net, unsigned queue, bool enabled)
 {
     Tap *tap = (Tap *)net;
@@ -125,6 +133,7 @@ static const NetOps tap_ops = {
     .set_offloads = tap_set_offloads,
     .vhost_backend_fd = tap_vhost_backend_fd,
     .queue_fd = tap_queue_fd,
+    .is_lost = tap_is_lost,
     .set_queue_enabled = tap_set_queue_enabled,
     .close = tap_close,
 };

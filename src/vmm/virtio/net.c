@@ -13,6 +13,9 @@
  * Properties: netdev, mac, mq, rx_queue_size, tx_queue_size, host_mtu, mrg_rxbuf, csum, gso, guest_csum, guest_tso4,
  * guest_tso6, guest_ecn, guest_ufo, host_tso4, host_tso6, host_ecn, host_ufo, iothread, bootindex, vectors, tx, event_idx.
  *
+ * With vhost-net (the back end has descriptors of /dev/vhost-net) the kernel serves a pair while the VM runs, the link is up
+ * and the driver uses it; at all other times, and when the kernel refuses, this file does. The filter is then the tap's.
+ *
  * All on dev->loop. The filter and counters of a queue need no lock for that.
  */
 #include <endian.h>
@@ -24,65 +27,12 @@
 
 #include "common/checked.h"
 #include "vmm/log.h"
-#include "vmm/net/net.h"
 #include "vmm/virtio/devices.h"
-#include "vmm/virtio/virtio.h"
-#include "vmm/virtio/virtqueue.h"
+#include "vmm/virtio/net_internal.h"
 
-/* Behind ours: it has macros of the same names. */
+/* Behind ours: they have macros of the same names. */
+#include <linux/vhost.h>
 #include <linux/virtio_net.h>
-
-#define PAIRS_MAX NET_QUEUES_MAX
-#define CONTROL_SIZE 64
-#define STOCK_BUFFERS 128
-#define STOCK_IOVS 512
-#define CHAIN_IOVS 512
-#define FRAMES_A_TURN 128
-#define MACS_MAX 64
-#define HEADER NET_HEADER_LEN
-#define ETHERNET_HEADER 14
-
-enum { F_HOST_USO = 56, F_GUEST_USO4 = 54, F_GUEST_USO6 = 55 };
-
-typedef struct Net Net;
-
-typedef struct StockBuffer {
-    uint16_t head;
-    uint16_t iovs;
-    uint32_t len;
-} StockBuffer;
-
-typedef struct Pair {
-    Net *net;
-    unsigned index;
-    Virtqueue *rx, *tx;
-    StockBuffer buffers[STOCK_BUFFERS];
-    struct iovec iov[STOCK_IOVS];
-    unsigned buffer_count, iov_count;
-    uint64_t stock_len;
-    bool tx_blocked, rx_waits; /* for the back end; for the driver */
-    bool watched, enabled;
-    LoopDefer tx_more;
-} Pair;
-
-struct Net {
-    VirtioDevice dev;
-    NetBackend *backend;
-    StatsNet *stats;
-    Pair *pairs;
-    unsigned pair_count, pairs_used;
-    uint8_t mac[6];
-    bool user_link; /* set_link */
-    bool paused;
-
-    /* Receive filter (5.1.6.5.1) */
-    bool promisc, allmulti, alluni, nomulti, nouni, nobcast;
-    uint8_t macs[MACS_MAX][6];
-    unsigned mac_count;
-    unsigned first_multi; /* macs[0 .. first_multi) are unicast */
-    bool unicast_overflow, multicast_overflow;
-    uint32_t vlans[4096 / 32];
-};
 
 static bool usable(const Net *n)
 {
@@ -92,42 +42,6 @@ static bool usable(const Net *n)
 static void count(uint64_t *counter, uint64_t add)
 {
     __atomic_store_n(counter, *counter + add, __ATOMIC_RELAXED);
-}
-
-/* --- receive filter ---------------------------------------------------------------------------------------- */
-
-static bool in_table(const Net *n, const uint8_t *mac, unsigned from, unsigned to)
-{
-    for (unsigned i = from; i < to; i++) {
-        if (memcmp(n->macs[i], mac, 6) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* frame: the first 18 bytes or fewer of an Ethernet frame */
-static bool wanted(const Net *n, const uint8_t *frame, size_t len)
-{
-    static const uint8_t broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-
-    if (n->promisc || len < ETHERNET_HEADER)
-        return true;
-    if (virtio_has(&n->dev, VIRTIO_NET_F_CTRL_VLAN) && len >= 16 && frame[12] == 0x81 && frame[13] == 0) {
-        unsigned vlan = (unsigned)(frame[14] & 15) << 8 | frame[15];
-
-        if (!(n->vlans[vlan / 32] & 1u << vlan % 32))
-            return false;
-    }
-    if (frame[0] & 1) {
-        if (memcmp(frame, broadcast, 6) == 0)
-            return !n->nobcast;
-        if (n->nomulti)
-            return false;
-        return n->allmulti || n->multicast_overflow || in_table(n, frame, n->first_multi, n->mac_count);
-    }
-    if (n->nouni)
-        return false;
-    return n->alluni || n->unicast_overflow || memcmp(frame, n->mac, 6) == 0 || in_table(n, frame, 0, n->first_multi);
 }
 
 /* --- receiving --------------------------------------------------------------------------------------------- */
@@ -203,7 +117,7 @@ static void receive(void *opaque, unsigned queue)
     Net *n = opaque;
     Pair *p = &n->pairs[queue];
 
-    if (!usable(n) || !p->enabled)
+    if (!usable(n) || !p->enabled || p->vhost.running)
         return;
     for (int i = 0; i < FRAMES_A_TURN; i++) {
         uint8_t head[18];
@@ -236,7 +150,7 @@ static void receive(void *opaque, unsigned queue)
             continue;
         }
         if (!n->user_link ||
-            !wanted(n, head, (size_t)chain_to_buffer(p->iov, p->iov_count, HEADER, head,
+            !net_wanted(n, head, (size_t)chain_to_buffer(p->iov, p->iov_count, HEADER, head,
                                                      MIN(sizeof head, (size_t)len - HEADER)))) {
             count(&n->stats->rx_drops, 1);
             continue;
@@ -258,7 +172,7 @@ static void transmit(Pair *p)
     VirtqElem elem = {.iov = iov, .iov_max = CHAIN_IOVS};
     unsigned done = 0;
 
-    if (!usable(n) || p->tx_blocked || !virtqueue_ready(p->tx))
+    if (!usable(n) || p->tx_blocked || p->vhost.running || !virtqueue_ready(p->tx))
         return;
     do {
         virtqueue_disable_notify(p->tx);
@@ -307,223 +221,91 @@ static void writable(void *opaque, unsigned queue)
     transmit(p);
 }
 
-/* --- watching the back end --------------------------------------------------------------------------------- */
+/* --- who serves a pair ------------------------------------------------------------------------------------- */
 
 static void watch(Pair *p)
 {
     if (p->watched)
-        net_watch_events(p->net->backend, p->index, usable(p->net) && p->enabled && !p->rx_waits, p->tx_blocked);
+        net_watch_events(p->net->backend, p->index,
+                         usable(p->net) && p->enabled && !p->rx_waits && !p->vhost.running, p->tx_blocked);
 }
 
-static void watch_all(Net *n)
+static int serve(Vhost *vhost, bool on)
+{
+    Pair *p = container_of(vhost, Pair, vhost);
+    NetBackend *backend = p->net->backend;
+    int r = 0;
+
+    for (unsigned ring = 0; ring < 2 && r == 0; ring++) {
+        struct vhost_vring_file file = {.index = ring,
+                                        .fd = on ? backend->ops->vhost_backend_fd(backend, p->index) : -1};
+
+        r = VHOST_CALL(vhost, VHOST_NET_SET_BACKEND, &file);
+    }
+    return r;
+}
+
+static void give_to_kernel(Pair *p)
+{
+    int r;
+
+    virtqueue_unpop(p->rx, p->buffer_count);
+    p->buffer_count = p->iov_count = 0;
+    p->stock_len = 0;
+    p->tx_blocked = p->rx_waits = false;
+    loop_defer_cancel(&p->tx_more);
+    r = vhost_start(&p->vhost, VIRTIO_BIT(VIRTIO_NET_F_MRG_RXBUF));
+    if (r < 0) {
+        p->vhost_refused = true;
+        log_note("%s: vhost-net does not serve queue pair %u, kite-vmm does: %s", p->net->dev.id, p->index, strerror(-r));
+    }
+}
+
+/* After anything that decides about it changed. */
+static void route(Pair *p)
+{
+    static const NetWatch callbacks = {.on_readable = receive, .on_writable = writable};
+    Net *n = p->net;
+    bool active = n->dev.active && n->backend->link_up && p->enabled;
+    bool kernel = active && !n->paused && n->user_link && p->vhost.fd >= 0 && !p->vhost_refused;
+
+    if (kernel && !p->vhost.running && virtqueue_ready(p->rx) && virtqueue_ready(p->tx))
+        give_to_kernel(p);
+    else if (!kernel)
+        vhost_stop(&p->vhost);
+    if (active && !p->watched) {
+        NetWatch w = callbacks;
+
+        w.opaque = n;
+        p->watched = net_watch(n->backend, p->index, n->dev.loop, &w) == 0;
+    } else if (!active && p->watched) {
+        net_unwatch(n->backend, p->index);
+        p->watched = false;
+    }
+    watch(p);
+}
+
+static void route_all(Net *n)
 {
     for (unsigned i = 0; i < n->pair_count; i++)
-        watch(&n->pairs[i]);
+        route(&n->pairs[i]);
 }
 
-/* --- control queue (5.1.6.5) ------------------------------------------------------------------------------- */
-
-typedef struct Command {
-    const struct iovec *iov;
-    unsigned iovs;
-    uint64_t at, len;
-} Command;
-
-static bool take(Command *c, void *ret, size_t len)
-{
-    if (chain_to_buffer(c->iov, c->iovs, c->at, ret, len) != len)
-        return false;
-    c->at += len;
-    return true;
-}
-
-static bool set_rx_mode(Net *n, uint8_t command, Command *c)
-{
-    bool *const flags[] = {&n->promisc, &n->allmulti, &n->alluni, &n->nomulti, &n->nouni, &n->nobcast};
-    uint8_t on;
-
-    if (command >= ARRAY_LEN(flags) || !take(c, &on, 1))
-        return false;
-    *flags[command] = on != 0;
-    return true;
-}
-
-static bool read_macs(Net *n, Command *c, bool *ret_overflow)
-{
-    uint32_t entries;
-
-    if (!take(c, &entries, sizeof entries))
-        return false;
-    entries = le32toh(entries);
-    if ((uint64_t)entries * 6 > c->len - c->at)
-        return false;
-    *ret_overflow = n->mac_count + entries > MACS_MAX;
-    if (*ret_overflow) {
-        c->at += (uint64_t)entries * 6;
-        return true;
-    }
-    for (uint32_t i = 0; i < entries; i++) {
-        if (!take(c, n->macs[n->mac_count], 6))
-            return false;
-        n->mac_count++;
-    }
-    return true;
-}
-
-static void mac_changed(Net *n)
-{
-    virtio_config_set(&n->dev, 0, n->mac, sizeof n->mac);
-    n->dev.host->event(n->dev.host, "NIC_RX_FILTER_CHANGED",
-                       json_pack("{s:s, s:s}", "name", n->dev.id, "path", n->dev.id));
-}
-
-static bool set_macs(Net *n, uint8_t command, Command *c)
-{
-    uint8_t old[MACS_MAX][6];
-    unsigned old_count = n->mac_count, first_multi;
-    bool unicast = false, multicast = false, good;
-
-    if (command == VIRTIO_NET_CTRL_MAC_ADDR_SET) {
-        if (!take(c, n->mac, sizeof n->mac))
-            return false;
-        mac_changed(n);
-        return true;
-    }
-    if (command != VIRTIO_NET_CTRL_MAC_TABLE_SET)
-        return false;
-    memcpy(old, n->macs, sizeof old);
-    n->mac_count = 0;
-    good = read_macs(n, c, &unicast);
-    first_multi = n->mac_count;
-    good = good && read_macs(n, c, &multicast);
-    if (!good) {
-        memcpy(n->macs, old, sizeof old);
-        n->mac_count = old_count;
-        return false;
-    }
-    n->first_multi = first_multi;
-    n->unicast_overflow = unicast;
-    n->multicast_overflow = multicast;
-    return true;
-}
-
-static bool set_vlan(Net *n, uint8_t command, Command *c)
-{
-    uint16_t vlan;
-
-    if (!take(c, &vlan, sizeof vlan))
-        return false;
-    vlan = le16toh(vlan);
-    if (vlan >= 4096)
-        return false;
-    if (command == VIRTIO_NET_CTRL_VLAN_ADD)
-        n->vlans[vlan / 32] |= 1u << vlan % 32;
-    else if (command == VIRTIO_NET_CTRL_VLAN_DEL)
-        n->vlans[vlan / 32] &= ~(1u << vlan % 32);
-    else
-        return false;
-    return true;
-}
-
-static void use_pairs(Net *n, unsigned pairs)
+void net_use_pairs(Net *n, unsigned pairs)
 {
     n->pairs_used = pairs;
     for (unsigned i = 0; i < n->pair_count; i++) {
-        n->pairs[i].enabled = i < pairs;
+        Pair *p = &n->pairs[i];
+
+        /* A queue is only watched, or the kernel's, while it is attached. */
+        p->enabled = i < pairs;
+        if (!p->enabled)
+            route(p);
         if (n->backend->ops->set_queue_enabled)
-            (void)n->backend->ops->set_queue_enabled(n->backend, i, i < pairs);
+            (void)n->backend->ops->set_queue_enabled(n->backend, i, p->enabled);
+        if (p->enabled)
+            route(p);
     }
-    watch_all(n);
-}
-
-static unsigned offloads_of(uint64_t features)
-{
-    static const struct {
-        unsigned feature, offload;
-    } map[] = {
-        {VIRTIO_NET_F_GUEST_CSUM, NET_OFFLOAD_CSUM}, {VIRTIO_NET_F_GUEST_TSO4, NET_OFFLOAD_TSO4},
-        {VIRTIO_NET_F_GUEST_TSO6, NET_OFFLOAD_TSO6}, {VIRTIO_NET_F_GUEST_ECN, NET_OFFLOAD_ECN},
-        {VIRTIO_NET_F_GUEST_UFO, NET_OFFLOAD_UFO},   {F_GUEST_USO4, NET_OFFLOAD_USO},
-    };
-    unsigned offloads = 0;
-
-    for (size_t i = 0; i < ARRAY_LEN(map); i++) {
-        if (features & VIRTIO_BIT(map[i].feature))
-            offloads |= map[i].offload;
-    }
-    return offloads;
-}
-
-static bool set_guest_offloads(Net *n, uint8_t command, Command *c)
-{
-    uint64_t offloads;
-
-    if (command != VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET || !take(c, &offloads, sizeof offloads))
-        return false;
-    offloads = le64toh(offloads);
-    /* 5.1.6.5.6.2: only what was negotiated */
-    if ((offloads & ~n->dev.features) != 0)
-        return false;
-    return n->backend->ops->set_offloads(n->backend, offloads_of(offloads)) == 0;
-}
-
-static bool set_pairs(Net *n, uint8_t command, Command *c)
-{
-    uint16_t pairs;
-
-    if (command != VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET || !virtio_has(&n->dev, VIRTIO_NET_F_MQ) ||
-        !take(c, &pairs, sizeof pairs))
-        return false;
-    pairs = le16toh(pairs);
-    if (pairs < 1 || pairs > n->pair_count)
-        return false;
-    use_pairs(n, pairs);
-    return true;
-}
-
-static bool run_command(Net *n, const VirtqElem *elem)
-{
-    Command c = {.iov = elem->iov, .iovs = elem->out_count, .len = elem->out_len};
-    struct virtio_net_ctrl_hdr head;
-
-    if (!take(&c, &head, sizeof head))
-        return false;
-    switch (head.class) {
-    case VIRTIO_NET_CTRL_RX:
-        return set_rx_mode(n, head.cmd, &c);
-    case VIRTIO_NET_CTRL_MAC:
-        return set_macs(n, head.cmd, &c);
-    case VIRTIO_NET_CTRL_VLAN:
-        return set_vlan(n, head.cmd, &c);
-    case VIRTIO_NET_CTRL_MQ:
-        return set_pairs(n, head.cmd, &c);
-    case VIRTIO_NET_CTRL_GUEST_OFFLOADS:
-        return set_guest_offloads(n, head.cmd, &c);
-    default:
-        return false;
-    }
-}
-
-static void control_kick(Net *n, Virtqueue *vq)
-{
-    struct iovec iov[CHAIN_IOVS];
-    VirtqElem elem = {.iov = iov, .iov_max = CHAIN_IOVS};
-
-    do {
-        virtqueue_disable_notify(vq);
-        while (virtqueue_pop(vq, &elem) > 0) {
-            uint8_t ack;
-
-            if (elem.in_len < 1 || elem.out_len < sizeof(struct virtio_net_ctrl_hdr)) {
-                virtio_device_fail(&n->dev, "control queue: a command without header or room for the answer");
-                return;
-            }
-            ack = run_command(n, &elem) ? VIRTIO_NET_OK : VIRTIO_NET_ERR;
-            chain_from_buffer(virtq_elem_in(&elem), elem.in_count, 0, &ack, 1);
-            virtqueue_push(vq, &elem, 1);
-        }
-    } while (virtqueue_enable_notify(vq));
-    virtqueue_notify(vq);
 }
 
 /* --- life -------------------------------------------------------------------------------------------------- */
@@ -541,10 +323,12 @@ static void net_kick(VirtioDevice *dev, Virtqueue *vq)
     if (n->paused)
         return;
     if (virtio_has(dev, VIRTIO_NET_F_CTRL_VQ) && index == control_index(n)) {
-        control_kick(n, vq);
+        net_control_kick(n, vq);
     } else if (index / 2 < n->pair_count) {
         Pair *p = &n->pairs[index / 2];
 
+        if (p->vhost.fd >= 0 && !p->vhost.running)
+            route(p);
         if (index & 1) {
             transmit(p);
         } else {
@@ -562,6 +346,8 @@ static void net_deactivate(VirtioDevice *dev)
     for (unsigned i = 0; i < n->pair_count; i++) {
         Pair *p = &n->pairs[i];
 
+        vhost_stop(&p->vhost);
+        p->vhost_refused = false;
         if (p->watched)
             net_unwatch(n->backend, i);
         p->watched = false;
@@ -575,33 +361,14 @@ static void net_deactivate(VirtioDevice *dev)
 static int net_activate(VirtioDevice *dev)
 {
     Net *n = (Net *)dev;
-    static const NetWatch callbacks = {.on_readable = receive, .on_writable = writable};
     int r;
 
-    n->promisc = true;
-    n->allmulti = n->alluni = n->nomulti = n->nouni = n->nobcast = false;
-    n->mac_count = n->first_multi = 0;
-    n->unicast_overflow = n->multicast_overflow = false;
-    memset(n->vlans, 0, sizeof n->vlans);
+    net_filter_reset(n);
     virtio_config_get(dev, 0, n->mac, sizeof n->mac);
-    r = n->backend->ops->set_offloads(n->backend, offloads_of(dev->features));
+    r = n->backend->ops->set_offloads(n->backend, net_offloads_of(dev->features));
     if (r < 0)
         log_note("%s: the back end refuses offloads: %s", dev->id, strerror(-r));
-    for (unsigned i = 0; i < n->pair_count; i++) {
-        Pair *p = &n->pairs[i];
-        NetWatch w = callbacks;
-
-        w.opaque = n;
-        if (!n->backend->link_up)
-            continue;
-        r = net_watch(n->backend, i, dev->loop, &w);
-        if (r < 0) {
-            net_deactivate(dev);
-            return r;
-        }
-        p->watched = true;
-    }
-    use_pairs(n, 1);
+    net_use_pairs(n, 1);
     return 0;
 }
 
@@ -610,7 +377,7 @@ static void net_set_running(VirtioDevice *dev, bool running)
     Net *n = (Net *)dev;
 
     n->paused = !running;
-    watch_all(n);
+    route_all(n);
     if (!running || !dev->active)
         return;
     for (unsigned i = 0; i < dev->queue_count; i++)
@@ -630,8 +397,9 @@ static void backend_link_changed(void *opaque, bool up)
 {
     Net *n = opaque;
 
-    if (!up)
-        n->pairs[0].watched = false;
+    for (unsigned i = 0; i < n->pair_count && !up; i++)
+        n->pairs[i].watched = false;
+    route_all(n);
     tell_link(n);
 }
 
@@ -640,7 +408,20 @@ void net_device_set_link(VirtioDevice *dev, bool up)
     Net *n = (Net *)dev;
 
     n->user_link = up;
+    route_all(n);
+    for (unsigned i = 0; i < n->pair_count && usable(n) && !up; i++)
+        transmit(&n->pairs[i]); /* what the kernel left is dropped here */
     tell_link(n);
+}
+
+static void net_memory_changed(VirtioDevice *dev)
+{
+    Net *n = (Net *)dev;
+
+    for (unsigned i = 0; i < n->pair_count; i++) {
+        if (n->pairs[i].vhost.running)
+            (void)vhost_set_memory(&n->pairs[i].vhost);
+    }
 }
 
 static void net_free(VirtioDevice *dev)
@@ -649,6 +430,8 @@ static void net_free(VirtioDevice *dev)
 
     if (n->stats != NULL)
         n->stats->id[0] = '\0';
+    for (unsigned i = 0; n->pairs != NULL && i < n->pair_count; i++)
+        vhost_disown(&n->pairs[i].vhost);
     if (n->backend != NULL) {
         n->backend->link_changed = NULL;
         n->backend->claimed = false;
@@ -665,6 +448,7 @@ static const VirtioDeviceOps net_device_ops = {
     .deactivate = net_deactivate,
     .kick = net_kick,
     .set_running = net_set_running,
+    .memory_changed = net_memory_changed,
     .free = net_free,
 };
 
@@ -810,6 +594,18 @@ static void fill_config(Net *n, const NetOptions *o)
     virtio_config_set(&n->dev, 0, &c, offsetof(struct virtio_net_config, mtu) + sizeof c.mtu);
 }
 
+static void open_vhost(Pair *p)
+{
+    NetBackend *backend = p->net->backend;
+    Err err = {0};
+
+    p->vhost = (Vhost){.dev = &p->net->dev, .fd = -1, .first = 2 * p->index, .count = 2, .serve = serve};
+    if (p->index < backend->vhost_fds && backend->ops->vhost_backend_fd &&
+        backend->ops->vhost_backend_fd(backend, p->index) >= 0 &&
+        vhost_open(&p->vhost, backend->vhost_fd[p->index], &err) < 0)
+        log_note("%s; kite-vmm serves queue pair %u itself", err.text, p->index);
+}
+
 int net_create(Props *props, DeviceHost *host, VirtioDevice **ret, Err *err)
 {
     uint16_t sizes[2 * PAIRS_MAX + 1];
@@ -863,6 +659,7 @@ int net_create(Props *props, DeviceHost *host, VirtioDevice **ret, Err *err)
         p->rx = virtio_queue(dev, 2 * i);
         p->tx = virtio_queue(dev, 2 * i + 1);
         loop_defer_init(loop, &p->tx_more, transmit_more, p);
+        open_vhost(p);
     }
     fill_config(n, &o);
     offer(n, &o);
