@@ -300,7 +300,8 @@ int main(void)
     kernel.fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     kernel.can = FEATURES | VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC);
     socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, tap.fds);
-    tap.base = (NetBackend){.ops = &tap_ops, .id = "n0", .queues = 1, .link_up = true, .vhost_fd = {kernel.fd}, .vhost_fds = 1};
+    tap.base = (NetBackend){
+        .ops = &tap_ops, .id = "n0", .queues = 1, .link_up = true, .vhost_fd = {kernel.fd}, .vhost_fds = 1};
     fake_guest_init(&g, 16 << 20);
     g.netdev = &tap.base;
     test_kernel_serves(&g);
