@@ -10,6 +10,7 @@ ROOT_TESTS = \
 	tests/root/test_faults.py \
 	tests/root/test_scale.py \
 	tests/root/test_devices.py \
+	tests/root/test_chains.py \
 	tests/root/test_run_vm.py \
 	tests/root/test_vmm.py \
 	tests/root/test_vmm_devices.py \

@@ -16,6 +16,7 @@ libkitecommon_a_SOURCES = \
 	%D%/fd.h %D%/fd.c \
 	%D%/atomic_file.h %D%/atomic_file.c \
 	%D%/lock.h %D%/lock.c \
+	%D%/slow_file.h %D%/slow_file.c \
 	%D%/uuid.h %D%/uuid.c \
 	%D%/bitmap.h %D%/bitmap.c
 libkitecommon_a_CFLAGS = $(DAEMON_CFLAGS)

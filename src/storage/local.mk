@@ -26,6 +26,20 @@ libkiteimage_a_CFLAGS = $(AM_CFLAGS) $(ZLIB_CFLAGS) $(ZSTD_CFLAGS) $(NETTLE_CFLA
 # What programs that use it link.
 IMAGE_LIBS = libkiteimage.a libkitebase.a $(ZLIB_LIBS) $(ZSTD_LIBS) $(NETTLE_LIBS) -lpthread
 
+# kite-probe reads headers for the daemon, confined; statically linked so that it starts in a millisecond. Its other end is
+# a library of its own, for the pools and for the daemon's back ends.
+libexec_PROGRAMS += kite-probe
+kite_probe_SOURCES = %D%/probe_helper.c %D%/probe_protocol.h
+kite_probe_CFLAGS = $(AM_CFLAGS)
+kite_probe_LDADD = $(IMAGE_LIBS)
+if STATIC_VMM
+kite_probe_LDFLAGS = $(AM_LDFLAGS) -static-pie
+endif
+noinst_LIBRARIES += libkiteprobe.a
+libkiteprobe_a_SOURCES = %D%/probe_client.h %D%/probe_client.c
+libkiteprobe_a_CFLAGS = $(DAEMON_CFLAGS)
+libkiteprobe_a_CPPFLAGS = $(AM_CPPFLAGS) $(PATH_CPPFLAGS)
+
 # libkitestorage: pools and their volumes, on GLib and libkitexml; the daemon's. A library of its own, so that the VMM
 # and kite-image, which link the engine, get neither.
 noinst_LIBRARIES += libkitestorage.a
@@ -43,4 +57,4 @@ libkitestorage_a_SOURCES = \
 	%D%/volume_xml.h %D%/volume_xml.c
 libkitestorage_a_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
 # What programs that use it link.
-STORAGE_LIBS = libkitestorage.a libkitexml.a $(IMAGE_LIBS) libkitecommon.a libkitebase.a $(DAEMON_LIBS) $(LIBXML2_LIBS)
+STORAGE_LIBS = libkitestorage.a libkiteprobe.a libkitexml.a $(IMAGE_LIBS) libkitecommon.a libkitebase.a $(DAEMON_LIBS) $(LIBXML2_LIBS)

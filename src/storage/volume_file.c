@@ -16,6 +16,7 @@
 #include "common/error.h"
 #include "common/fd.h"
 #include "common/log.h"
+#include "storage/probe_client.h"
 #include "storage/volume_copy.h"
 #include "storage/volume_tool.h"
 
@@ -42,6 +43,7 @@ static int open_backing(void *opaque, ImageRef ref, const char *name, const char
 {
     Chain *chain = opaque;
     g_autofree char *path = name[0] == '/' ? g_strdup(name) : g_build_filename(chain->folder, name, NULL);
+    g_autoptr(GError) error = NULL;
     ImageProbe probe;
     autofd fd = -1;
 
@@ -55,8 +57,8 @@ static int open_backing(void *opaque, ImageRef ref, const char *name, const char
     if (*format != '\0') {
         ret->format = image_format_from_name(format);
     } else {
-        if (image_probe_fd(fd, &probe, err) < 0)
-            return -EIO;
+        if (!probe_fd(fd, path, &probe, NULL, &error))
+            return err_set(err, EIO, "%s", error->message);
         if (probe.backing_name[0] != '\0' || probe.data_file[0] != '\0')
             return err_set(err, EPERM, "backing file '%s' has no declared format, and refers to other files",
                            path);

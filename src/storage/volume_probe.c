@@ -12,26 +12,14 @@
 #include "common/error.h"
 #include "common/fd.h"
 #include "common/log.h"
+#include "common/slow_file.h"
+#include "storage/probe_client.h"
 #include "storage/volume_file.h"
 
-/* -errno; never waits for the other end of a FIFO. */
+/* -errno; waits neither for the other end of a FIFO nor for a file server that is gone. */
 static int open_file(const char *path, struct stat *ret_st)
 {
-    int fd;
-
-    if (stat(path, ret_st) < 0)
-        return -errno;
-    if (!S_ISREG(ret_st->st_mode) && !S_ISBLK(ret_st->st_mode) && !S_ISDIR(ret_st->st_mode))
-        return -EMEDIUMTYPE;
-    fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    if (fstat(fd, ret_st) < 0 ||
-        (!S_ISREG(ret_st->st_mode) && !S_ISBLK(ret_st->st_mode) && !S_ISDIR(ret_st->st_mode))) {
-        close(fd);
-        return -EMEDIUMTYPE;
-    }
-    return fd;
+    return slow_file_open_data(path, O_RDONLY | O_NONBLOCK, ret_st, 0);
 }
 
 static void fill_target(VolumeTarget *target, const struct stat *st)
@@ -89,7 +77,7 @@ static void look_at_backing(VolumeTarget *backing, gboolean declared)
     if (fd < 0)
         return;
     fill_target(backing, &st);
-    if (!declared && !S_ISDIR(st.st_mode) && image_probe_fd(fd, &probe, NULL) == 0)
+    if (!declared && !S_ISDIR(st.st_mode) && probe_fd(fd, backing->path, &probe, NULL, NULL))
         backing->format = volume_format_of_image(probe.format);
 }
 
@@ -98,7 +86,7 @@ static void fill_backing(VolumeDef *def, const ImageProbe *probe)
     VolumeTarget *backing;
     int format;
 
-    if (probe->backing_name[0] == '\0' || !g_utf8_validate(probe->backing_name, -1, NULL))
+    if (probe->backing_name[0] == '\0')
         return;
     backing = volume_target_new();
     if (is_protocol(probe->backing_name)) {
@@ -146,6 +134,7 @@ static void note_seen(VolumeDef *def, const struct stat *st)
 VolumeDef *volume_file_probe(const char *name, const char *path, const VolumeDef *known)
 {
     g_autoptr(VolumeDef) def = NULL;
+    g_autoptr(GError) error = NULL;
     ImageProbe probe;
     struct stat st;
     autofd fd = -1;
@@ -170,8 +159,8 @@ VolumeDef *volume_file_probe(const char *name, const char *path, const VolumeDef
     if (S_ISDIR(st.st_mode)) {
         def->type = VIR_STORAGE_VOL_DIR;
         def->target.format = VOLUME_FORMAT_DIR;
-    } else if (image_probe_fd(fd, &probe, NULL) < 0) {
-        log_warning("ignoring '%s': its first bytes cannot be read", path);
+    } else if (!probe_fd(fd, path, &probe, NULL, &error)) {
+        log_warning("ignoring '%s': %s", path, error->message);
         return NULL;
     } else {
         fill_from_header(def, &probe);
@@ -214,10 +203,8 @@ VolumeDef *volume_file_refresh(const VolumeDef *volume, GError **error)
         def->capacity = capacity;
         return g_steal_pointer(&def);
     }
-    if (image_probe_fd(fd, &probe, NULL) < 0) {
-        error_set(error, VIR_ERR_OPERATION_FAILED, "cannot read header '%s'", path);
+    if (!probe_fd(fd, path, &probe, NULL, error))
         return NULL;
-    }
     if (volume_format_of_image(probe.format) == def->target.format && probe.virtual_size > 0)
         def->capacity = probe.virtual_size;
     note_seen(def, &st);

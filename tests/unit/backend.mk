@@ -1,5 +1,5 @@
 # Unit tests of the backend layer.
-BACKEND_LIBS = libkitebackend.a libkitehost.a libkiteconf.a $(IMAGE_LIBS) $(CONF_LIBS)
+BACKEND_LIBS = libkitebackend.a libkitehost.a libkiteconf.a libkiteprobe.a $(IMAGE_LIBS) $(CONF_LIBS)
 
 # Starts one definition without the daemon; not a test of its own.
 check_PROGRAMS += tests/lib/run_vm
@@ -71,3 +71,9 @@ tests_unit_test_vm_process_SOURCES = tests/unit/test_vm_process.c
 tests_unit_test_vm_process_CFLAGS = $(DAEMON_CFLAGS)
 tests_unit_test_vm_process_LDADD = $(BACKEND_LIBS)
 TESTS += tests/unit/test_agent tests/unit/test_vm_process
+
+check_PROGRAMS += tests/unit/test_disk_chain
+tests_unit_test_disk_chain_SOURCES = tests/unit/test_disk_chain.c
+tests_unit_test_disk_chain_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
+tests_unit_test_disk_chain_LDADD = $(BACKEND_LIBS)
+TESTS += tests/unit/test_disk_chain

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Errors, atomic files, enum tables. */
 #include <errno.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
+#include <unistd.h>
 
 #include "common/atomic_file.h"
 #include "common/enum_table.h"
 #include "common/err.h"
 #include "common/error.h"
 #include "common/lock.h"
+#include "common/slow_file.h"
 
 static void test_error_text(void)
 {
@@ -60,6 +63,62 @@ static void test_lock(void)
     lock_clear(&lock);
 }
 
+/* --- files that may not answer --- */
+
+typedef struct Looks {
+    const char *paths[3];
+    int seen[3];
+    int gate; /* the second one waits for this pipe */
+} Looks;
+
+static void look(gpointer data, guint i)
+{
+    Looks *looks = data;
+    char byte;
+
+    looks->seen[i] = 1;
+    if (i == 1)
+        g_assert_cmpint(read(looks->gate, &byte, 1), >=, 0);
+}
+
+static int looks_cleared;
+
+static void looks_clear(gpointer data)
+{
+    g_atomic_int_inc(&looks_cleared);
+}
+
+static void test_slow_file(void)
+{
+    Looks *looks = g_atomic_rc_box_new0(Looks);
+    gboolean done[3] = {FALSE, FALSE, FALSE};
+    struct stat st;
+    int gate[2], fd;
+
+    g_assert_cmpint(pipe(gate), ==, 0);
+    *looks = (Looks){.paths = {"/a/1", "/b/1", "/c/1"}, .gate = gate[0]};
+    slow_file_each(looks->paths, 3, look, looks, looks_clear, 50, done);
+    g_assert_true(done[0] && !done[1] && done[2]);
+    /* While it hangs, nobody waits for its folder. */
+    looks->paths[0] = "/b/2";
+    slow_file_each(looks->paths, 1, look, looks, looks_clear, 60000, done);
+    g_assert_false(done[0]);
+    g_atomic_rc_box_release_full(looks, looks_clear);
+    g_assert_cmpint(g_atomic_int_get(&looks_cleared), ==, 0); /* the sleeper has it */
+    close(gate[1]);
+    for (int i = 0; i < 10000 && g_atomic_int_get(&looks_cleared) == 0; i++)
+        g_usleep(1000);
+    g_assert_cmpint(g_atomic_int_get(&looks_cleared), ==, 1);
+    close(gate[0]);
+
+    fd = slow_file_open("/dev/null", O_RDONLY, &st, 0);
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_true(S_ISCHR(st.st_mode));
+    close(fd);
+    g_assert_cmpint(slow_file_open("/nonexistent", O_RDONLY, NULL, 0), ==, -ENOENT);
+    g_assert_cmpint(slow_file_open_data("/dev/null", O_RDONLY, NULL, 0), ==, -EMEDIUMTYPE);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -67,5 +126,6 @@ int main(int argc, char **argv)
     g_test_add_func("/common/err/prefix", test_err_prefix);
     g_test_add_func("/common/atomic-file", test_atomic_file);
     g_test_add_func("/common/lock", test_lock);
+    g_test_add_func("/common/slow-file", test_slow_file);
     return g_test_run();
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/error.h"
+#include "storage/probe_client.h"
 #include "storage/storage_ops.h"
 
 typedef struct Fixture {
@@ -386,6 +387,10 @@ static void test_scan(Fixture *f, gconstpointer unused)
 
 int main(int argc, char **argv)
 {
+    const char *build = g_getenv("abs_top_builddir");
+    g_autofree char *helper = g_build_filename(build != NULL ? build : ".", "kite-probe", NULL);
+
+    probe_client_set_helper(helper);
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/pools/pool-xml", test_pool_xml);
     g_test_add_func("/pools/volume-xml", test_volume_xml);

@@ -20,6 +20,7 @@
 #include "driver/domain/domain_private.h"
 #include "driver/domain/stats_cache.h"
 #include "driver/domain/stats_disk.h"
+#include "storage/probe_client.h"
 #include "driver/domain/stats_name.h"
 #include "driver/domain/stats_page.h"
 #include "driver/domain/stats_proc.h"
@@ -542,6 +543,10 @@ static void test_lost_and_next_run(void)
 
 int main(int argc, char **argv)
 {
+    const char *build = g_getenv("abs_top_builddir");
+    g_autofree char *helper = g_build_filename(build != NULL ? build : ".", "kite-probe", NULL);
+
+    probe_client_set_helper(helper);
     int result;
 
     g_test_init(&argc, &argv, NULL);

@@ -160,10 +160,10 @@ static VmProcess *launch(const BackendConfig *config, DomainDef *live, const VmS
 
     if (!find_emulator(config, live, &caps, error) || !choose_firmware(live, options, error))
         return NULL;
-    qemu_args_prepare(live);
     host = qemu_host_prepare(config, live, options, error);
     if (host == NULL)
         return NULL;
+    qemu_args_prepare(live); /* numbers the images that were found just now, too */
     args = make_args(config, live, options, host, caps, error);
     if (args == NULL)
         return NULL;

@@ -4,6 +4,7 @@ libkitebackend_a_SOURCES = \
 	%D%/agent_client.h %D%/agent_client.c \
 	%D%/backend.h %D%/backend.c %D%/backend_config.c %D%/backend_run.h %D%/backend_run.c \
 	%D%/backend_qemu.c %D%/backend_vmm.c \
+	%D%/backing_name.h %D%/backing_name.c %D%/disk_chain.h %D%/disk_chain.c \
 	%D%/helper.h %D%/helper.c \
 	%D%/hostdev.h %D%/hostdev.c \
 	%D%/json_util.h \

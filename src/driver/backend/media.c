@@ -7,6 +7,7 @@
 #include "driver/backend/media.h"
 
 #include "common/error.h"
+#include "driver/backend/disk_chain.h"
 #include "driver/backend/monitor.h"
 #include "driver/backend/qemu_args.h"
 #include "driver/backend/qemu_host.h"
@@ -30,18 +31,6 @@ static GPtrArray *names_of(const DiskDef *disk)
     return names;
 }
 
-static guint highest_index(const DomainDef *def)
-{
-    guint highest = 0;
-
-    DOMAIN_DEF_FOREACH(DiskDef, disk, def, DEVICE_DISK)
-    {
-        for (const StorageSource *s = disk->source; s != NULL; s = s->backing)
-            highest = MAX(highest, s->index);
-    }
-    return highest;
-}
-
 gboolean media_change(const BackendConfig *config, VmProcess *vm, const DomainDef *live, const DiskDef *disk,
                       StorageSource *source, gboolean force, MediaAddNodes add_nodes, GError **error)
 {
@@ -51,17 +40,13 @@ gboolean media_change(const BackendConfig *config, VmProcess *vm, const DomainDe
     g_autofree char *old_top = qemu_disk_node_name(disk);
     g_autoptr(GPtrArray) old = names_of(disk);
     g_autoptr(GPtrArray) added = g_ptr_array_new_with_free_func(g_free);
-    guint index = highest_index(live);
     DiskDef changed = *disk;
 
     changed.source = source;
     changed.startup_policy = STARTUP_POLICY_DEFAULT; /* a medium that is asked for now must be there */
     if (!qemu_check_device_files(config, &changed.info, error))
         return FALSE;
-    for (StorageSource *s = source; s != NULL; s = s->backing) {
-        if (!storage_source_is_empty(s))
-            s->index = ++index;
-    }
+    disk_chain_number(live, source);
     if (!storage_source_is_empty(source)) {
         top = qemu_disk_node_name(&changed);
         if (!add_nodes(config, qmp, &changed, added, error)) {

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "driver/backend/disk_chain.h"
 #include "driver/backend/qemu_args_priv.h"
 #include "driver/conf/def_audio.h"
 
@@ -181,33 +182,10 @@ gboolean qemu_args_supported(const DomainDef *def, char **ret_reason)
 
 /* --- preparing --- */
 
-static guint highest_index(const StorageSource *source, guint highest)
-{
-    for (; source != NULL; source = source->backing)
-        highest = MAX(highest, source->index);
-    return highest;
-}
-
 void qemu_args_prepare(DomainDef *def)
 {
-    GPtrArray *disks = def->devices[DEVICE_DISK];
-    guint next = 0;
-
     domain_def_boot_order(def);
-    for (guint i = 0; i < disks->len; i++) {
-        DiskDef *disk = g_ptr_array_index(disks, i);
-
-        next = highest_index(disk->source, next);
-        next = highest_index(disk->mirror, next);
-    }
-    for (guint i = disks->len; i-- > 0;) { /* numbered from the last disk on, as libvirt does */
-        DiskDef *disk = g_ptr_array_index(disks, i);
-
-        for (StorageSource *s = disk->source; s != NULL && s->type != STORAGE_TYPE_NONE; s = s->backing) {
-            if (s->index == 0 && !storage_source_is_empty(s))
-                s->index = ++next;
-        }
-    }
+    disk_chain_number_all(def);
 }
 
 /* --- the whole --- */

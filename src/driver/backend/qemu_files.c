@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "common/error.h"
+#include "common/slow_file.h"
+#include "driver/backend/disk_chain.h"
 #include "driver/backend/qemu_host.h"
 #include "driver/conf/def_rng.h"
 
@@ -31,13 +33,20 @@ static char *obstacle(const char *path, int errnum)
     return g_strdup("");
 }
 
-static gboolean fail(const char *what, const char *path, int errnum, GError **error)
-{
-    g_autofree char *where =
-        path[0] == '/' ? obstacle(path, errnum) : g_strdup(" (the path must be absolute)");
+/* What is looked at: "storage file" or another word for it, and for a backing image the one it belongs to. */
+typedef struct File {
+    const char *what, *path, *owner;
+} File;
 
-    return error_set_errno(error, errnum, "Cannot access %s '%s'%s (as uid:%u, gid:%u)", what, path, where,
-                           (unsigned)geteuid(), (unsigned)getegid());
+static gboolean fail(const File *file, int errnum, GError **error)
+{
+    g_autofree char *where = errnum == ETIMEDOUT      ? g_strdup(" (its file system does not answer)")
+                             : file->path[0] == '/' ? obstacle(file->path, errnum)
+                                                    : g_strdup(" (the path must be absolute)");
+
+    return error_set_errno(error, errnum, "Cannot access %s '%s'%s%s%s%s (as uid:%u, gid:%u)", file->what, file->path,
+                           file->owner != NULL ? " of storage file '" : "", file->owner != NULL ? file->owner : "",
+                           file->owner != NULL ? "'" : "", where, (unsigned)geteuid(), (unsigned)getegid());
 }
 
 /* Whether the VM's user may open the file in that mode, by permission bits: a hint, since ACLs and
@@ -55,45 +64,68 @@ static gboolean user_may(const BackendConfig *config, const struct stat *st, gbo
     return (got & want) == want;
 }
 
-static gboolean check(const BackendConfig *config, const char *what, const char *path, gboolean write,
-                      GError **error)
+static gboolean check(const BackendConfig *config, const File *file, gboolean write, GError **error)
 {
-    int fd = open(path, (write ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     struct stat st;
-    gboolean ok;
+    int fd = slow_file_open(file->path, (write ? O_RDWR : O_RDONLY) | O_NONBLOCK, &st, 0);
 
     if (fd < 0)
-        return fail(what, path, errno, error);
-    if (fstat(fd, &st) < 0)
-        ok = fail(what, path, errno, error);
-    else if (S_ISDIR(st.st_mode))
-        ok = fail(what, path, EISDIR, error);
-    else if (!user_may(config, &st, write))
-        ok = error_set_errno(
-            error, EACCES,
-            "Cannot access %s '%s' (as uid:%u, gid:%u): it belongs to uid:%u, gid:%u with mode %04o; "
-            "chown or chmod it",
-            what, path, (unsigned)config->user, (unsigned)config->group, (unsigned)st.st_uid,
-            (unsigned)st.st_gid, (unsigned)(st.st_mode & 07777));
-    else
-        ok = TRUE;
+        return fail(file, -fd, error);
     close(fd);
-    return ok;
+    if (S_ISDIR(st.st_mode))
+        return fail(file, EISDIR, error);
+    if (user_may(config, &st, write))
+        return TRUE;
+    return error_set_errno(
+        error, EACCES,
+        "Cannot access %s '%s' (as uid:%u, gid:%u): it belongs to uid:%u, gid:%u with mode %04o; "
+        "chown or chmod it",
+        file->what, file->path, (unsigned)config->user, (unsigned)config->group, (unsigned)st.st_uid,
+        (unsigned)st.st_gid, (unsigned)(st.st_mode & 07777));
+}
+
+static gboolean check_folder(const char *path, GError **error)
+{
+    const File folder = {"storage folder", path, NULL};
+    struct stat st;
+    int fd = slow_file_open(path, O_PATH, &st, 0);
+
+    if (fd < 0)
+        return fail(&folder, -fd, error);
+    close(fd);
+    return S_ISDIR(st.st_mode) || fail(&folder, ENOTDIR, error);
 }
 
 static gboolean check_image(const BackendConfig *config, const DiskDef *disk, const StorageSource *source,
-                            gboolean write, GError **error)
+                            GError **error)
 {
-    if (source->type == STORAGE_TYPE_DIR) {
-        struct stat st;
+    gboolean top = source == disk->source;
+    const File file = {top ? "storage file" : "backing file", source->path, top ? NULL : disk->source->path};
 
-        if (stat(source->path, &st) < 0)
-            return fail("storage folder", source->path, errno, error);
-        return S_ISDIR(st.st_mode) ? TRUE : fail("storage folder", source->path, ENOTDIR, error);
-    }
-    if (source->type != STORAGE_TYPE_FILE && source->type != STORAGE_TYPE_BLOCK)
+    if (source->type == STORAGE_TYPE_DIR)
+        return check_folder(source->path, error);
+    if ((source->type != STORAGE_TYPE_FILE && source->type != STORAGE_TYPE_BLOCK) || source->fdgroup != NULL)
         return TRUE;
-    return check(config, "storage file", source->path, write, error);
+    return check(config, &file, top && !disk->readonly && disk->device != DISK_DEVICE_CDROM, error);
+}
+
+/* Every layer in turn, those included that only the image above them names. */
+static gboolean check_chain(const BackendConfig *config, const DiskDef *disk, GError **error)
+{
+    guint depth = 0;
+
+    for (StorageSource *s = disk->source; s != NULL && s->type != STORAGE_TYPE_NONE; s = s->backing) {
+        if (++depth > DISK_CHAIN_MAX && s->detected)
+            return error_set(error, VIR_ERR_INTERNAL_ERROR,
+                             "backing store for %s is self-referential or too deeply nested", s->path);
+        if (depth > DISK_CHAIN_MAX)
+            return error_set(error, VIR_ERR_OPERATION_UNSUPPORTED,
+                             "backing chains more than %d layers deep are not supported for disk '%s'", DISK_CHAIN_MAX,
+                             disk->target);
+        if (!check_image(config, disk, s, error) || !disk_chain_next(disk, s, error))
+            return FALSE;
+    }
+    return TRUE;
 }
 
 /* A removable drive whose medium may be missing starts empty. */
@@ -104,26 +136,17 @@ static gboolean may_be_missing(const DiskDef *disk)
 
 static gboolean check_disk(const BackendConfig *config, DiskDef *disk, GError **error)
 {
-    gboolean top = TRUE;
+    g_autoptr(GError) local = NULL;
 
-    if (storage_source_is_empty(disk->source))
+    if (storage_source_is_empty(disk->source) || check_chain(config, disk, &local))
         return TRUE;
-    for (const StorageSource *s = disk->source; s != NULL && s->type != STORAGE_TYPE_NONE; s = s->backing) {
-        g_autoptr(GError) local = NULL;
-        gboolean write = top && !disk->readonly && disk->device != DISK_DEVICE_CDROM;
-
-        if (!check_image(config, disk, s, write, &local)) {
-            if (may_be_missing(disk)) {
-                g_clear_pointer(&disk->source, storage_source_free);
-                disk->source = storage_source_new(STORAGE_TYPE_FILE);
-                return TRUE;
-            }
-            g_propagate_error(error, g_steal_pointer(&local));
-            return FALSE;
-        }
-        top = FALSE;
+    if (may_be_missing(disk)) {
+        g_clear_pointer(&disk->source, storage_source_free);
+        disk->source = storage_source_new(STORAGE_TYPE_FILE);
+        return TRUE;
     }
-    return TRUE;
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
 }
 
 gboolean qemu_check_device_files(const BackendConfig *config, DeviceInfo *dev, GError **error)
@@ -133,7 +156,7 @@ gboolean qemu_check_device_files(const BackendConfig *config, DeviceInfo *dev, G
     if (dev->kind == DEVICE_DISK)
         return check_disk(config, (DiskDef *)dev, error);
     if (dev->kind == DEVICE_RNG && rng->backend == RNG_BACKEND_RANDOM && rng->file != NULL)
-        return check(config, "source of random numbers", rng->file, FALSE, error);
+        return check(config, &(File){"source of random numbers", rng->file, NULL}, FALSE, error);
     return TRUE;
 }
 
@@ -154,7 +177,9 @@ gboolean qemu_check_files(const BackendConfig *config, DomainDef *live, GError *
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(files); i++) {
-        if (files[i].path != NULL && !check(config, files[i].what, files[i].path, files[i].write, error))
+        const File file = {files[i].what, files[i].path, NULL};
+
+        if (files[i].path != NULL && !check(config, &file, files[i].write, error))
             return FALSE;
     }
     DOMAIN_DEF_FOREACH(DiskDef, disk, live, DEVICE_DISK)

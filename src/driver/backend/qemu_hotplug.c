@@ -13,6 +13,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "driver/backend/backend.h"
+#include "driver/backend/disk_chain.h"
 #include "driver/backend/json_util.h"
 #include "driver/backend/hostdev.h"
 #include "driver/backend/monitor.h"
@@ -211,23 +212,6 @@ static gboolean say_all(Plug *plug, const QemuArgs *args, const char *alias, GEr
 
 /* --- what is chosen here, and what is set afterwards --- */
 
-static void number_nodes(const DomainDef *live, DiskDef *disk)
-{
-    guint highest = 0;
-
-    DOMAIN_DEF_FOREACH(DiskDef, other, live, DEVICE_DISK)
-    {
-        for (const StorageSource *s = other->source; s != NULL; s = s->backing)
-            highest = MAX(highest, s->index);
-        for (const StorageSource *s = other->mirror; s != NULL; s = s->backing)
-            highest = MAX(highest, s->index);
-    }
-    for (StorageSource *s = disk->source; s != NULL && s->type != STORAGE_TYPE_NONE; s = s->backing) {
-        if (!storage_source_is_empty(s))
-            s->index = ++highest;
-    }
-}
-
 static gboolean read_pty(QmpClient *qmp, ChrDef *chr, GError **error)
 {
     g_autofree char *id = g_strconcat("char", chr->info.alias, NULL);
@@ -297,13 +281,13 @@ gboolean qemu_plug(const BackendConfig *config, VmProcess *vm, DomainDef *live, 
     if (caps == NULL)
         return FALSE;
     dev->effective_boot_index = dev->boot_index;
-    if (dev->kind == DEVICE_DISK)
-        number_nodes(live, (DiskDef *)dev);
     host = qemu_host_prepare_device(config, live, dev, vm_process_run_dir(vm), error);
     if (host == NULL)
         return FALSE;
     context.nets = host->n_nets > 0 ? host->nets : NULL;
     context.sockets = host->sockets;
+    if (dev->kind == DEVICE_DISK)
+        disk_chain_number(live, ((DiskDef *)dev)->source); /* all of it is known by now */
     args = qemu_args_build_device(live, dev, &context, error);
     if (args == NULL)
         return FALSE;

@@ -16,6 +16,7 @@
 
 #include "common/error.h"
 #include "common/fd.h"
+#include "driver/backend/disk_chain.h"
 #include "driver/backend/unix_socket.h"
 
 enum { CONNECT_TIMEOUT_MS = 5000 };
@@ -301,29 +302,13 @@ VmmHost *vmm_host_prepare(const BackendConfig *config, DomainDef *live, const Vm
         return NULL;
     keep(host, kvm, "kvm");
     host->base = qemu_host_prepare(&host->config, live, options, error);
-    if (host->base == NULL || !vmm_chain_complete(live, error))
+    if (host->base == NULL || !vmm_chain_check(live, error))
         return NULL;
     qemu_args_prepare(live);
     if (!open_path(host, "the statistics page", stats, O_RDWR | O_CREAT | O_TRUNC, "stats", error) ||
         !open_kernel(host, live, error) || !open_images(host, live, error) || !open_chrs(host, live, error))
         return NULL;
     return g_steal_pointer(&host);
-}
-
-/* Numbers that no image of the machine has. */
-static void number_images(const DomainDef *live, DiskDef *disk)
-{
-    guint highest = 0;
-
-    DOMAIN_DEF_FOREACH(DiskDef, other, live, DEVICE_DISK)
-    {
-        for (const StorageSource *s = other->source; s != NULL; s = s->backing)
-            highest = MAX(highest, s->index);
-    }
-    for (StorageSource *s = disk->source; s != NULL && s->type != STORAGE_TYPE_NONE; s = s->backing) {
-        if (!storage_source_is_empty(s))
-            s->index = ++highest;
-    }
 }
 
 VmmHost *vmm_host_prepare_device(const BackendConfig *config, DomainDef *live, DeviceInfo *dev, const char *run_dir,
@@ -338,9 +323,8 @@ VmmHost *vmm_host_prepare_device(const BackendConfig *config, DomainDef *live, D
     if (dev->kind == DEVICE_DISK) {
         DiskDef *disk = (DiskDef *)dev;
 
-        ok = vmm_chain_complete_disk(disk, error);
-        number_images(live, disk);
-        ok = ok && open_disk(host, disk, error);
+        disk_chain_number(live, disk->source);
+        ok = vmm_chain_check_disk(disk, error) && open_disk(host, disk, error);
     } else if (dev->kind == DEVICE_CHANNEL || dev->kind == DEVICE_CONSOLE) {
         ok = open_chr(host, (ChrDef *)dev, error);
     }
@@ -351,5 +335,5 @@ VmmHost *vmm_host_prepare_medium(const BackendConfig *config, const DiskDef *dis
 {
     g_autoptr(VmmHost) host = host_new(config);
 
-    return open_disk(host, disk, error) ? g_steal_pointer(&host) : NULL;
+    return vmm_chain_check_disk(disk, error) && open_disk(host, disk, error) ? g_steal_pointer(&host) : NULL;
 }

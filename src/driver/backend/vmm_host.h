@@ -35,6 +35,7 @@ int vmm_host_fd(gpointer opaque, const char *purpose);
 /* /dev/kvm, tried: version of the interface and a VM. -1 with VIR_ERR_CONFIG_UNSUPPORTED and the cure. */
 int vmm_host_open_kvm(GError **error);
 
-/* vmm_chain.c: fills in the backing chains that the definition leaves to the images. VIR_ERR_*. */
-gboolean vmm_chain_complete(DomainDef *live, GError **error);
-gboolean vmm_chain_complete_disk(DiskDef *disk, GError **error);
+/* vmm_chain.c: whether the images that were found below a disk are some that kite-vmm reads.
+ * VIR_ERR_CONFIG_UNSUPPORTED names the image. */
+gboolean vmm_chain_check(const DomainDef *live, GError **error);
+gboolean vmm_chain_check_disk(const DiskDef *disk, GError **error);

@@ -192,6 +192,5 @@ gboolean vmm_change_media(const BackendConfig *config, VmProcess *vm, const Doma
     changed.source = source;
     if (!vmm_desc_supported_device(&changed.info, &reason))
         return error_set(error, VIR_ERR_OPERATION_UNSUPPORTED, "%s", reason);
-    return vmm_chain_complete_disk(&changed, error) &&
-           media_change(config, vm, live, disk, source, force, add_medium, error);
+    return media_change(config, vm, live, disk, source, force, add_medium, error);
 }

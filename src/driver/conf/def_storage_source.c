@@ -10,6 +10,8 @@
 /* Longest backing chain that is read: deeper ones are an attack or a loop. */
 #define CHAIN_MAX 200
 #define HOSTS_MAX 64
+/* Of <backingStore> in our run-state files: the image's header named it, not the definition. */
+#define DETECTED "detected"
 
 ENUM_TABLE(storage_type, StorageType, STORAGE_TYPE_LAST, "none", "file", "block", "dir", "network", "volume",
            "nvme", "vhostuser")
@@ -95,7 +97,12 @@ static const Field *const source_fields[STORAGE_TYPE_LAST] = {
 
 /* --- life --- */
 
-static void host_free(StorageHost *host)
+StorageHost *storage_host_new(void)
+{
+    return g_new0(StorageHost, 1);
+}
+
+void storage_host_free(StorageHost *host)
 {
     fields_clear(host_fields, host);
     g_free(host);
@@ -148,7 +155,7 @@ static GPtrArray *copy_hosts(const GPtrArray *hosts)
 
     if (hosts == NULL)
         return NULL;
-    copy = g_ptr_array_new_with_free_func((GDestroyNotify)host_free);
+    copy = g_ptr_array_new_with_free_func((GDestroyNotify)storage_host_free);
     for (guint i = 0; i < hosts->len; i++) {
         const StorageHost *host = g_ptr_array_index(hosts, i);
         StorageHost *twin = g_memdup2(host, sizeof(*host));
@@ -295,7 +302,7 @@ char *storage_source_describe(const StorageSource *source)
 
 /* --- reading --- */
 
-static guint default_port(StorageProtocol protocol)
+guint storage_protocol_default_port(StorageProtocol protocol)
 {
     static const guint ports[STORAGE_PROTOCOL_LAST] = {
         [STORAGE_PROTOCOL_NBD] = 10809,     [STORAGE_PROTOCOL_SHEEPDOG] = 7000,
@@ -311,10 +318,10 @@ static guint default_port(StorageProtocol protocol)
 
 static gboolean parse_host(xmlNodePtr node, StorageSource *source, GError **error)
 {
-    StorageHost *host = g_new0(StorageHost, 1);
+    StorageHost *host = storage_host_new();
 
     if (source->hosts == NULL)
-        source->hosts = g_ptr_array_new_with_free_func((GDestroyNotify)host_free);
+        source->hosts = g_ptr_array_new_with_free_func((GDestroyNotify)storage_host_free);
     g_ptr_array_add(source->hosts, host);
     if (source->hosts->len > HOSTS_MAX)
         return error_set(error, VIR_ERR_XML_ERROR, "disk source has more than %d hosts", HOSTS_MAX);
@@ -331,7 +338,7 @@ static gboolean parse_host(xmlNodePtr node, StorageSource *source, GError **erro
     if (host->name == NULL)
         return error_set(error, VIR_ERR_XML_ERROR, "missing name for host");
     if (host->port == 0 && host->transport == STORAGE_TRANSPORT_TCP)
-        host->port = default_port(source->protocol);
+        host->port = storage_protocol_default_port(source->protocol);
     return TRUE;
 }
 
@@ -598,6 +605,11 @@ static StorageSource *backing_parse_one(xmlNodePtr node, guint parse_flags, GErr
     if (!(parse_flags & DOMAIN_DEF_PARSE_INACTIVE) &&
         !xml_attr_get_uint(node, "index", XML_OPTIONAL, &backing->index, error))
         return NULL;
+    if (parse_flags & DOMAIN_DEF_PARSE_STATUS) {
+        g_autofree char *detected = xml_get_attr(node, DETECTED);
+
+        backing->detected = detected != NULL;
+    }
     return g_steal_pointer(&backing);
 }
 
@@ -752,6 +764,8 @@ void storage_backing_format(XmlWriter *w, const StorageSource *source, guint for
         xml_attr(w, "type", storage_type_to_string(source->type));
         if (source->index != 0)
             xml_attr_u64(w, "index", source->index);
+        if (source->detected && (format_flags & DOMAIN_DEF_FORMAT_STATUS))
+            xml_attr(w, DETECTED, "yes");
         storage_format_format(w, source);
         storage_source_format(w, source, &how, format_flags);
     }

@@ -154,6 +154,8 @@ struct StorageSource {
     guint64 metadata_cache;    /* qcow2 L2 cache limit in bytes; 0: default */
     guint index;               /* live: node number; names the image in block jobs ("vda[3]") */
     gboolean detected;         /* backing image found by probing, not written by the user */
+    gboolean has_data_file;    /* found by probing: the data is in another file; not kept in any XML */
+    gboolean payload_encrypted; /* found by probing; not kept in any XML */
     char *path;                /* file, dev, dir; network: name; vhostuser: socket */
     char *fdgroup;             /* file: descriptors handed over under this name */
     char *pool, *volume;       /* volume */
@@ -189,6 +191,10 @@ StorageSource *storage_source_new(StorageType type);
 void storage_source_free(StorageSource *source); /* with its backing chain */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(StorageSource, storage_source_free)
 StorageSource *storage_source_copy(const StorageSource *source);
+
+StorageHost *storage_host_new(void);
+void storage_host_free(StorageHost *host);
+guint storage_protocol_default_port(StorageProtocol protocol); /* 0: has none */
 
 void storage_auth_free(StorageAuth *auth);
 void storage_encryption_free(StorageEncryption *encryption);

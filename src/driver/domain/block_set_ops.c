@@ -290,7 +290,7 @@ static const StorageSource *find_image(const DomainDef *def, const char *name, G
         if (s->index == index)
             return s;
     }
-    error_set(error, VIR_ERR_INVALID_ARG, "block device '%s' not found in domain", name);
+    error_set(error, VIR_ERR_INVALID_ARG, "failed to find disk '%s'", name);
     return NULL;
 }
 

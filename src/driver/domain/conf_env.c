@@ -4,11 +4,9 @@
  * that will run the domain and from the image engine. Definitions that were accepted before are read without
  * asking: what they say is complete, and a daemon that starts must not wait for a probe.
  */
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "common/fd.h"
 #include "driver/backend/backend.h"
 #include "driver/conf/domain_def.h"
 #include "driver/domain/domain_list.h"
@@ -17,7 +15,7 @@
 #include "driver/driver.h"
 #include "driver/host/qemu_caps.h"
 #include "driver/host/vmm_caps.h"
-#include "storage/image.h"
+#include "storage/probe_client.h"
 
 /* The capabilities of the emulator that def names, or of its architecture's default one. NULL: not known. */
 static QemuCaps *caps_of(const DomainDefEnv *env, const DomainDef *def, GError **error)
@@ -124,11 +122,9 @@ static guint max_vcpus(const DomainDefEnv *env, const DomainDef *def)
  * 4): its guest may have written the header. */
 static char *probe_disk_format(const DomainDefEnv *env, const char *path, GError **error)
 {
-    autofd fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     ImageProbe probe;
-    Err err = {0};
 
-    if (fd < 0 || image_probe_fd(fd, &probe, &err) < 0)
+    if (probe_path(path, &probe, NULL, NULL) < 0)
         return NULL; /* said when it is started, with the reason */
     if (probe.format == IMAGE_FORMAT_RAW || probe.format == IMAGE_FORMAT_AUTO)
         return g_strdup("raw");

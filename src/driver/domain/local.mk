@@ -22,5 +22,5 @@ libkitedomain_a_SOURCES += \
 	%D%/block_ops.c %D%/iface_ops.c %D%/memory_ops.c %D%/params_ops.c %D%/vcpu_ops.c
 libkitedomain_a_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
 # What a program that uses domain/ links.
-DOMAIN_LIBS = libkitedomain.a libkitebackend.a libkitehost.a libkiteconf.a libkiteconfig.a libkiterpc.a \
+DOMAIN_LIBS = libkitedomain.a libkitebackend.a libkiteprobe.a libkitehost.a libkiteconf.a libkiteconfig.a libkiterpc.a \
 	libkitexml.a libkiteimage.a $(IMAGE_LIBS) libkitecommon.a libkitebase.a $(DAEMON_LIBS) $(LIBXML2_LIBS) $(GNUTLS_LIBS) $(SASL_LIBS)

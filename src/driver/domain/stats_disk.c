@@ -9,10 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/fd.h"
+#include "common/slow_file.h"
 #include "driver/backend/monitor.h"
 #include "driver/conf/domain_def.h"
 #include "driver/domain/stats_name.h"
-#include "storage/image.h"
+#include "storage/probe_client.h"
 
 /* --- what the header says ------------------------------------------------------------------------------- */
 
@@ -74,85 +76,149 @@ static void remember(const Header *header)
     g_mutex_unlock(&headers_lock);
 }
 
-static gboolean read_header(const char *path, gboolean encrypted, Header *header, GError **error)
+static gboolean read_header(int fd, const char *path, gboolean encrypted, Header *header, GError **error)
 {
+    const char *name, *wanted = storage_format_to_string(header->format);
     ImageProbe probe;
-    guint8 luks[108];
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    int problem;
+    guint64 payload = 0;
 
-    if (fd < 0)
-        return error_set_errno(error, errno, "Failed to open file '%s'", path);
-    problem = image_probe_fd(fd, &probe, NULL);
-    if (problem == 0) {
-        const char *name = image_format_name(probe.format),
-                   *wanted = storage_format_to_string(header->format);
-
-        if (name != NULL && wanted != NULL && strcmp(name, wanted) == 0)
-            header->capacity = probe.virtual_size;
-        /* LUKS1: the payload's offset, in sectors, big endian, at byte 104 */
-        if (encrypted && probe.format == IMAGE_FORMAT_LUKS &&
-            pread(fd, luks, sizeof(luks), 0) == sizeof(luks))
-            header->payload = 512 * (((guint64)luks[104] << 24) | ((guint64)luks[105] << 16) |
-                                     ((guint64)luks[106] << 8) | luks[107]);
-    }
-    close(fd);
-    return problem == 0 || error_set_errno(error, -problem, "cannot read header '%s'", path);
+    if (!probe_fd(fd, path, &probe, &payload, error))
+        return FALSE;
+    name = image_format_name(probe.format);
+    if (name != NULL && wanted != NULL && strcmp(name, wanted) == 0)
+        header->capacity = probe.virtual_size;
+    header->payload = encrypted ? payload : 0;
+    return TRUE;
 }
 
-/* Bytes of a block device. */
-static gboolean device_size(const char *path, guint64 *ret_size, GError **error)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    off_t end;
-    int problem;
+/* What is to be looked at; path and what is found live in the job. */
+typedef struct SizeJob {
+    char *path;
+    StorageType type;
+    StorageFormat format;
+    gboolean encrypted;
+    DiskSizes sizes;
+    GError *error; /* NULL: found */
+} SizeJob;
 
-    if (fd < 0)
-        return error_set_errno(error, errno, "Failed to open file '%s'", path);
-    end = lseek(fd, 0, SEEK_END);
-    problem = errno;
-    close(fd);
-    *ret_size = (guint64)MAX(end, 0);
-    return end >= 0 || error_set_errno(error, problem, "failed to seek to end of %s", path);
+static gboolean look(SizeJob *job, GError **error)
+{
+    Header header = {.format = job->format};
+    DiskSizes *sizes = &job->sizes;
+    autofd fd = -1;
+    struct stat st;
+
+    if (stat(job->path, &st) < 0)
+        return error_set_errno(error, errno, "Failed to open file '%s'", job->path);
+    if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+        return TRUE;
+    sizes->allocation = (guint64)st.st_blocks * 512;
+    sizes->physical = (guint64)st.st_size;
+    header.device = st.st_dev;
+    header.inode = st.st_ino;
+    header.changed = st.st_ctim;
+    if (S_ISBLK(st.st_mode) || ((job->format != STORAGE_FORMAT_RAW || job->encrypted) && !recall(&header))) {
+        fd = open(job->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        if (fd < 0)
+            return error_set_errno(error, errno, "Failed to open file '%s'", job->path);
+    }
+    if (S_ISBLK(st.st_mode)) {
+        off_t end = lseek(fd, 0, SEEK_END);
+
+        if (end < 0)
+            return error_set_errno(error, errno, "failed to seek to end of %s", job->path);
+        sizes->allocation = sizes->physical = (guint64)end;
+    }
+    sizes->capacity = sizes->physical;
+    if (fd >= 0 && (job->format != STORAGE_FORMAT_RAW || job->encrypted)) {
+        if (!read_header(fd, job->path, job->encrypted, &header, error))
+            return FALSE;
+        remember(&header);
+    }
+    if (header.capacity != 0)
+        sizes->capacity = header.capacity;
+    sizes->capacity -= MIN(header.payload, sizes->capacity);
+    /* How far an image on a device is filled, only the VM knows. */
+    if (job->type == STORAGE_TYPE_BLOCK && job->format != STORAGE_FORMAT_RAW && S_ISBLK(st.st_mode))
+        sizes->allocation = 0;
+    return TRUE;
+}
+
+/* Several of them, and their paths as slow_file.h wants them. A g_atomic_rc_box. */
+typedef struct SizeJobs {
+    GArray *list; /* SizeJob */
+    GPtrArray *paths; /* of the jobs */
+} SizeJobs;
+
+static SizeJobs *size_jobs_new(void)
+{
+    SizeJobs *jobs = g_atomic_rc_box_new0(SizeJobs);
+
+    jobs->list = g_array_new(FALSE, TRUE, sizeof(SizeJob));
+    jobs->paths = g_ptr_array_new();
+    return jobs;
+}
+
+static void size_jobs_clear(gpointer data)
+{
+    SizeJobs *jobs = data;
+
+    for (guint i = 0; i < jobs->list->len; i++) {
+        SizeJob *job = &g_array_index(jobs->list, SizeJob, i);
+
+        g_free(job->path);
+        g_clear_error(&job->error);
+    }
+    g_array_unref(jobs->list);
+    g_ptr_array_unref(jobs->paths);
+}
+
+static void size_jobs_add(SizeJobs *jobs, const char *path, StorageType type, StorageFormat format, gboolean encrypted)
+{
+    const SizeJob job = {.path = g_strdup(path != NULL ? path : ""), /* none: not to be found */
+                          .type = type, .format = format, .encrypted = encrypted};
+
+    g_array_append_val(jobs->list, job);
+    g_ptr_array_add(jobs->paths, job.path);
+}
+
+static void look_at(gpointer data, guint i)
+{
+    SizeJob *job = &g_array_index(((SizeJobs *)data)->list, SizeJob, i);
+
+    look(job, &job->error);
+}
+
+/* Whether each was found goes to ret_done (caller frees), by index. */
+static void size_jobs_run(SizeJobs *jobs, guint timeout_ms, gboolean **ret_done)
+{
+    guint n = jobs->list->len;
+
+    *ret_done = g_new0(gboolean, MAX(n, 1));
+    slow_file_each((const char *const *)jobs->paths->pdata, n, look_at, jobs, size_jobs_clear, timeout_ms, *ret_done);
 }
 
 gboolean disk_sizes(const char *path, StorageType type, StorageFormat format, gboolean encrypted,
                     DiskSizes *ret, GError **error)
 {
-    Header header = {.format = format};
-    struct stat st;
+    SizeJobs *jobs = size_jobs_new();
+    g_autofree gboolean *done = NULL;
+    SizeJob *job;
+    gboolean good = FALSE;
 
-    *ret = (DiskSizes){0};
-    if (stat(path, &st) < 0)
-        return error_set_errno(error, errno, "Failed to open file '%s'", path);
-    if (S_ISDIR(st.st_mode))
-        return TRUE;
-    if (S_ISREG(st.st_mode)) {
-        ret->allocation = (guint64)st.st_blocks * 512;
-        ret->physical = (guint64)st.st_size;
+    size_jobs_add(jobs, path, type, format, encrypted);
+    size_jobs_run(jobs, 0, &done);
+    job = &g_array_index(jobs->list, SizeJob, 0);
+    if (!done[0]) {
+        error_set_errno(error, ETIMEDOUT, "Failed to open file '%s'", path);
+    } else if (job->error != NULL) {
+        g_propagate_error(error, g_steal_pointer(&job->error));
     } else {
-        if (!device_size(path, &ret->physical, error))
-            return FALSE;
-        ret->allocation = ret->physical;
+        *ret = job->sizes;
+        good = TRUE;
     }
-    ret->capacity = ret->physical;
-    if (format != STORAGE_FORMAT_RAW || encrypted) {
-        header.device = st.st_dev;
-        header.inode = st.st_ino;
-        header.changed = st.st_ctim;
-        if (!recall(&header)) {
-            if (!read_header(path, encrypted, &header, error))
-                return FALSE;
-            remember(&header);
-        }
-        if (header.capacity != 0)
-            ret->capacity = header.capacity;
-        ret->capacity -= MIN(header.payload, ret->capacity);
-    }
-    /* How far an image on a device is filled, only the VM knows. */
-    if (type == STORAGE_TYPE_BLOCK && format != STORAGE_FORMAT_RAW && S_ISBLK(st.st_mode))
-        ret->allocation = 0;
-    return TRUE;
+    g_atomic_rc_box_release_full(jobs, size_jobs_clear);
+    return good;
 }
 
 gboolean disk_source_is_local(const StorageSource *source)
@@ -215,23 +281,25 @@ void disk_node_name(const StorageSource *source, const char *layer, char *ret_na
 /* --- the group "block" ---------------------------------------------------------------------------------- */
 
 typedef struct Lookup {
-    const char *path; /* lives in the parameters */
-    StorageType type;
-    StorageFormat format;
-    gboolean encrypted;
     gboolean taken; /* physical is what the file takes, where that is anything */
     guint at; /* three parameters wait here: allocation, capacity, physical; or the last one only */
     gboolean only_physical;
 } Lookup;
 
+/* A file whose system does not answer holds up the whole call by so much, once. */
+enum { LOOKUP_TIMEOUT_MS = 250 };
+
 void disk_lookups_init(DiskLookups *lookups)
 {
     lookups->list = NULL;
+    lookups->jobs = NULL;
 }
 
 void disk_lookups_clear(DiskLookups *lookups)
 {
     g_clear_pointer(&lookups->list, g_array_unref);
+    if (lookups->jobs != NULL)
+        g_atomic_rc_box_release_full(g_steal_pointer(&lookups->jobs), size_jobs_clear);
 }
 
 static void add(TypedParams *params, guint n, const char *name, guint64 value)
@@ -243,16 +311,14 @@ static void add(TypedParams *params, guint n, const char *name, guint64 value)
 static Lookup *look_later(TypedParams *params, guint n, const StorageSource *source, const char *path,
                        gboolean only_physical, DiskLookups *lookups)
 {
-    Lookup lookup = {.path = path,
-                     .type = source->type,
-                     .format = source->format,
-                     .encrypted = source->encryption != NULL,
-                     .at = typed_params_count(params),
-                     .only_physical = only_physical};
+    Lookup lookup = {.at = typed_params_count(params), .only_physical = only_physical};
 
-    if (lookups->list == NULL)
+    if (lookups->list == NULL) {
         lookups->list = g_array_new(FALSE, FALSE, sizeof(Lookup));
+        lookups->jobs = size_jobs_new();
+    }
     g_array_append_val(lookups->list, lookup);
+    size_jobs_add(lookups->jobs, path, source->type, source->format, source->encryption != NULL);
     if (!only_physical) {
         typed_params_append(params, stats_name("block.", n, ".allocation"), 0);
         typed_params_append(params, stats_name("block.", n, ".capacity"), 0);
@@ -370,24 +436,27 @@ static void fill(TypedParams *params, guint at, guint64 value)
 
 void disk_stats_finish(TypedParams *params, DiskLookups *lookups)
 {
+    g_autofree gboolean *done = NULL;
+
     if (lookups->list == NULL)
         return;
+    size_jobs_run(lookups->jobs, LOOKUP_TIMEOUT_MS, &done);
     for (guint i = 0; i < lookups->list->len; i++) {
         const Lookup *lookup = &g_array_index(lookups->list, Lookup, i);
-        DiskSizes sizes;
+        const SizeJob *job = &g_array_index(((SizeJobs *)lookups->jobs)->list, SizeJob, i);
 
         /* An image that is not there has no sizes; that is no error here. */
-        if (lookup->path == NULL ||
-            !disk_sizes(lookup->path, lookup->type, lookup->format, lookup->encrypted, &sizes, NULL))
+        if (!done[i] || job->error != NULL)
             continue;
         if (lookup->only_physical) {
-            fill(params, lookup->at, lookup->taken && sizes.allocation != 0 ? sizes.allocation : sizes.physical);
+            fill(params, lookup->at,
+                 lookup->taken && job->sizes.allocation != 0 ? job->sizes.allocation : job->sizes.physical);
             continue;
         }
-        fill(params, lookup->at, sizes.allocation);
-        fill(params, lookup->at + 1, sizes.capacity);
-        fill(params, lookup->at + 2, sizes.physical);
+        fill(params, lookup->at, job->sizes.allocation);
+        fill(params, lookup->at + 1, job->sizes.capacity);
+        fill(params, lookup->at + 2, job->sizes.physical);
     }
-    g_array_set_size(lookups->list, 0);
+    disk_lookups_clear(lookups);
     typed_params_drop_unset(params);
 }

@@ -36,6 +36,7 @@ gboolean disk_source_is_local(const StorageSource *source);
 /* Files to look at when no lock is held any more. */
 typedef struct DiskLookups {
     GArray *list;
+    gpointer jobs;
 } DiskLookups;
 
 void disk_lookups_init(DiskLookups *lookups);
