@@ -19,6 +19,7 @@
 #define LOG_SOURCE "driver.daemon"
 #include "common/log.h"
 #include "driver/backend/backend.h"
+#include "driver/backend/id_table.h"
 #include "driver/calls_host.h"
 #include "driver/calls_storage.h"
 #include "driver/domain/events.h"
@@ -138,6 +139,8 @@ static gboolean set_up_backends(Daemon *d, GError **error)
     b->spice_listen = g_strdup(d->config->spice_listen);
     g_free(b->default_emulator);
     b->default_emulator = g_strdup(d->config->qemu_emulator);
+    if (d->paths->privileged)
+        b->ids = id_table_new(d->config->vm_id_min, d->config->vm_id_max);
     return resolve_vm_user(d, error);
 }
 

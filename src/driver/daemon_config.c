@@ -96,6 +96,8 @@ static const Key keys[] = {
     UINT(stop_timeout, 1, 3600),
     STRING(vm_user),
     STRING(vm_group),
+    UINT(vm_id_min, 0, G_MAXINT32),
+    UINT(vm_id_max, 0, G_MAXINT32),
     BOOL(autostart_domains),
     LIST(also),
     IGNORED("mdns_adv"),
@@ -141,6 +143,8 @@ DaemonConfig *daemon_config_new(void)
     c->spice_listen = g_strdup("127.0.0.1");
     c->remote_display_port_min = 5900;
     c->remote_display_port_max = 65535;
+    c->vm_id_min = 2080374784; /* systemd leaves 1879048192 to 2147483647 to nobody */
+    c->vm_id_max = 2080440319;
     c->start_timeout = 30;
     c->stop_timeout = 10;
     c->autostart_domains = TRUE;

@@ -61,13 +61,18 @@ static int enter_empty_root(void)
     return 0;
 }
 
+/* While we may: the last right that goes is the one to give up others. */
+static void drop_bounding_set(void)
+{
+    for (int cap = 0; cap <= 63; cap++)
+        (void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+}
+
 static int drop_capabilities(void)
 {
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct none[2] = {0};
 
-    for (int cap = 0; cap <= 63; cap++)
-        (void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
     (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     return syscall(SYS_capset, &head, none) < 0 ? -errno : 0;
 }
@@ -166,6 +171,8 @@ int sandbox_enter(const SandboxOptions *o, Err *err)
         set_limits();
     if (o->chroot && (r = enter_empty_root()) < 0 && r != -EPERM)
         log_note("no empty root for this VM: %s", strerror(-r));
+    if (o->drop_privileges)
+        drop_bounding_set();
     if (o->gid >= 0 && (setgroups(0, NULL) < 0 || setresgid((gid_t)o->gid, (gid_t)o->gid, (gid_t)o->gid) < 0))
         return err_set(err, errno, "cannot become group %lld: %s", (long long)o->gid, strerror(errno));
     if (o->uid >= 0 && setresuid((uid_t)o->uid, (uid_t)o->uid, (uid_t)o->uid) < 0)

@@ -362,21 +362,6 @@ def session():
 
 
 @case
-def isolated():
-    """kite-vmm has no capabilities, no new privileges, system call filters, no file system"""
-    define("iso", "spin")
-    virsh("start", "iso")
-    pid = vmm_pids()[0]
-    with open("/proc/%d/status" % pid) as f:
-        status = f.read()
-    assert re.search(r"^CapEff:\t0+$", status, re.M) and re.search(r"^NoNewPrivs:\t1$", status, re.M), status
-    assert re.search(r"^Seccomp:\t2$", status, re.M), status
-    assert os.readlink("/proc/%d/ns/mnt" % pid) != os.readlink("/proc/self/ns/mnt")
-    assert os.listdir("/proc/%d/root/" % pid) == [], os.listdir("/proc/%d/root/" % pid)
-    gone("iso")
-
-
-@case
 def nothing_left(daemon):
     """after all that no descriptor, process or file is left"""
     assert not vmm_pids()

@@ -59,6 +59,41 @@ def statistics():
     gone("stat")
 
 
+def status(pid):
+    with open("/proc/%d/status" % pid) as f:
+        return dict(re.findall(r"^(\w+):\t(.*)$", f.read(), re.M))
+
+
+@case
+def isolation(daemon):
+    """each VM has a user and group of its own, kept apart over a restart of the daemon; no rights, no files, filters"""
+    start("one", "spin")
+    start("two", "spin")
+    pids = vmm_pids()
+    found = [status(pid) for pid in pids]
+    for pid, s in zip(pids, found):
+        ids = {int(i) for i in (s["Uid"] + "\t" + s["Gid"]).split("\t")}
+        assert len(ids) == 1 and 2080374784 <= ids.pop() <= 2080440319, s
+        assert s["Groups"].strip() == "" and s["NoNewPrivs"] == "1" and s["Seccomp"] == "2", s
+        assert {int(s[c], 16) for c in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {0}, s
+        assert os.listdir("/proc/%d/root/" % pid) == [], os.listdir("/proc/%d/root/" % pid)
+        assert os.readlink("/proc/%d/ns/mnt" % pid) != os.readlink("/proc/self/ns/mnt")
+    assert found[0]["Uid"] != found[1]["Uid"]
+    daemon.kill9()
+    daemon.start()
+    start("three", "spin")
+    new = status((set(vmm_pids()) - set(pids)).pop())["Uid"]
+    assert new not in (found[0]["Uid"], found[1]["Uid"]), (new, found)
+    for name in ("one", "two", "three"):
+        gone(name)
+    # A page that the VM cuts harms nobody: the daemon copies, it does not map.
+    start("one", "spin", devices=disk(image("cut.raw"), "vda"))
+    os.truncate("/run/kite/domains/one/stats", 10)
+    assert "block.0.wr.reqs" in virsh("domstats", "one")
+    assert "actual" in virsh("dommemstat", "one")
+    gone("one")
+
+
 def timed(what):
     begin = time.monotonic()
     what()

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/error.h"
+#include "driver/backend/id_table.h"
 #include "driver/backend/port_table.h"
 #include "driver/backend/unix_socket.h"
 #include "driver/backend/vm_process.h"
@@ -194,6 +195,33 @@ static void test_no_program(void)
     g_assert_cmpint(waitpid(-1, NULL, WNOHANG), ==, -1); /* no zombie */
 }
 
+static void test_ids(void)
+{
+    IdTable *table = id_table_new(70001, 70002), *none = id_table_new(0, 0);
+    guint first, second, again;
+
+    if (!id_table_take(table, "/a", &first)) {
+        g_test_skip("this user namespace has no such ids");
+    } else {
+        g_assert_true(id_table_take(table, "/b", &second));
+        g_assert_cmpuint(first + second, ==, 70001 + 70002);
+        g_assert_true(id_table_take(table, "/a", &again));
+        g_assert_cmpuint(again, ==, first);
+        g_assert_false(id_table_take(table, "/c", &again)); /* all taken */
+        id_table_release(table, "/a");
+        id_table_release(table, "/a");
+        g_assert_true(id_table_take(table, "/c", &again));
+        g_assert_cmpuint(again, ==, first);
+        id_table_note(table, "/d", getpid()); /* none of the range */
+        id_table_release(table, "/b");
+        g_assert_true(id_table_take(table, "/d", &again));
+        g_assert_cmpuint(again, ==, second);
+    }
+    g_assert_false(id_table_take(none, "/a", &again));
+    id_table_free(table);
+    id_table_free(none);
+}
+
 static void test_ports(void)
 {
     PortTable *table = port_table_new();
@@ -260,6 +288,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vm-process/inheritance", test_inheritance);
     g_test_add_func("/vm-process/no-program", test_no_program);
     g_test_add_func("/ports", test_ports);
+    g_test_add_func("/ids", test_ids);
     g_test_add_func("/socket/long-path", test_long_socket_path);
     return g_test_run();
 }

@@ -43,6 +43,7 @@ struct BackendConfig {
     QemuCapsCache *qemu_caps; /* borrowed; NULL: no QEMU can be started */
     char *default_emulator; /* for definitions without <emulator>; NULL: found by qemu_caps */
     struct PortTable *ports; /* port_table.h */
+    struct IdTable *ids; /* id_table.h: of VMs that run kite-vmm, where no user is configured; NULL: none */
 };
 
 /* Defaults; user and group -1, sandbox on. context and qemu_caps are borrowed. */

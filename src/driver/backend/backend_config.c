@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What all back ends share: their configuration, the answer of a start, paths in the run directory. */
 #include "driver/backend/backend.h"
+#include "driver/backend/id_table.h"
 #include "driver/backend/port_table.h"
 
 void vm_live_info_free(VmLiveInfo *info)
@@ -42,6 +43,7 @@ void backend_config_free(BackendConfig *config)
     if (config == NULL)
         return;
     port_table_free(config->ports);
+    id_table_free(config->ids);
     g_free(config->vnc_listen);
     g_free(config->spice_listen);
     g_free(config->vnc_password);

@@ -16,6 +16,7 @@
 #include "common/fd.h"
 #include "config.h"
 #include "driver/backend/backend_run.h"
+#include "driver/backend/id_table.h"
 #include "driver/backend/vmm_desc.h"
 #include "driver/backend/vmm_host.h"
 #include "driver/host/vmm_caps.h"
@@ -34,21 +35,40 @@ static int write_description(const char *text, GError **error)
     return fd_steal(&fd);
 }
 
-static char *make_description(const BackendConfig *config, const DomainDef *live, VmmHost *host, GError **error)
+/* Whom the VM becomes, -1: it stays what the daemon is. */
+static void choose_ids(const BackendConfig *config, const char *run_dir, gint64 *ret_uid, gint64 *ret_gid)
 {
-    gboolean root = config->privileged;
+    guint id;
+
+    *ret_uid = config->privileged && config->user != (uid_t)-1 ? (gint64)config->user : -1;
+    *ret_gid = config->privileged && config->group != (gid_t)-1 ? (gint64)config->group : -1;
+    if (config->privileged && *ret_uid < 0 && config->ids != NULL && id_table_take(config->ids, run_dir, &id)) {
+        *ret_uid = id;
+        *ret_gid = *ret_gid < 0 ? id : *ret_gid;
+    }
+}
+
+static void release_ids(const BackendConfig *config, const char *run_dir)
+{
+    if (config->ids != NULL)
+        id_table_release(config->ids, run_dir);
+}
+
+static char *make_description(const BackendConfig *config, const DomainDef *live, const VmStartOptions *options,
+                              VmmHost *host, GError **error)
+{
     VmmDescContext context = {
         .fd = vmm_host_fd,
         .opaque = host,
         .nets = host->base->nets,
         .now = g_get_real_time() / G_USEC_PER_SEC,
-        .uid = root && config->user != (uid_t)-1 ? (gint64)config->user : -1,
-        .gid = root && config->group != (gid_t)-1 ? (gint64)config->group : -1,
         .sandbox = config->seccomp_sandbox,
     };
-    json_t *desc = vmm_desc_build(live, &context, error);
+    json_t *desc;
     char *dumped, *text;
 
+    choose_ids(config, options->run_dir, &context.uid, &context.gid);
+    desc = vmm_desc_build(live, &context, error);
     if (desc == NULL)
         return NULL;
     dumped = json_dumps(desc, JSON_COMPACT);
@@ -114,7 +134,7 @@ static VmProcess *launch(const BackendConfig *config, DomainDef *live, const VmS
     host = vmm_host_prepare(config, live, options, error);
     if (host == NULL)
         return NULL;
-    description = make_description(config, live, host, error);
+    description = make_description(config, live, options, host, error);
     if (description == NULL || (desc = write_description(description, error)) < 0)
         return NULL;
     g_snprintf(desc_number, sizeof(desc_number), "%d", desc);
@@ -159,10 +179,13 @@ static gboolean vmm_start(const BackendConfig *config, DomainDef *live, const Vm
     if (vm == NULL) {
         if (free_opaque != NULL)
             free_opaque(opaque);
+        release_ids(config, options->run_dir);
         return FALSE;
     }
-    if (!backend_finish_start(config, vm, live, options, host->base, opaque, ret_live, error))
+    if (!backend_finish_start(config, vm, live, options, host->base, opaque, ret_live, error)) {
+        release_ids(config, options->run_dir);
         return FALSE;
+    }
     *ret = g_steal_pointer(&vm);
     return TRUE;
 }
@@ -171,6 +194,8 @@ static gboolean vmm_reconnect(const BackendConfig *config, DomainDef *live, cons
                               const VmCallbacks *callbacks, gpointer opaque, GDestroyNotify free_opaque,
                               VmProcess **ret, VmLiveInfo **ret_live, GError **error)
 {
+    if (config->ids != NULL)
+        id_table_note(config->ids, options->run_dir, options->pid);
     return backend_find_again(&backend_vmm, config, live, options, callbacks, opaque, free_opaque, ret, ret_live,
                               error);
 }
@@ -180,6 +205,7 @@ static void vmm_cleanup(const BackendConfig *config, DomainDef *live, const char
     g_autofree char *stats = backend_run_path(run_dir, "stats");
 
     unlink(stats);
+    release_ids(config, run_dir);
     backend_cleanup(config, live, run_dir);
 }
 

@@ -7,6 +7,7 @@ libkitebackend_a_SOURCES = \
 	%D%/backing_name.h %D%/backing_name.c %D%/disk_chain.h %D%/disk_chain.c \
 	%D%/helper.h %D%/helper.c \
 	%D%/hostdev.h %D%/hostdev.c \
+	%D%/id_table.h %D%/id_table.c \
 	%D%/json_util.h \
 	%D%/media.h %D%/media.c \
 	%D%/monitor.h %D%/monitor.c %D%/monitor_block.c %D%/monitor_list.c \
