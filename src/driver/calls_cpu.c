@@ -17,13 +17,6 @@ static gboolean is_x86(const char *arch)
     return g_str_equal(arch, "x86_64") || g_str_equal(arch, "i686");
 }
 
-static gboolean arch_known(const char *arch)
-{
-    static const char *const others[] = {"aarch64", "armv6l", "armv7l", "ppc64", "ppc64le", "s390x", "riscv64", NULL};
-
-    return is_x86(arch) || g_strv_contains(others, arch);
-}
-
 gboolean call_connect_get_cpu_model_names(Call *call, const ConnectGetCpuModelNamesArgs *args,
                                           ConnectGetCpuModelNamesRet *ret, GError **error)
 {
@@ -32,7 +25,7 @@ gboolean call_connect_get_cpu_model_names(Call *call, const ConnectGetCpuModelNa
 
     if (!call_check_flags(call, args->flags, 0, error))
         return FALSE;
-    if (!arch_known(args->arch))
+    if (!host_arch_known(args->arch))
         return error_set(error, VIR_ERR_INVALID_ARG, "cannot find architecture %s", args->arch);
     if (!is_x86(args->arch))
         return TRUE; /* all models are accepted there, as libvirt says of architectures without a list */
@@ -108,6 +101,10 @@ static QemuCaps *asked_caps(Driver *driver, const char *emulator, const char *ar
 
     if (virt_type != NULL && !g_str_equal(virt_type, "kvm") && !g_str_equal(virt_type, "qemu")) {
         error_set(error, VIR_ERR_INVALID_ARG, "unknown virttype: %s", virt_type);
+        return NULL;
+    }
+    if (!host_arch_known(wanted)) {
+        error_set(error, VIR_ERR_INVALID_ARG, "unknown architecture: %s", wanted);
         return NULL;
     }
     if (emulator == NULL)

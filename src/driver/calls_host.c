@@ -208,6 +208,26 @@ static const char *vmm_path(const Driver *driver)
     return access(path, X_OK) == 0 ? path : NULL;
 }
 
+/* Neither back end starts encrypted guests, so there is nothing to say about the host's ability either. */
+gboolean call_node_get_sev_info(Call *call, const NodeGetSevInfoArgs *args, NodeGetSevInfoRet *ret, GError **error)
+{
+    return call_check_flags(call, args->flags, 0, error) &&
+           error_set(error, VIR_ERR_OPERATION_UNSUPPORTED, "no hypervisor here supports SEV guests");
+}
+
+/* The capabilities advertise no way of suspending the host: what is asked for is checked and refused by its name. */
+gboolean call_node_suspend_for_duration(Call *call, const NodeSuspendForDurationArgs *args,
+                                        NodeSuspendForDurationRet *ret, GError **error)
+{
+    static const char *const targets[] = {"Suspend-to-RAM", "Suspend-to-Disk", "Hybrid-Suspend"};
+
+    if (!call_check_flags(call, args->flags, 0, error))
+        return FALSE;
+    if (args->target >= G_N_ELEMENTS(targets))
+        return error_set(error, VIR_ERR_INVALID_ARG, "Invalid suspend target");
+    return error_set(error, VIR_ERR_ARGUMENT_UNSUPPORTED, "%s", targets[args->target]);
+}
+
 gboolean call_connect_get_capabilities(Call *call, const ConnectGetCapabilitiesArgs *args,
                                        ConnectGetCapabilitiesRet *ret, GError **error)
 {

@@ -94,6 +94,7 @@ def error_codes():
     dom.undefine()
     assert code(dom.create) == libvirt.VIR_ERR_NO_DOMAIN
     transient = conn.createXML(domain_xml("tr"))
+    assert code(transient.create) == libvirt.VIR_ERR_OPERATION_INVALID  # it has no definition to start from
     assert code(transient.setAutostart, 1) == libvirt.VIR_ERR_OPERATION_INVALID
     assert code(transient.undefine) == libvirt.VIR_ERR_OPERATION_INVALID
     transient.destroy()

@@ -119,7 +119,7 @@ DeviceInfo *device_def_parse_node(xmlNodePtr node, const DeviceContext *ctx, GEr
     g_autoptr(DeviceInfo) dev = NULL;
 
     if (kind < 0) {
-        error_set(error, VIR_ERR_XML_ERROR, "unknown device type '%s'", (const char *)node->name);
+        error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "unknown device type '%s'", (const char *)node->name);
         return NULL;
     }
     dev = device_def_new(kind);

@@ -34,10 +34,16 @@ static const BackendOps *ops_of(VmProcess *vm)
 
 static gboolean check_disk(const DomainDef *def, const DiskDef *disk, GError **error)
 {
+    const DiskDef *same = (const DiskDef *)domain_def_find_disk(def, disk->target);
+
     if (disk->device == DISK_DEVICE_FLOPPY)
         return error_set(error, VIR_ERR_OPERATION_UNSUPPORTED, "floppy device hotplug isn't supported");
-    if (domain_def_find_disk(def, disk->target) != NULL)
-        return error_set(error, VIR_ERR_OPERATION_INVALID, "target %s already exists", disk->target);
+    if (same != NULL) {
+        g_autofree char *there = storage_source_describe(same->source), *new = storage_source_describe(disk->source);
+
+        return error_set(error, VIR_ERR_XML_ERROR, "target '%s' duplicated for disk sources '%s' and '%s'", disk->target,
+                         there != NULL ? there : "(empty)", new != NULL ? new : "(empty)");
+    }
     if (disk->bus == DISK_BUS_VIRTIO && disk->device == DISK_DEVICE_CDROM)
         return error_set(error, VIR_ERR_OPERATION_UNSUPPORTED, "cdrom device with virtio bus isn't supported");
     if (disk->bus == DISK_BUS_USB && disk->device == DISK_DEVICE_LUN)
@@ -272,19 +278,24 @@ static gboolean check_unplug(const DomainDef *def, const DeviceInfo *dev, GError
         return ((const InputDef *)dev)->bus == INPUT_BUS_USB || ((const InputDef *)dev)->bus == INPUT_BUS_VIRTIO ||
                error_set(error, VIR_ERR_OPERATION_UNSUPPORTED, "input device on bus '%s' cannot be detached",
                          input_bus_to_string(((const InputDef *)dev)->bus));
-    case DEVICE_INTERFACE:
-    case DEVICE_SERIAL:
-    case DEVICE_PARALLEL:
-    case DEVICE_CONSOLE:
-    case DEVICE_CHANNEL:
-    case DEVICE_RNG:
-    case DEVICE_MEMORY:
-    case DEVICE_VSOCK:
-        return TRUE;
     default:
-        return error_set(error, VIR_ERR_OPERATION_UNSUPPORTED, "live detach of device '%s' is not supported",
-                         device_word(dev->kind));
+        return TRUE;
     }
+}
+
+/* Kinds that never go out of a running guest are refused as such, whether there is one or not. */
+static gboolean check_unplug_kind(DeviceKind kind, GError **error)
+{
+    static const DeviceKind known[] = {DEVICE_DISK,    DEVICE_CONTROLLER, DEVICE_WATCHDOG, DEVICE_INPUT, DEVICE_INTERFACE,
+                                       DEVICE_SERIAL,  DEVICE_PARALLEL,   DEVICE_CONSOLE,  DEVICE_CHANNEL, DEVICE_RNG,
+                                       DEVICE_MEMORY,  DEVICE_VSOCK};
+
+    for (guint i = 0; i < G_N_ELEMENTS(known); i++) {
+        if (known[i] == kind)
+            return TRUE;
+    }
+    return error_set(error, VIR_ERR_OPERATION_UNSUPPORTED, "live detach of device '%s' is not supported",
+                     device_word(kind));
 }
 
 /* The place of a PCI device allows it to be taken out. */
@@ -422,7 +433,7 @@ gboolean device_live_detach_found(Domain *dom, DeviceInfo *dev, gboolean wait, G
     g_autofree char *alias = g_strdup(dev->alias);
     gboolean gone;
 
-    if (!check_unplug(dom->live, dev, error))
+    if (!check_unplug_kind(dev->kind, error) || !check_unplug(dom->live, dev, error))
         return FALSE;
     if (alias == NULL)
         return error_set(error, VIR_ERR_INTERNAL_ERROR, "Cannot detach %s device with no alias",
@@ -450,6 +461,8 @@ gboolean device_live_detach(Domain *dom, const DeviceInfo *wanted, gboolean wait
     DeviceInfo *dev;
     const ControllerDef *controller = (const ControllerDef *)wanted;
 
+    if (!check_unplug_kind(wanted->kind, error))
+        return FALSE;
     if (wanted->kind == DEVICE_CONTROLLER && controller->type != CONTROLLER_SCSI)
         return check_unplug(dom->live, wanted, error);
     dev = device_find(dom->live, wanted, TRUE, error);

@@ -16,6 +16,18 @@
 #include "driver/driver.h"
 #include "driver/rpc/client.h"
 
+/* Said before the definition is looked at: a transient domain that runs has none to start from. */
+static gboolean may_start(Domain *dom, const DomainDef *given, GError **error)
+{
+    LOCK_SCOPE(&dom->lock);
+
+    if (!dom->stopping && domain_active(dom))
+        return error_set(error, VIR_ERR_OPERATION_INVALID, "domain is already running");
+    if (given == NULL && dom->config == NULL)
+        return error_set(error, VIR_ERR_NO_DOMAIN, "domain '%s' is transient and has just ended", dom->name);
+    return TRUE;
+}
+
 /* What to run: a private definition with addresses and aliases, and who will run it. */
 static DomainDef *prepare(Domain *dom, DomainDef *given, const BackendOps **ret_ops, GError **error)
 {
@@ -147,6 +159,10 @@ gboolean domain_start(Domain *dom, DomainDef *given, const DomainStart *start, G
     guint64 run;
 
     g_assert(domain_job_held(dom));
+    if (!may_start(dom, given, error)) {
+        domain_def_free(given);
+        return FALSE;
+    }
     live = prepare(dom, given, &ops, error);
     if (live == NULL || !claim_start(dom, start, error))
         return FALSE;

@@ -39,8 +39,7 @@ static gboolean watch_autodestroy(Call *call, guint flags, GError **error)
 static gboolean create_xml(Call *call, const char *xml, guint flags, WireDomain *ret, GError **error)
 {
     const guint known = VIR_DOMAIN_START_PAUSED | VIR_DOMAIN_START_AUTODESTROY | VIR_DOMAIN_START_VALIDATE |
-                        VIR_DOMAIN_START_RESET_NVRAM | VIR_DOMAIN_START_BYPASS_CACHE |
-                        VIR_DOMAIN_START_FORCE_BOOT;
+                        VIR_DOMAIN_START_RESET_NVRAM;
     Driver *driver = call_driver(call);
     const DomainStart start = {
         .flags = flags, .client = call_client(call), .started_detail = VIR_DOMAIN_EVENT_STARTED_BOOTED};
@@ -75,20 +74,6 @@ gboolean call_domain_create_xml(Call *call, const DomainCreateXmlArgs *args, Dom
     return create_xml(call, args->xml_desc, args->flags, &ret->dom, error);
 }
 
-/* Descriptors handed over are for containers' init; libvirt's QEMU driver has no use for them either. */
-static gboolean refuse_files(Call *call, GError **error)
-{
-    return call_n_fds(call) == 0 ||
-           error_set(error, VIR_ERR_NO_SUPPORT, "%s: virtual machines take no file descriptors",
-                     call_api(call));
-}
-
-gboolean call_domain_create_xml_with_files(Call *call, const DomainCreateXmlWithFilesArgs *args,
-                                           DomainCreateXmlWithFilesRet *ret, GError **error)
-{
-    return refuse_files(call, error) && create_xml(call, args->xml_desc, args->flags, &ret->dom, error);
-}
-
 static gboolean create(Call *call, const WireDomain *wire, guint flags, WireDomain *ret, GError **error)
 {
     const guint known = VIR_DOMAIN_START_PAUSED | VIR_DOMAIN_START_AUTODESTROY |
@@ -121,12 +106,6 @@ gboolean call_domain_create_with_flags(Call *call, const DomainCreateWithFlagsAr
                                        DomainCreateWithFlagsRet *ret, GError **error)
 {
     return create(call, &args->dom, args->flags, &ret->dom, error);
-}
-
-gboolean call_domain_create_with_files(Call *call, const DomainCreateWithFilesArgs *args,
-                                       DomainCreateWithFilesRet *ret, GError **error)
-{
-    return refuse_files(call, error) && create(call, &args->dom, args->flags, &ret->dom, error);
 }
 
 /* --- suspend and resume --------------------------------------------------------------------------------- */

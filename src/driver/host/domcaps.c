@@ -375,6 +375,8 @@ static gboolean resolve(Asked *a, QemuCapsCache *cache, const DomcapsRequest *r,
     g_autofree char *found = NULL;
 
     a->arch = r->arch != NULL ? r->arch : host_arch(a->host);
+    if (!host_arch_known(a->arch))
+        return error_set(error, VIR_ERR_INVALID_ARG, "unknown architecture: %s", a->arch);
     if (r->emulator == NULL) {
         found = qemu_caps_cache_find_emulator(cache, g_str_equal(a->arch, "i686") ? "x86_64" : a->arch);
         if (found == NULL)

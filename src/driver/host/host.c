@@ -205,6 +205,17 @@ const char *host_arch(Host *host)
     return host->arch;
 }
 
+gboolean host_arch_known(const char *arch)
+{
+    static const char *const names[] = {
+        "aarch64", "alpha", "armv6l", "armv7b", "armv7l", "cris", "i686", "ia64", "lm32",
+        "loongarch64", "m68k", "microblaze", "microblazeel", "mips", "mips64", "mips64el", "mipsel", "openrisc",
+        "parisc", "parisc64", "ppc", "ppc64", "ppc64le", "ppcemb", "ppcle", "riscv32", "riscv64", "s390", "s390x",
+        "sh4", "sh4eb", "sparc", "sparc64", "unicore32", "x86_64", "xtensa", "xtensaeb", NULL};
+
+    return g_strv_contains(names, arch);
+}
+
 void host_uuid(Host *host, guint8 ret_uuid[16])
 {
     memcpy(ret_uuid, host->uuid, 16);

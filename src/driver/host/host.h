@@ -20,6 +20,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Host, host_free)
 
 char *host_hostname(Host *host);                /* canonical as getaddrinfo says, else gethostname's; caller frees */
 const char *host_arch(Host *host);              /* uname: "x86_64", "aarch64" */
+gboolean host_arch_known(const char *arch);      /* one of the names that libvirt has for architectures */
 void host_uuid(Host *host, guint8 ret_uuid[16]);
 char *host_uuid_string(Host *host);             /* caller frees */
 guint host_page_kib(Host *host);                /* base page size: 4 */

@@ -96,9 +96,9 @@ static char *stamp_of(const char *binary, GError **error)
     struct utsname kernel = {0};
     struct stat st, kvm = {0};
 
+    errno = 0;
     if (stat(binary, &st) < 0 || !S_ISREG(st.st_mode) || access(binary, X_OK) < 0) {
-        error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "emulator '%s' is no executable file: %s", binary,
-                  g_strerror(errno != 0 ? errno : EACCES));
+        error_set_errno(error, errno != 0 ? errno : EACCES, "Cannot check QEMU binary %s", binary);
         return NULL;
     }
     uname(&kernel);
