@@ -17,32 +17,38 @@ static gboolean is_x86(const char *arch)
     return g_str_equal(arch, "x86_64") || g_str_equal(arch, "i686");
 }
 
+static void add_model(ConnectGetCpuModelNamesRet *ret, gboolean wanted, const char *name)
+{
+    ret->ret++;
+    if (!wanted)
+        return;
+    ret->models = g_renew(char *, ret->models, ret->models_len + 1);
+    ret->models[ret->models_len++] = g_strdup(name);
+}
+
+/* Of an architecture without a list all models are accepted; an empty answer means that. */
 gboolean call_connect_get_cpu_model_names(Call *call, const ConnectGetCpuModelNamesArgs *args,
                                           ConnectGetCpuModelNamesRet *ret, GError **error)
 {
-    g_autofree const char **names = NULL;
-    guint count;
+    static const char *const power[] = {"POWER6",  "POWER7",        "POWER8",       "POWER9",
+                                        "POWER10", "POWERPC_e5500", "POWERPC_e6500"};
+    gboolean wanted = args->need_results != 0;
 
     if (!call_check_flags(call, args->flags, 0, error))
         return FALSE;
     if (!host_arch_known(args->arch))
         return error_set(error, VIR_ERR_INVALID_ARG, "cannot find architecture %s", args->arch);
-    if (!is_x86(args->arch))
-        return TRUE; /* all models are accepted there, as libvirt says of architectures without a list */
-    names = cpu_model_names(&count);
-    ret->ret = (gint32)count;
-    if (args->need_results == 0)
-        return TRUE;
-    ret->models = g_new0(char *, count);
-    ret->models_len = count;
-    for (guint i = 0; i < count; i++)
-        ret->models[i] = g_strdup(names[i]);
+    for (guint i = 0; is_x86(args->arch) && cpu_model_at(i) != NULL; i++)
+        add_model(ret, wanted, cpu_model_name(cpu_model_at(i)));
+    for (guint i = 0; g_str_has_prefix(args->arch, "ppc64") && i < G_N_ELEMENTS(power); i++)
+        add_model(ret, wanted, power[i]);
     return TRUE;
 }
 
-/* <cpu> of a client: a host's (with <arch>) or a guest's. Also the whole of <domainCapabilities>' host-model mode or of
- * a <capabilities> document, as virsh and libvirt take them: the first <cpu> in it. */
-static CpuDef *parse_cpu(const char *text, GError **error)
+typedef enum { CPU_OF_HOST, CPU_OF_EITHER } CpuOf;
+
+/* <cpu> of a client: a host's says its <arch>. */
+static CpuDef *parse_cpu(const char *text, CpuOf of, GError **error)
 {
     g_autoptr(xmlDoc) doc = xml_parse(text, "(CPU_definition)", NULL, error);
     xmlNodePtr root;
@@ -51,22 +57,28 @@ static CpuDef *parse_cpu(const char *text, GError **error)
         return NULL;
     root = xmlDocGetRootElement(doc);
     if (!xml_is(root, "cpu")) {
-        error_set(error, VIR_ERR_XML_ERROR, "expected <cpu>, not <%s>", (const char *)root->name);
+        error_set(error, VIR_ERR_XML_ERROR, "XML does not contain expected 'cpu' element");
         return NULL;
     }
-    return cpu_def_parse(root, xml_child(root, "arch") == NULL, error); /* only hosts say their <arch> */
+    if (of == CPU_OF_EITHER && xml_child(root, "arch") == NULL)
+        return cpu_def_parse(root, TRUE, error);
+    if (of == CPU_OF_EITHER && xmlHasProp(root, (const xmlChar *)"match") != NULL) {
+        error_set(error, VIR_ERR_XML_ERROR,
+                  "'arch' element cannot be used inside 'cpu' element with 'match' attribute'");
+        return NULL;
+    }
+    return cpu_def_parse(root, FALSE, error);
 }
 
-static gboolean compare(const CpuData *host, const char *arch, const char *xml, guint flags, gint32 *ret,
-                        GError **error)
+static gboolean compare(const CpuDef *host, const char *xml, guint flags, gint32 *ret, GError **error)
 {
-    g_autoptr(CpuDef) cpu = parse_cpu(xml, error);
+    g_autoptr(CpuDef) cpu = parse_cpu(xml, CPU_OF_EITHER, error);
     g_autofree char *why = NULL;
     int result;
 
     if (cpu == NULL)
         return FALSE;
-    result = cpu_compare(host, arch, cpu, &why, error);
+    result = cpu_compare(host, cpu, &why, error);
     if (result < 0)
         return FALSE;
     if (result == VIR_CPU_COMPARE_INCOMPATIBLE && (flags & VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE) != 0)
@@ -82,11 +94,13 @@ gboolean call_connect_compare_cpu(Call *call, const ConnectCompareCpuArgs *args,
 {
     Host *host = ((Driver *)call_driver(call))->host;
     g_autoptr(CpuData) data = NULL;
+    g_autoptr(CpuDef) named = NULL;
 
     if (!call_check_flags(call, args->flags, COMPARE_FLAGS, error))
         return FALSE;
     data = cpu_data_host(host);
-    return compare(data, host_arch(host), args->xml, args->flags, &ret->result, error);
+    named = cpu_data_name(data, &(CpuNaming){.host = TRUE}, error);
+    return named != NULL && compare(named, args->xml, args->flags, &ret->result, error);
 }
 
 /* --- against a hypervisor ------------------------------------------------------------------------------- */
@@ -108,7 +122,7 @@ static QemuCaps *asked_caps(Driver *driver, const char *emulator, const char *ar
         return NULL;
     }
     if (emulator == NULL)
-        found = qemu_caps_cache_find_emulator(driver->qemu_caps, g_str_equal(wanted, "i686") ? "x86_64" : wanted);
+        found = qemu_caps_cache_find_emulator(driver->qemu_caps, wanted);
     if (emulator == NULL && found == NULL) {
         error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "unable to find any emulator to serve '%s' architecture", wanted);
         return NULL;
@@ -135,7 +149,7 @@ gboolean call_connect_compare_hypervisor_cpu(Call *call, const ConnectCompareHyp
 {
     Driver *driver = call_driver(call);
     g_autoptr(QemuCaps) caps = NULL;
-    g_autoptr(CpuData) data = NULL;
+    g_autoptr(CpuDef) model = NULL;
     gboolean kvm = FALSE;
 
     if (!call_check_flags(call, args->flags, COMPARE_FLAGS, error))
@@ -143,8 +157,12 @@ gboolean call_connect_compare_hypervisor_cpu(Call *call, const ConnectCompareHyp
     caps = asked_caps(driver, args->emulator, args->arch, args->machine, args->virttype, &kvm, error);
     if (caps == NULL)
         return FALSE;
-    data = cpu_data_guest(driver->host, caps, kvm);
-    return compare(data, args->arch, args->xmlCPU, args->flags, &ret->result, error);
+    model = cpu_host_model(&(CpuHypervisor){driver->host, caps, kvm}, CPU_HOST_MODEL_REPORTED, NULL);
+    if (model == NULL)
+        return error_set(error, VIR_ERR_OPERATION_UNSUPPORTED,
+                         "QEMU '%s' does not support reporting CPU model for virttype '%s'", qemu_caps_binary(caps),
+                         kvm ? "kvm" : "qemu");
+    return compare(model, args->xmlCPU, args->flags, &ret->result, error);
 }
 
 /* --- in common ------------------------------------------------------------------------------------------ */
@@ -164,7 +182,7 @@ static char *format_cpu(const CpuDef *cpu)
     return xml_writer_finish(w);
 }
 
-static char *baseline(char *const *xmls, guint count, guint flags, const CpuData *limit, GError **error)
+static char *baseline(char *const *xmls, guint count, guint flags, const CpuHypervisor *hv, GError **error)
 {
     g_autoptr(GPtrArray) cpus = g_ptr_array_new_with_free_func(free_cpu);
     g_autoptr(CpuDef) result = NULL;
@@ -174,14 +192,16 @@ static char *baseline(char *const *xmls, guint count, guint flags, const CpuData
         return NULL;
     }
     for (guint i = 0; i < count; i++) {
-        CpuDef *cpu = parse_cpu(xmls[i], error);
+        CpuDef *cpu = parse_cpu(xmls[i], hv == NULL ? CPU_OF_HOST : CPU_OF_EITHER, error);
 
         if (cpu == NULL)
             return NULL;
         g_ptr_array_add(cpus, cpu);
     }
-    result = cpu_baseline((const CpuDef *const *)cpus->pdata, cpus->len, limit,
+    result = cpu_baseline((const CpuDef *const *)cpus->pdata, cpus->len, hv,
                           (flags & VIR_CONNECT_BASELINE_CPU_MIGRATABLE) != 0, error);
+    if (result != NULL && hv == NULL)
+        cpu_leave_out_host_features(result);
     if (result == NULL ||
         ((flags & VIR_CONNECT_BASELINE_CPU_EXPAND_FEATURES) != 0 && !cpu_expand(result, error)))
         return NULL;
@@ -204,7 +224,6 @@ gboolean call_connect_baseline_hypervisor_cpu(Call *call, const ConnectBaselineH
 {
     Driver *driver = call_driver(call);
     g_autoptr(QemuCaps) caps = NULL;
-    g_autoptr(CpuData) limit = NULL;
     gboolean kvm = FALSE;
 
     if (!call_check_flags(call, args->flags, BASELINE_FLAGS, error))
@@ -212,7 +231,7 @@ gboolean call_connect_baseline_hypervisor_cpu(Call *call, const ConnectBaselineH
     caps = asked_caps(driver, args->emulator, args->arch, args->machine, args->virttype, &kvm, error);
     if (caps == NULL)
         return FALSE;
-    limit = cpu_data_guest(driver->host, caps, kvm);
-    ret->cpu = baseline(args->xmlCPUs, args->xmlCPUs_len, args->flags, limit, error);
+    ret->cpu = baseline(args->xmlCPUs, args->xmlCPUs_len, args->flags, &(CpuHypervisor){driver->host, caps, kvm},
+                        error);
     return ret->cpu != NULL;
 }

@@ -131,6 +131,7 @@ static gboolean set_up_backends(Daemon *d, GError **error)
     BackendConfig *b = backend_config_new(d->driver.vm_context, d->driver.qemu_caps, d->paths->privileged);
 
     d->driver.backend_config = d->backend_config = b;
+    b->cpu_host = d->driver.host;
     b->vnc_port_min = d->config->remote_display_port_min;
     b->vnc_port_max = d->config->remote_display_port_max;
     g_free(b->vnc_listen);

@@ -12,7 +12,7 @@ EXTRA_DIST += tests/fuzz/corpus/daemon_config
 
 HOST_TEST_LIBS = libkitehost.a libkitexml.a libkitecommon.a libkitebase.a $(DAEMON_LIBS) $(LIBXML2_LIBS)
 check_PROGRAMS += tests/unit/test_qemu_caps
-tests_unit_test_qemu_caps_SOURCES = tests/unit/test_qemu_caps.c
+tests_unit_test_qemu_caps_SOURCES = tests/unit/test_qemu_caps.c tests/lib/recorded_caps.c tests/lib/recorded_caps.h
 tests_unit_test_qemu_caps_CFLAGS = $(DAEMON_CFLAGS)
 tests_unit_test_qemu_caps_LDADD = $(HOST_TEST_LIBS)
 TESTS += tests/unit/test_qemu_caps
@@ -24,6 +24,15 @@ tests_unit_test_host_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
 tests_unit_test_host_LDADD = libkitehost.a libkiteconf.a $(HOST_TEST_LIBS)
 TESTS += tests/unit/test_host
 EXTRA_DIST += tests/golden/host
+
+# What becomes of a guest's <cpu> at start.
+check_PROGRAMS += tests/unit/test_guest_cpu
+tests_unit_test_guest_cpu_SOURCES = tests/unit/test_guest_cpu.c tests/lib/golden.c tests/lib/golden.h \
+	tests/lib/recorded_caps.c tests/lib/recorded_caps.h
+tests_unit_test_guest_cpu_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
+tests_unit_test_guest_cpu_LDADD = $(tests_unit_test_host_LDADD)
+TESTS += tests/unit/test_guest_cpu
+EXTRA_DIST += tests/golden/guestcpu
 
 # The daemon as a process; needs no root.
 TESTS += tests/unit/test_daemon.py

@@ -13,74 +13,7 @@
 #include "driver/host/qemu_caps.h"
 #include "driver/host/qemu_caps_private.h"
 #include "driver/host/qemu_probe.h"
-
-typedef struct Recorded {
-    int fd;
-    char **line;
-    guint requests;
-} Recorded;
-
-/* Greets, then answers each request line with the next recorded line. */
-static gpointer peer_thread(gpointer data)
-{
-    Recorded *r = data;
-    guint next = 0;
-    char c;
-
-    do {
-        g_autofree char *out = g_strconcat(r->line[next], "\n", NULL);
-
-        if (!fd_write_all(r->fd, out, strlen(out), NULL))
-            break;
-        next++;
-        while (read(r->fd, &c, 1) == 1 && c != '\n')
-            continue;
-        r->requests++;
-    } while (r->line[next] != NULL && r->line[next][0] != '\0');
-    fd_clear(&r->fd);
-    return NULL;
-}
-
-static void talk(const char *file, json_t *caps, gboolean *kvm)
-{
-    g_autofree char *path = g_build_filename(g_getenv("abs_top_srcdir"), "tests", "golden", "qmp", file, NULL);
-    g_autofree char *text = NULL;
-    g_auto(GStrv) line = NULL;
-    g_autoptr(GError) error = NULL;
-    Recorded r = {-1, NULL, 0};
-    GThread *thread;
-    int fds[2];
-
-    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
-    line = g_strsplit(text, "\n", -1);
-    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
-    r.fd = fds[1];
-    r.line = line;
-    thread = g_thread_new("peer", peer_thread, &r);
-    qemu_probe_talk(fds[0], fds[0], g_get_monotonic_time() + 5 * G_USEC_PER_SEC, caps, kvm, &error);
-    g_assert_no_error(error);
-    close(fds[0]);
-    g_thread_join(thread);
-}
-
-static QemuCaps *recorded_caps(void)
-{
-    json_t *doc = json_object();
-    gboolean kvm = FALSE, second = TRUE;
-    g_autoptr(GError) error = NULL;
-    QemuCaps *caps;
-
-    talk("qemu-7.2-kvm.jsonl", doc, &kvm);
-    g_assert_true(kvm);
-    talk("qemu-7.2-second.jsonl", doc, &second);
-    g_assert_false(second);
-    json_object_set_new(doc, "kvm", json_true());
-    json_object_set_new(doc, "tcg", json_true());
-    caps = qemu_caps_from_json("/usr/bin/qemu-system-x86_64", doc, &error);
-    g_assert_no_error(error);
-    json_decref(doc);
-    return caps;
-}
+#include "tests/lib/recorded_caps.h"
 
 static void test_recorded(void)
 {
@@ -125,7 +58,11 @@ static void test_cpus(void)
     g_assert_false(qemu_caps_cpu_model(caps, FALSE, "Skylake-Server")->usable);
     g_assert_nonnull(qemu_caps_cpu_model(caps, FALSE, "Skylake-Server")->unavailable);
     g_assert_null(qemu_caps_cpu_model(caps, TRUE, "nonsense"));
-    g_assert_true(g_hash_table_contains((GHashTable *)qemu_caps_host_features(caps, FALSE), "sse4.2"));
+    g_assert_true(g_hash_table_contains((GHashTable *)qemu_caps_host_features(caps, FALSE, TRUE), "sse4.2"));
+    g_assert_false(g_hash_table_contains((GHashTable *)qemu_caps_host_features(caps, TRUE, TRUE), "invtsc"));
+    g_assert_true(g_hash_table_contains((GHashTable *)qemu_caps_host_features(caps, TRUE, FALSE), "invtsc"));
+    g_assert_true(qemu_caps_has_cpu_switch(caps, FALSE, "avx512f"));
+    g_assert_false(qemu_caps_has_cpu_switch(caps, FALSE, "cmt"));
     g_assert_cmpstr(qemu_caps_host_cpu_string(caps, TRUE, "vendor"), ==, "GenuineIntel");
     g_assert_cmpuint(qemu_caps_host_cpu_number(caps, TRUE, "family"), ==, 6);
 }

@@ -41,6 +41,7 @@ struct BackendConfig {
     gboolean seccomp_sandbox; /* -sandbox on when QEMU knows it */
     guint64 max_core; /* bytes; 0: no core dumps; G_MAXUINT64: unlimited */
     QemuCapsCache *qemu_caps; /* borrowed; NULL: no QEMU can be started */
+    struct Host *cpu_host; /* borrowed; whose processor <cpu> is relative to; NULL: it is taken as it stands */
     char *default_emulator; /* for definitions without <emulator>; NULL: found by qemu_caps */
     struct PortTable *ports; /* port_table.h */
     struct IdTable *ids; /* id_table.h: of VMs that run kite-vmm, where no user is configured; NULL: none */
@@ -101,6 +102,7 @@ typedef struct VmLiveInfo {
     guint n_iothreads;
     guint64 balloon_kib; /* memory the guest has now; 0: no balloon */
     gboolean kvm; /* accelerated */
+    struct CpuDef *asked_cpu; /* what it was started with, where its processors differ from that; else NULL */
 } VmLiveInfo;
 
 void vm_live_info_free(VmLiveInfo *info);

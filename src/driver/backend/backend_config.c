@@ -3,6 +3,7 @@
 #include "driver/backend/backend.h"
 #include "driver/backend/id_table.h"
 #include "driver/backend/port_table.h"
+#include "driver/conf/cpu_def.h"
 
 void vm_live_info_free(VmLiveInfo *info)
 {
@@ -16,6 +17,7 @@ void vm_live_info_free(VmLiveInfo *info)
     g_free(info->vcpus);
     g_free(info->iothreads);
     g_free(info->status);
+    cpu_def_free(info->asked_cpu);
     g_free(info);
 }
 

@@ -17,6 +17,7 @@
 #include "common/error.h"
 #include "common/fd.h"
 #include "driver/backend/backend_run.h"
+#include "driver/backend/guest_cpu.h"
 #include "driver/backend/qemu_args.h"
 #include "driver/backend/qemu_firmware.h"
 #include "driver/host/qemu_caps.h"
@@ -158,7 +159,8 @@ static VmProcess *launch(const BackendConfig *config, DomainDef *live, const VmS
     int pidfd;
     pid_t pid;
 
-    if (!find_emulator(config, live, &caps, error) || !choose_firmware(live, options, error))
+    if (!find_emulator(config, live, &caps, error) || !choose_firmware(live, options, error) ||
+        !guest_cpu_prepare(config, live, caps, error))
         return NULL;
     host = qemu_host_prepare(config, live, options, error);
     if (host == NULL)

@@ -13,6 +13,7 @@
 #include "common/error.h"
 #include "common/fd.h"
 #include "common/log.h"
+#include "driver/backend/guest_cpu.h"
 #include "driver/backend/hostdev.h"
 #include "driver/backend/qemu_live.h"
 #include "driver/backend/unix_socket.h"
@@ -107,7 +108,8 @@ static gboolean set_up(const BackendConfig *config, VmProcess *vm, DomainDef *li
     QmpClient *qmp = vm_process_qmp(vm);
 
     return qmp_client_negotiate(qmp, timeout, error) && qemu_host_helpers_live(host, error) &&
-           qemu_live_apply(config, qmp, live, error) && qemu_live_read(qmp, live, ret_live, error);
+           qemu_live_apply(config, qmp, live, error) && qemu_live_read(qmp, live, ret_live, error) &&
+           guest_cpu_read_back(qmp, live, *ret_live, error);
 }
 
 gboolean backend_finish_start(const BackendConfig *config, VmProcess *vm, DomainDef *live,

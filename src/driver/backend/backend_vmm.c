@@ -16,6 +16,7 @@
 #include "common/fd.h"
 #include "config.h"
 #include "driver/backend/backend_run.h"
+#include "driver/backend/guest_cpu.h"
 #include "driver/backend/id_table.h"
 #include "driver/backend/vmm_desc.h"
 #include "driver/backend/vmm_host.h"
@@ -131,6 +132,8 @@ static VmProcess *launch(const BackendConfig *config, DomainDef *live, const VmS
     }
     if (live->emulator == NULL)
         live->emulator = g_strdup(vmm_caps_default_path());
+    if (!guest_cpu_prepare(config, live, NULL, error))
+        return NULL;
     host = vmm_host_prepare(config, live, options, error);
     if (host == NULL)
         return NULL;

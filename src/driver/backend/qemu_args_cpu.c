@@ -4,11 +4,7 @@
 
 #include "driver/backend/qemu_args_priv.h"
 #include "driver/conf/def_panic.h"
-
-/* libvirt's names that QEMU spells differently (beyond '_' for '-', which QEMU takes as well). */
-static const char *const feature_names[][2] = {
-    {"pclmuldq", "pclmulqdq"},
-};
+#include "driver/host/cpu_features.h"
 
 static const struct {
     HypervFeature feature;
@@ -87,25 +83,24 @@ static void add_features(GString *text, const CpuDef *cpu)
 {
     for (guint i = 0; cpu->features != NULL && i < cpu->features->len; i++) {
         const CpuFeature *feature = &g_array_index(cpu->features, CpuFeature, i);
-        const char *name = feature->name;
 
-        for (gsize k = 0; k < G_N_ELEMENTS(feature_names); k++) {
-            if (strcmp(name, feature_names[k][0]) == 0)
-                name = feature_names[k][1];
-        }
-        flag(text, name, feature->policy != CPU_FEATURE_DISABLE && feature->policy != CPU_FEATURE_FORBID);
+        if (feature->policy != CPU_FEATURE_OPTIONAL)
+            flag(text, cpu_feature_to_qemu(feature->name),
+                 feature->policy != CPU_FEATURE_DISABLE && feature->policy != CPU_FEATURE_FORBID);
     }
 }
 
 static void add_cache_and_width(GString *text, const CpuDef *cpu)
 {
+    gboolean hosts = cpu->mode == CPU_MODE_HOST_PASSTHROUGH || cpu->mode == CPU_MODE_MAXIMUM;
+
     if (cpu->cache_set) {
-        if (cpu->cache_mode == CPU_CACHE_EMULATE) {
+        if (cpu->cache_mode == CPU_CACHE_EMULATE)
             flag(text, "l3-cache", TRUE);
-        } else {
+        if (cpu->cache_mode == CPU_CACHE_PASSTHROUGH || hosts)
             flag(text, "host-cache-info", cpu->cache_mode == CPU_CACHE_PASSTHROUGH);
+        if (cpu->cache_mode != CPU_CACHE_EMULATE)
             flag(text, "l3-cache", FALSE);
-        }
     }
     if (cpu->maxphysaddr == CPU_MAXPHYSADDR_PASSTHROUGH) {
         flag(text, "host-phys-bits", TRUE);
@@ -196,10 +191,8 @@ static gboolean add_smp(QemuBuilder *b, GError **error)
             g_string_free(text, TRUE);
             return args_unsupported(error, "CPU topology doesn't match maximum vcpu count");
         }
-        g_string_append_printf(text, ",sockets=%u,", cpu->sockets);
-        if (dies > 1)
-            g_string_append_printf(text, "dies=%u,", dies);
-        g_string_append_printf(text, "cores=%u,threads=%u", cpu->cores, cpu->threads);
+        g_string_append_printf(text, ",sockets=%u,dies=%u,cores=%u,threads=%u", cpu->sockets, dies, cpu->cores,
+                               cpu->threads);
     } else {
         g_string_append_printf(text, ",sockets=%u,cores=1,threads=1", max);
     }

@@ -22,13 +22,20 @@ static void feature_clear(gpointer feature)
     g_free(((CpuFeature *)feature)->name);
 }
 
+GArray *cpu_def_features_new(void)
+{
+    GArray *features = g_array_new(FALSE, TRUE, sizeof(CpuFeature));
+
+    g_array_set_clear_func(features, feature_clear);
+    return features;
+}
+
 CpuDef *cpu_def_new(void)
 {
     CpuDef *cpu = g_new0(CpuDef, 1);
 
     cpu->match = CPU_MATCH_EXACT;
-    cpu->features = g_array_new(FALSE, TRUE, sizeof(CpuFeature));
-    g_array_set_clear_func(cpu->features, feature_clear);
+    cpu->features = cpu_def_features_new();
     return cpu;
 }
 
@@ -93,6 +100,33 @@ void cpu_def_set_feature(CpuDef *cpu, const char *name, int policy)
     g_array_append_val(cpu->features, feature);
 }
 
+void cpu_def_remove_feature(CpuDef *cpu, const char *name)
+{
+    for (guint i = 0; i < cpu->features->len; i++) {
+        if (strcmp(g_array_index(cpu->features, CpuFeature, i).name, name) == 0) {
+            g_array_remove_index(cpu->features, i);
+            return;
+        }
+    }
+}
+
+void cpu_def_steal_model(CpuDef *cpu, CpuDef *src, gboolean vendor)
+{
+    GArray *features = cpu->features;
+
+    g_free(cpu->model);
+    cpu->model = g_steal_pointer(&src->model);
+    cpu->features = src->features;
+    src->features = features;
+    g_array_set_size(features, 0);
+    if (!vendor)
+        return;
+    g_free(cpu->vendor);
+    cpu->vendor = g_steal_pointer(&src->vendor);
+    g_free(cpu->vendor_id);
+    cpu->vendor_id = g_steal_pointer(&src->vendor_id);
+}
+
 gboolean cpu_def_equal(const CpuDef *a, const CpuDef *b)
 {
     if (a == NULL || b == NULL)
@@ -128,7 +162,7 @@ static gboolean parse_mode(CpuDef *cpu, xmlNodePtr node, GError **error)
     if (mode != NULL) {
         value = cpu_mode_from_string(mode);
         if (value < 0)
-            return error_set(error, VIR_ERR_XML_ERROR, "Invalid mode attribute '%s'", mode);
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Invalid mode attribute '%s'", mode);
         cpu->mode = value;
         cpu->mode_set = TRUE;
     }
@@ -146,7 +180,7 @@ static gboolean parse_mode(CpuDef *cpu, xmlNodePtr node, GError **error)
     cpu->check = value;
     if (cpu->migratable != TRISTATE_ABSENT && cpu->mode != CPU_MODE_HOST_PASSTHROUGH &&
         cpu->mode != CPU_MODE_MAXIMUM)
-        return error_set(error, VIR_ERR_XML_ERROR,
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                          "Attribute migratable is only allowed for 'host-passthrough' / 'maximum' CPU mode");
     return TRUE;
 }
@@ -155,17 +189,17 @@ static gboolean parse_model(CpuDef *cpu, xmlNodePtr node, GError **error)
 {
     xmlNodePtr model = xml_child(node, "model");
     g_autofree char *text = xml_get_text(model);
-    int fallback = CPU_FALLBACK_ALLOW;
+    g_autofree char *fallback = NULL;
+    int value = CPU_FALLBACK_ALLOW;
 
     if (text != NULL && *g_strstrip(text) != '\0')
         cpu->model = g_steal_pointer(&text);
-    if (model == NULL || !cpu->guest)
+    if (model == NULL || !cpu->guest || cpu->mode == CPU_MODE_HOST_PASSTHROUGH || cpu->mode == CPU_MODE_MAXIMUM)
         return TRUE;
-    if (cpu->mode == CPU_MODE_CUSTOM && cpu->model == NULL)
-        return error_set(error, VIR_ERR_XML_ERROR, "Missing CPU model name");
-    if (!xml_attr_get_enum(model, "fallback", cpu_fallback_from_string, XML_OPTIONAL, &fallback, error))
-        return FALSE;
-    cpu->fallback = fallback;
+    fallback = xml_get_attr(model, "fallback");
+    if (fallback != NULL && (value = cpu_fallback_from_string(fallback)) < 0)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Invalid fallback attribute");
+    cpu->fallback = value;
     cpu->vendor_id = xml_get_attr(model, "vendor_id");
     if (cpu->vendor_id != NULL && strlen(cpu->vendor_id) != VENDOR_ID_LENGTH)
         return error_set(error, VIR_ERR_XML_ERROR, "vendor_id must be exactly %d characters long",
@@ -193,6 +227,8 @@ static gboolean parse_cache(CpuDef *cpu, xmlNodePtr node, GError **error)
     xmlNodePtr cache = xml_child(node, "cache"), addr = xml_child(node, "maxphysaddr");
     int mode = 0;
 
+    if (xml_count(node, "cache") > 1)
+        return error_set(error, VIR_ERR_XML_ERROR, "at most one CPU cache element may be specified");
     if (cache != NULL) {
         cpu->cache_set = TRUE;
         cpu->cache_level = -1;
@@ -220,13 +256,13 @@ static gboolean parse_features(CpuDef *cpu, xmlNodePtr node, GError **error)
     XML_FOREACH(child, node, "feature")
     {
         g_autofree char *name = xml_get_attr(child, "name");
+        g_autofree char *named = xml_get_attr(child, "policy");
         int policy = cpu->guest ? CPU_FEATURE_REQUIRE : -1;
 
         if (name == NULL || *name == '\0')
             return error_set(error, VIR_ERR_XML_ERROR, "Invalid CPU feature name");
-        if (cpu->guest &&
-            !xml_attr_get_enum(child, "policy", cpu_feature_policy_from_string, XML_OPTIONAL, &policy, error))
-            return FALSE;
+        if (cpu->guest && named != NULL && (policy = cpu_feature_policy_from_string(named)) < 0)
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Invalid CPU feature policy");
         if (cpu_def_find_feature(cpu, name) != NULL)
             return error_set(error, VIR_ERR_XML_ERROR, "CPU feature '%s' specified more than once", name);
         cpu_def_set_feature(cpu, name, policy);
@@ -234,24 +270,33 @@ static gboolean parse_features(CpuDef *cpu, xmlNodePtr node, GError **error)
     return TRUE;
 }
 
+/* What only a host's <cpu> has, and what it cannot have. */
+static gboolean parse_host(CpuDef *cpu, xmlNodePtr node, GError **error)
+{
+    g_autofree char *model = xml_get_child_text(node, "model");
+
+    if (xmlHasProp(node, (const xmlChar *)"mode") != NULL)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Attribute mode is only allowed for guest CPU");
+    cpu->arch = xml_get_child_text(node, "arch");
+    if (cpu->arch == NULL || *cpu->arch == '\0')
+        return error_set(error, VIR_ERR_XML_ERROR, "Missing CPU architecture");
+    if (model == NULL || *g_strstrip(model) == '\0')
+        return error_set(error, VIR_ERR_XML_ERROR, "Missing CPU model name");
+    cpu->microcode = xml_get_attr(xml_child(node, "microcode"), "version");
+    return TRUE;
+}
+
 CpuDef *cpu_def_parse(xmlNodePtr node, gboolean is_guest, GError **error)
 {
     g_autoptr(CpuDef) cpu = cpu_def_new();
-    xmlNodePtr microcode = xml_child(node, "microcode");
     g_autofree char *vendor = xml_get_child_text(node, "vendor");
 
     cpu->guest = is_guest;
-    if (!is_guest) {
-        cpu->arch = xml_get_child_text(node, "arch");
-        cpu->guest = cpu->arch == NULL && xml_child(node, "model") != NULL &&
-                     (xmlHasProp(node, (const xmlChar *)"match") != NULL ||
-                      xmlHasProp(node, (const xmlChar *)"mode") != NULL);
-        cpu->microcode = xml_get_attr(microcode, "version");
-    }
-    if (!parse_mode(cpu, node, error) || !parse_model(cpu, node, error))
+    if ((!is_guest && !parse_host(cpu, node, error)) || !parse_mode(cpu, node, error) ||
+        !parse_model(cpu, node, error))
         return NULL;
     if (vendor != NULL && *vendor != '\0') {
-        if (cpu->guest && cpu->mode == CPU_MODE_CUSTOM && cpu->model == NULL) {
+        if (cpu->model == NULL) {
             error_set(error, VIR_ERR_XML_ERROR, "CPU vendor specified without CPU model");
             return NULL;
         }
@@ -265,6 +310,35 @@ CpuDef *cpu_def_parse(xmlNodePtr node, gboolean is_guest, GError **error)
         return NULL;
     }
     return g_steal_pointer(&cpu);
+}
+
+/* --- what a guest can have ------------------------------------------------------------------------------ */
+
+static gboolean validate_cache(const CpuDef *cpu, GError **error)
+{
+    const char *mode = cpu_cache_mode_to_string(cpu->cache_mode);
+
+    if (cpu->cache_mode == CPU_CACHE_EMULATE)
+        return cpu->cache_level == 3 || error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                                                  "CPU cache mode '%s' can only be used with level='3'", mode);
+    if (cpu->cache_mode == CPU_CACHE_PASSTHROUGH && cpu->mode != CPU_MODE_HOST_PASSTHROUGH &&
+        cpu->mode != CPU_MODE_MAXIMUM)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "CPU cache mode '%s' can only be used with 'host-passthrough' / 'maximum' CPUs", mode);
+    return cpu->cache_level == -1 ||
+           error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "unsupported CPU cache level for mode '%s'", mode);
+}
+
+gboolean cpu_def_validate(const CpuDef *cpu, GError **error)
+{
+    if (cpu->maxphysaddr == CPU_MAXPHYSADDR_PASSTHROUGH && cpu->maxphysaddr_bits != 0)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "CPU maximum physical address bits number specification cannot be used with "
+                         "mode='passthrough'");
+    if (cpu->maxphysaddr == CPU_MAXPHYSADDR_EMULATE && cpu->maxphysaddr_bits == 0)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "if using CPU maximum physical address mode='emulate', bits= must be specified too");
+    return !cpu->cache_set || validate_cache(cpu, error);
 }
 
 /* --- format ------------------------------------------------------------------------------------------- */

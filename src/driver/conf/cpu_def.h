@@ -87,15 +87,23 @@ CpuDef *cpu_def_new(void);
 void cpu_def_free(CpuDef *cpu);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CpuDef, cpu_def_free)
 CpuDef *cpu_def_copy(const CpuDef *cpu);
-/* <cpu>: guest's when it has mode or match, or is_guest. NUMA cells are not read here. VIR_ERR_XML_ERROR. */
+/* <cpu> of a guest, or of a host as capabilities write it. NUMA cells are not read here. VIR_ERR_XML_ERROR,
+ * VIR_ERR_CONFIG_UNSUPPORTED. */
 CpuDef *cpu_def_parse(xmlNodePtr node, gboolean is_guest, GError **error);
 /* The attributes and children of an opened <cpu>; the caller opens and closes it. */
 void cpu_def_format_body(XmlWriter *w, const CpuDef *cpu);
+/* Whether parts of it go together. VIR_ERR_CONFIG_UNSUPPORTED. */
+gboolean cpu_def_validate(const CpuDef *cpu, GError **error);
 /* Nothing would be written into <cpu>. */
 gboolean cpu_def_is_empty(const CpuDef *cpu);
 const CpuFeature *cpu_def_find_feature(const CpuDef *cpu, const char *name);
 /* Adds or replaces. */
 void cpu_def_set_feature(CpuDef *cpu, const char *name, int policy);
+void cpu_def_remove_feature(CpuDef *cpu, const char *name);
+/* An empty list for CpuDef.features. */
+GArray *cpu_def_features_new(void);
+/* Takes model and features of src, which loses them, and with vendor also the vendor and its id. */
+void cpu_def_steal_model(CpuDef *cpu, CpuDef *src, gboolean vendor);
 gboolean cpu_def_equal(const CpuDef *a, const CpuDef *b);
 
 /* --- guest NUMA --- */

@@ -259,6 +259,8 @@ static gboolean check_cpu(const DomainDef *def, const DomainDefEnv *env, GError 
     if (numa_def_max_cpu(&def->numa) > domain_def_vcpus_max(def))
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                          "Number of CPUs in <numa> exceeds the desired maximum vcpu count");
+    if (cpu != NULL && !cpu_def_validate(cpu, error))
+        return FALSE;
     if (cpu == NULL || cpu->sockets == 0)
         return TRUE;
     product = (guint64)cpu->sockets * cpu->dies;

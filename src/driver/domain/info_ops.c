@@ -111,44 +111,6 @@ gboolean call_domain_get_control_info(Call *call, const DomainGetControlInfoArgs
 
 /* --- definition ----------------------------------------------------------------------------------------- */
 
-gboolean call_domain_get_xml_desc(Call *call, const DomainGetXmlDescArgs *args, DomainGetXmlDescRet *ret,
-                                  GError **error)
-{
-    static const struct {
-        guint flag, format;
-    } map[] = {
-        {VIR_DOMAIN_XML_SECURE, DOMAIN_DEF_FORMAT_SECURE},
-        {VIR_DOMAIN_XML_INACTIVE, DOMAIN_DEF_FORMAT_INACTIVE},
-        {VIR_DOMAIN_XML_MIGRATABLE, DOMAIN_DEF_FORMAT_MIGRATABLE | DOMAIN_DEF_FORMAT_SECURE},
-        {VIR_DOMAIN_XML_UPDATE_CPU, DOMAIN_DEF_FORMAT_UPDATE_CPU},
-    };
-    const guint known = VIR_DOMAIN_XML_SECURE | VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_MIGRATABLE |
-                        VIR_DOMAIN_XML_UPDATE_CPU;
-    guint flags = args->flags, format = 0;
-
-    if (!call_check_flags(call, flags, known, error))
-        return FALSE;
-    if (call_readonly(call) && (flags & (VIR_DOMAIN_XML_SECURE | VIR_DOMAIN_XML_MIGRATABLE)))
-        return error_set(error, VIR_ERR_OPERATION_DENIED, "virDomainGetXMLDesc with secure flag");
-    WITH_DOMAIN(dom);
-    /* What runs has its CPU spelled out already. */
-    if (domain_active(dom) && !(flags & VIR_DOMAIN_XML_INACTIVE))
-        flags &= ~(guint)VIR_DOMAIN_XML_UPDATE_CPU;
-    for (guint i = 0; i < G_N_ELEMENTS(map); i++) {
-        if (flags & map[i].flag)
-            format |= map[i].format;
-    }
-    if ((flags & VIR_DOMAIN_XML_INACTIVE) && dom->config != NULL)
-        ret->xml = domain_def_format(dom->config, format);
-    else
-        ret->xml = domain_def_format(domain_def(dom),
-                                     format | (domain_active(dom) ? 0 : DOMAIN_DEF_FORMAT_INACTIVE));
-    return ret->xml != NULL || error_set(error, VIR_ERR_INTERNAL_ERROR,
-                                         "the definition of domain '%s' holds a value "
-                                         "that has no name",
-                                         dom->name);
-}
-
 gboolean call_domain_get_os_type(Call *call, const DomainGetOsTypeArgs *args, DomainGetOsTypeRet *ret,
                                  GError **error)
 {

@@ -75,6 +75,8 @@ static void adopt(Domain *dom, guint64 run, DomainDef *live, VmProcess *vm, VmLi
     live->id = dom->id;
     domain_put_live(dom, live);
     dom->vm = vm_process_ref(vm);
+    if (dom->info != NULL && info->asked_cpu == NULL)
+        info->asked_cpu = g_steal_pointer(&dom->info->asked_cpu);
     g_clear_pointer(&dom->info, vm_live_info_free);
     dom->info = info;
     autodestroy = dom->autodestroy_lost;

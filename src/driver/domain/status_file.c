@@ -31,6 +31,7 @@ VmLiveInfo *vm_live_info_copy(const VmLiveInfo *info)
     copy = g_memdup2(info, sizeof(*info));
     copy->status = g_strdup(info->status);
     copy->vcpus = g_memdup2(info->vcpus, info->n_vcpus * sizeof(*info->vcpus));
+    copy->asked_cpu = cpu_def_copy(info->asked_cpu);
     copy->iothreads = g_memdup2(info->iothreads, info->n_iothreads * sizeof(*info->iothreads));
     for (guint i = 0; i < copy->n_vcpus; i++) {
         copy->vcpus[i].alias = g_strdup(info->vcpus[i].alias);
@@ -116,6 +117,11 @@ char *status_file_format(const StatusFile *status)
             format_vcpu(w, &status->info->vcpus[i]);
         for (guint i = 0; i < status->info->n_iothreads; i++)
             format_iothread(w, &status->info->iothreads[i]);
+        if (status->info->asked_cpu != NULL) {
+            xml_open(w, "cpu");
+            cpu_def_format_body(w, status->info->asked_cpu);
+            xml_close(w);
+        }
     }
     domain_def_format_into(w, status->def, DOMAIN_DEF_FORMAT_STATUS | DOMAIN_DEF_FORMAT_SECURE);
     xml_close(w);
@@ -176,12 +182,14 @@ static gboolean parse_iothread(xmlNodePtr node, VmIothreadInfo *iothread, GError
 static gboolean parse_info(xmlNodePtr root, VmLiveInfo *info, GError **error)
 {
     guint n_vcpus = xml_count(root, "vcpu"), n_iothreads = xml_count(root, "iothread");
-    xmlNodePtr balloon = xml_child(root, "balloon");
+    xmlNodePtr balloon = xml_child(root, "balloon"), cpu = xml_child(root, "cpu");
 
     if (n_vcpus > VCPUS_MAX || n_iothreads > IOTHREADS_MAX)
         return error_set(error, VIR_ERR_XML_ERROR, "the status file lists %u vcpus and %u iothreads", n_vcpus,
                          n_iothreads);
     if (balloon != NULL && !xml_attr_get_u64(balloon, "kib", XML_REQUIRED, &info->balloon_kib, error))
+        return FALSE;
+    if (cpu != NULL && (info->asked_cpu = cpu_def_parse(cpu, TRUE, error)) == NULL)
         return FALSE;
     info->vcpus = g_new0(VmVcpuInfo, n_vcpus + 1);
     info->iothreads = g_new0(VmIothreadInfo, n_iothreads + 1);

@@ -10,8 +10,9 @@
  *     <taint name='host-cpu'/>
  *     <balloon kib='524288'/>
  *     <vcpu index='0' tid='4715' online='yes' hotpluggable='no' qom-path='…' socket='0' die='0' core='0'
- * thread='0'/> <iothread id='1' tid='4716' poll-max-ns='…' poll-grow='…' poll-shrink='…'/> <domain
- * …>…</domain>             with everything: aliases, real ports, pty paths, passwords
+ * thread='0'/> <iothread id='1' tid='4716' poll-max-ns='…' poll-grow='…' poll-shrink='…'/>
+ *     <cpu …>…</cpu>                   what it was started with, where its processors differ
+ *     <domain …>…</domain>             with everything: aliases, real ports, pty paths, passwords
  *   </domstatus>
  *
  * Pure text to struct and back; files are persist.c's. The reader trusts nothing (fuzz_status_file.c).

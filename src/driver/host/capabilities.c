@@ -18,7 +18,7 @@ static void write_cpu_model(XmlWriter *w, Host *host)
 {
     g_autoptr(CpuData) data = cpu_data_host(host);
     g_autoptr(GError) error = NULL;
-    g_autoptr(CpuDef) cpu = cpu_data_name(data, CPU_NAME_HOST, NULL, NULL, &error);
+    g_autoptr(CpuDef) cpu = cpu_data_name(data, &(CpuNaming){.host = TRUE}, &error);
     const HostTopology *t = host_topology(host);
 
     if (cpu != NULL) {
@@ -37,12 +37,25 @@ static void write_cpu_model(XmlWriter *w, Host *host)
         xml_attr_u64(w, "stepping", data->stepping);
         xml_close(w);
     }
+    if (data->tsc_hz != 0) {
+        xml_open(w, "counter");
+        xml_attr(w, "name", "tsc");
+        xml_attr_u64(w, "frequency", data->tsc_hz);
+        xml_attr(w, "scaling", data->tsc_scaling ? "yes" : "no");
+        xml_close(w);
+    }
     xml_open(w, "topology");
     xml_attr_u64(w, "sockets", MAX(t->sockets, 1));
     xml_attr_u64(w, "dies", MAX(t->dies, 1));
     xml_attr_u64(w, "cores", MAX(t->cores, 1) / MAX(t->dies, 1));
     xml_attr_u64(w, "threads", MAX(t->threads, 1));
     xml_close(w);
+    if (data->address_bits != 0) {
+        xml_open(w, "maxphysaddr");
+        xml_attr(w, "mode", "emulate");
+        xml_attr_u64(w, "bits", data->address_bits);
+        xml_close(w);
+    }
     for (guint i = 0; cpu != NULL && cpu->features != NULL && i < cpu->features->len; i++) {
         xml_open(w, "feature");
         xml_attr(w, "name", g_array_index(cpu->features, CpuFeature, i).name);

@@ -1,267 +1,254 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Naming a set of features by a model, comparing CPUs, finding what several have in common. */
+/* Comparing CPUs, and finding what several have in common. */
 #include <string.h>
 
 #include "common/error.h"
 #include "driver/host/cpu_models.h"
-#include "driver/host/cpu_private.h"
 
-static guint count_missing(GHashTable *from, GHashTable *in)
+/* --- what a definition says ----------------------------------------------------------------------------- */
+
+static gboolean model_of(const CpuDef *cpu, CpuFeatures *ret, GError **error)
 {
-    GHashTableIter iter;
-    gpointer key;
-    guint count = 0;
+    const CpuModel *model = cpu_model_find(cpu->model);
 
-    g_hash_table_iter_init(&iter, from);
-    while (g_hash_table_iter_next(&iter, &key, NULL))
-        count += !g_hash_table_contains(in, key);
-    return count;
-}
-
-static gint compare_strings(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* Those of a set that the other has not, sorted. */
-static GPtrArray *difference(GHashTable *set, GHashTable *other)
-{
-    GPtrArray *names = g_ptr_array_new();
-    GHashTableIter iter;
-    gpointer key;
-
-    g_hash_table_iter_init(&iter, set);
-    while (g_hash_table_iter_next(&iter, &key, NULL)) {
-        if (!g_hash_table_contains(other, key))
-            g_ptr_array_add(names, key);
-    }
-    g_ptr_array_sort(names, compare_strings);
-    return names;
-}
-
-/* --- naming --------------------------------------------------------------------------------------------- */
-
-typedef struct Candidate {
-    const char *name;
-    gboolean signature;
-    guint more, less; /* features of the data beyond the model, and of the model beyond the data */
-} Candidate;
-
-/* A model for this very processor first; then the one that leaves least to say. Later models win a draw. */
-static gboolean better(const Candidate *a, const Candidate *b)
-{
-    if (b->name == NULL)
+    *ret = (CpuFeatures){0};
+    if (cpu->model == NULL)
         return TRUE;
-    if (a->signature != b->signature)
-        return a->signature;
-    return a->more + a->less <= b->more + b->less;
+    if (model == NULL)
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "Unknown CPU model %s", cpu->model);
+    *ret = *cpu_model_features(model);
+    return TRUE;
 }
 
-static Candidate choose(const CpuData *data, guint flags, CpuModelUsable usable, gconstpointer opaque)
+static int policy_of(const CpuFeature *f)
 {
-    g_autofree const char **names = cpu_model_names(NULL);
-    Candidate best = {0};
-
-    for (guint i = 0; names[i] != NULL; i++) {
-        g_autoptr(GHashTable) features = NULL;
-        const char *vendor = cpu_model_vendor(names[i]);
-        Candidate c = {.name = names[i]};
-
-        if (!cpu_model_may_name(names[i]) || (usable != NULL && !usable(names[i], opaque)) ||
-            (vendor != NULL && g_strcmp0(vendor, data->vendor) != 0))
-            continue;
-        features = cpu_model_features(names[i]);
-        c.signature = cpu_model_is_processor(names[i], data->family, data->model);
-        c.more = count_missing(data->features, features);
-        c.less = count_missing(features, data->features);
-        if (c.less > 0 && (flags & CPU_NAME_DISABLE) == 0)
-            continue;
-        if (better(&c, &best))
-            best = c;
-    }
-    return best;
+    return f->policy < 0 ? CPU_FEATURE_REQUIRE : f->policy;
 }
 
-CpuDef *cpu_data_name(const CpuData *data, guint flags, CpuModelUsable usable, gconstpointer opaque, GError **error)
+static gboolean number_of(const CpuFeature *f, guint *ret, GError **error)
 {
-    Candidate best = choose(data, flags, usable, opaque);
-    g_autoptr(GHashTable) features = NULL;
-    g_autoptr(GPtrArray) more = NULL;
-    g_autoptr(GPtrArray) less = NULL;
-    CpuDef *cpu;
+    int number = cpu_feature_number(f->name);
 
-    if (best.name == NULL) {
-        error_set(error, VIR_ERR_INTERNAL_ERROR, "Cannot find suitable CPU model for given data");
-        return NULL;
+    if (number < 0)
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "Unknown CPU feature %s", f->name);
+    *ret = (guint)number;
+    return TRUE;
+}
+
+gboolean cpu_def_features(const CpuDef *cpu, CpuFeatures *ret, GError **error)
+{
+    if (!model_of(cpu, ret, error))
+        return FALSE;
+    for (guint i = 0; i < cpu->features->len; i++) {
+        const CpuFeature *f = &g_array_index(cpu->features, CpuFeature, i);
+        int policy = policy_of(f);
+        guint number = 0;
+
+        if (policy == CPU_FEATURE_OPTIONAL)
+            continue;
+        if (!number_of(f, &number, error))
+            return FALSE;
+        cpu_features_set(ret, number, policy == CPU_FEATURE_FORCE || policy == CPU_FEATURE_REQUIRE);
     }
-    features = cpu_model_features(best.name);
-    more = difference(data->features, features);
-    less = difference(features, data->features);
-    cpu = cpu_def_new();
-    cpu->guest = (flags & CPU_NAME_HOST) == 0;
-    cpu->mode_set = cpu->guest;
-    cpu->mode = CPU_MODE_CUSTOM;
-    cpu->match = CPU_MATCH_EXACT;
-    cpu->fallback = CPU_FALLBACK_FORBID;
-    cpu->model = g_strdup(best.name);
-    cpu->vendor = g_strdup(data->vendor);
-    for (guint i = 0; i < more->len; i++)
-        cpu_def_set_feature(cpu, more->pdata[i], cpu->guest ? CPU_FEATURE_REQUIRE : -1);
-    for (guint i = 0; i < less->len; i++)
-        cpu_def_set_feature(cpu, less->pdata[i], CPU_FEATURE_DISABLE);
-    return cpu;
+    return TRUE;
+}
+
+gboolean cpu_def_features_of(const CpuDef *cpu, CpuFeaturePolicy policy, CpuFeatures *ret, GError **error)
+{
+    *ret = (CpuFeatures){0};
+    if (policy == CPU_FEATURE_REQUIRE && !model_of(cpu, ret, error))
+        return FALSE;
+    for (guint i = 0; i < cpu->features->len; i++) {
+        const CpuFeature *f = &g_array_index(cpu->features, CpuFeature, i);
+        guint number = 0;
+
+        if (policy_of(f) != (int)policy)
+            continue;
+        if (!number_of(f, &number, error))
+            return FALSE;
+        cpu_features_set(ret, number, TRUE);
+    }
+    return TRUE;
 }
 
 /* --- comparing ------------------------------------------------------------------------------------------ */
 
-static gboolean wants(const CpuFeature *f)
+static int incompatible(char **ret_why, const char *what, const CpuFeatures *features)
 {
-    return f->policy == -1 || f->policy == CPU_FEATURE_REQUIRE || f->policy == CPU_FEATURE_FORCE;
-}
+    g_autofree char *names = cpu_features_join(features, ", ");
 
-/* All features that a definition asks for: the model's and its own, without what it forbids or switches off. */
-static GHashTable *wanted_features(const CpuDef *cpu, GError **error)
-{
-    GHashTable *set = cpu_model_features(cpu->model);
-
-    if (set == NULL) {
-        error_set(error, VIR_ERR_INTERNAL_ERROR, "Unknown CPU model %s", cpu->model);
-        return NULL;
-    }
-    for (guint i = 0; cpu->features != NULL && i < cpu->features->len; i++) {
-        const CpuFeature *f = &g_array_index(cpu->features, CpuFeature, i);
-
-        if (!cpu_feature_known(f->name)) {
-            error_set(error, VIR_ERR_INTERNAL_ERROR, "Unknown CPU feature %s", f->name);
-            g_hash_table_unref(set);
-            return NULL;
-        }
-        if (wants(f))
-            g_hash_table_add(set, (gpointer)g_intern_string(f->name));
-        else
-            g_hash_table_remove(set, f->name);
-    }
-    return set;
-}
-
-static char *join(GPtrArray *names)
-{
-    g_ptr_array_add(names, NULL);
-    return g_strjoinv(",", (char **)names->pdata);
-}
-
-static int incompatible(char **ret_why, char *why)
-{
     if (ret_why != NULL)
-        *ret_why = why;
-    else
-        g_free(why);
+        *ret_why = g_strdup_printf("%s: %s", what, names);
     return 0;
 }
 
-int cpu_compare(const CpuData *host, const char *arch, const CpuDef *cpu, char **ret_why, GError **error)
+static gboolean is_x86(const char *arch)
 {
-    g_autoptr(GHashTable) wanted = NULL;
-    g_autoptr(GPtrArray) missing = NULL;
-    g_autoptr(GPtrArray) extra = NULL;
-    const char *vendor;
-    guint excused = 0;
+    return strcmp(arch, "x86_64") == 0 || strcmp(arch, "i686") == 0;
+}
 
-    if (cpu->arch != NULL && arch != NULL && !g_str_equal(cpu->arch, arch))
-        return incompatible(ret_why, g_strdup_printf("CPU arch %s does not match host arch %s", cpu->arch, arch));
-    if (cpu->guest && cpu->mode != CPU_MODE_CUSTOM)
-        return 1; /* it is whatever the host is */
-    if (cpu->model == NULL) {
-        error_set(error, VIR_ERR_OPERATION_INVALID, "no guest CPU model specified");
+int cpu_compare(const CpuDef *host, const CpuDef *cpu, char **ret_why, GError **error)
+{
+    CpuFeatures have, of[CPU_FEATURE_LAST], rest;
+
+    if (cpu->arch != NULL && !is_x86(cpu->arch)) {
+        if (ret_why != NULL)
+            *ret_why = g_strdup_printf("CPU arch %s does not match host arch", cpu->arch);
+        return 0;
+    }
+    if (cpu->vendor != NULL && g_strcmp0(cpu->vendor, host->vendor) != 0) {
+        if (ret_why != NULL)
+            *ret_why = g_strdup_printf("host CPU vendor does not match required CPU vendor %s", cpu->vendor);
+        return 0;
+    }
+    if (!cpu_def_features(host, &have, error))
         return -1;
+    for (int policy = 0; policy < CPU_FEATURE_LAST; policy++) {
+        if (!cpu_def_features_of(cpu, policy, &of[policy], error))
+            return -1;
     }
-    wanted = wanted_features(cpu, error);
-    if (wanted == NULL)
-        return -1;
-    vendor = cpu->vendor != NULL ? cpu->vendor : NULL;
-    if (vendor != NULL && g_strcmp0(vendor, host->vendor) != 0)
-        return incompatible(ret_why, g_strdup_printf("host CPU vendor does not match required CPU vendor %s", vendor));
-    for (guint i = 0; cpu->features != NULL && i < cpu->features->len; i++) {
-        const CpuFeature *f = &g_array_index(cpu->features, CpuFeature, i);
-
-        if (wants(f) || !g_hash_table_contains(host->features, f->name))
-            continue;
-        if (f->policy == CPU_FEATURE_FORBID)
-            return incompatible(ret_why, g_strdup_printf("Host CPU provides forbidden features: %s", f->name));
-        excused++; /* optional or switched off: the host may have it and still be the same */
+    rest = of[CPU_FEATURE_FORBID];
+    cpu_features_intersect(&rest, &have);
+    if (!cpu_features_empty(&rest))
+        return incompatible(ret_why, "Host CPU provides forbidden features", &rest);
+    /* What the model has and the definition says otherwise about. */
+    cpu_features_subtract(&of[CPU_FEATURE_REQUIRE], &of[CPU_FEATURE_FORCE]);
+    cpu_features_subtract(&of[CPU_FEATURE_REQUIRE], &of[CPU_FEATURE_OPTIONAL]);
+    cpu_features_subtract(&of[CPU_FEATURE_REQUIRE], &of[CPU_FEATURE_DISABLE]);
+    rest = of[CPU_FEATURE_REQUIRE];
+    cpu_features_subtract(&rest, &have);
+    if (!cpu_features_empty(&rest))
+        return incompatible(ret_why, "Host CPU does not provide required features", &rest);
+    rest = have;
+    for (int policy = 0; policy < CPU_FEATURE_LAST; policy++) {
+        if (policy != CPU_FEATURE_FORBID)
+            cpu_features_subtract(&rest, &of[policy]);
     }
-    missing = difference(wanted, host->features);
-    if (missing->len > 0) {
-        g_autofree char *names = join(missing);
-
-        return incompatible(ret_why, g_strdup_printf("Host CPU does not provide required features: %s", names));
-    }
-    extra = difference(host->features, wanted);
-    if (extra->len <= excused)
+    if (cpu_features_empty(&rest))
         return 1;
     if (cpu->guest && cpu->match == CPU_MATCH_STRICT)
-        return incompatible(ret_why, g_strdup("Host CPU does not strictly match guest CPU"));
+        return incompatible(ret_why, "Host CPU does not strictly match guest CPU: Extra features", &rest);
     return 2;
 }
 
 /* --- in common ------------------------------------------------------------------------------------------ */
 
-static gboolean keep_if_in(gpointer key, gpointer value, gpointer other)
+/* Vendors that processors name themselves by. */
+static gboolean vendor_known(const char *vendor, GError **error)
 {
-    return !g_hash_table_contains(other, key);
+    static const char *const known[] = {"Intel", "AMD", "Hygon", NULL};
+
+    return g_strv_contains(known, vendor) ||
+           error_set(error, VIR_ERR_OPERATION_FAILED, "Unknown CPU vendor %s", vendor);
 }
 
-CpuDef *cpu_baseline(const CpuDef *const *cpus, guint count, const CpuData *limit, gboolean migratable, GError **error)
+/* Puts one more CPU's vendor beside the others'; *ret_said becomes FALSE where a CPU says none. */
+static gboolean same_vendor(const CpuDef *cpu, gboolean first, const char **vendor, gboolean *ret_said, GError **error)
 {
-    g_autoptr(CpuData) common = cpu_data_new();
+    const CpuModel *model = cpu_model_find(cpu->model);
+    const char *models = model != NULL ? cpu_model_vendor(model) : NULL, *own = cpu->vendor;
+
+    *ret_said = *ret_said && own != NULL;
+    if (own != NULL && models != NULL && !first && strcmp(own, models) != 0)
+        return error_set(error, VIR_ERR_OPERATION_FAILED, "CPU vendor %s of model %s differs from vendor %s", models,
+                         cpu->model, own);
+    if (own == NULL && !first)
+        own = models;
+    if (own == NULL)
+        return TRUE;
+    if (*vendor == NULL) {
+        *vendor = own;
+        return vendor_known(own, error);
+    }
+    return strcmp(*vendor, own) == 0 || error_set(error, VIR_ERR_OPERATION_FAILED, "CPU vendors do not match");
+}
+
+CpuDef *cpu_baseline(const CpuDef *const *cpus, guint count, const CpuHypervisor *hv, gboolean migratable, GError **error)
+{
+    g_autofree const char **names = g_new0(const char *, count + 1);
+    CpuNaming how = {.hv = hv, .preferred = names, .migratable = migratable && hv == NULL};
+    CpuData common = {0};
     const char *vendor = NULL;
+    gboolean vendor_said = TRUE;
+    guint n_names = 0;
+    CpuDef *cpu;
 
     for (guint i = 0; i < count; i++) {
-        g_autoptr(GHashTable) features = NULL;
-        const char *own;
+        CpuFeatures features;
 
         if (cpus[i]->model == NULL) {
             error_set(error, VIR_ERR_INVALID_ARG, "no CPU model specified at index %u", i);
             return NULL;
         }
-        features = wanted_features(cpus[i], error);
-        if (features == NULL)
+        if (!cpu_def_features(cpus[i], &features, error) ||
+            !same_vendor(cpus[i], i == 0, &vendor, &vendor_said, error))
             return NULL;
-        own = cpus[i]->vendor != NULL ? cpus[i]->vendor : cpu_model_vendor(cpus[i]->model);
-        if (own != NULL && vendor != NULL && !g_str_equal(own, vendor)) {
-            error_set(error, VIR_ERR_OPERATION_FAILED, "CPU vendors do not match");
-            return NULL;
-        }
-        vendor = own != NULL ? own : vendor;
-        if (i == 0) {
-            g_hash_table_unref(common->features);
-            common->features = g_steal_pointer(&features);
-        } else {
-            g_hash_table_foreach_remove(common->features, keep_if_in, features);
-        }
+        if (!g_strv_contains(names, cpus[i]->model))
+            names[n_names++] = cpus[i]->model;
+        if (i == 0)
+            common.features = features;
+        else
+            cpu_features_intersect(&common.features, &features);
     }
-    if (limit != NULL)
-        g_hash_table_foreach_remove(common->features, keep_if_in, limit->features);
-    if (migratable) {
-        g_hash_table_remove(common->features, "invtsc");
-        g_hash_table_remove(common->features, "xsaves");
+    if (hv != NULL) {
+        CpuFeatures limit = cpu_hypervisor_features(hv, migratable);
+
+        cpu_features_intersect(&common.features, &limit);
     }
-    common->vendor = g_strdup(vendor);
-    return cpu_data_name(common, 0, NULL, NULL, error);
+    if (cpu_features_empty(&common.features)) {
+        error_set(error, VIR_ERR_OPERATION_FAILED, "CPUs are incompatible");
+        return NULL;
+    }
+    common.vendor = (char *)vendor;
+    cpu = cpu_data_name(&common, &how, error);
+    if (cpu == NULL)
+        return NULL;
+    if (hv != NULL || (n_names == 1 && strcmp(cpu->model, names[0]) == 0))
+        cpu->fallback = CPU_FALLBACK_FORBID;
+    if (!vendor_said)
+        g_clear_pointer(&cpu->vendor, g_free);
+    return cpu;
+}
+
+static gint compare_names(gconstpointer a, gconstpointer b)
+{
+    return strcmp(((const CpuFeature *)a)->name, ((const CpuFeature *)b)->name);
 }
 
 gboolean cpu_expand(CpuDef *cpu, GError **error)
 {
-    g_autoptr(GHashTable) features = cpu_model_features(cpu->model);
-    g_autoptr(GHashTable) none = g_hash_table_new(g_str_hash, g_str_equal);
-    g_autoptr(GPtrArray) names = NULL;
+    const CpuModel *model = cpu_model_find(cpu->model);
+    GArray *own = cpu->features;
 
-    if (features == NULL)
-        return error_set(error, VIR_ERR_INTERNAL_ERROR, "Unknown CPU model %s", cpu->model);
-    names = difference(features, none);
-    for (guint i = 0; i < names->len; i++) {
-        if (cpu_def_find_feature(cpu, names->pdata[i]) == NULL)
-            cpu_def_set_feature(cpu, names->pdata[i], cpu->guest ? CPU_FEATURE_REQUIRE : -1);
+    if (model == NULL)
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "unknown CPU model %s", cpu->model);
+    cpu->features = cpu_def_features_new();
+    CPU_FEATURES_FOREACH(number, cpu_model_features(model))
+    {
+        cpu_def_set_feature(cpu, cpu_feature_name((guint)number), cpu->guest ? CPU_FEATURE_REQUIRE : -1);
     }
+    for (guint i = 0; i < own->len; i++) {
+        const CpuFeature *f = &g_array_index(own, CpuFeature, i);
+
+        if (!cpu->guest || f->policy == CPU_FEATURE_REQUIRE || f->policy == CPU_FEATURE_DISABLE)
+            cpu_def_set_feature(cpu, f->name, f->policy);
+    }
+    g_array_unref(own);
+    CPU_FEATURES_FOREACH(number, cpu_model_removed(model))
+    {
+        const char *name = cpu_feature_name((guint)number);
+
+        if (cpu->guest && cpu_def_find_feature(cpu, name) == NULL)
+            cpu_def_set_feature(cpu, name, CPU_FEATURE_DISABLE);
+    }
+    g_array_sort(cpu->features, compare_names); /* libvirt lists them so here, and only here */
     return TRUE;
+}
+
+void cpu_leave_out_host_features(CpuDef *cpu)
+{
+    static const char *const names[] = {"cmt", "mbm_total", "mbm_local", "osxsave", "ospke"};
+
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++)
+        cpu_def_remove_feature(cpu, names[i]);
 }

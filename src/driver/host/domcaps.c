@@ -194,52 +194,44 @@ static void write_os(XmlWriter *w, const Asked *a)
 
 /* --- cpu ------------------------------------------------------------------------------------------------ */
 
-static gboolean qemu_has_model(const char *name, gconstpointer opaque)
+void domcaps_write_host_model(XmlWriter *w, const CpuHypervisor *hv)
 {
-    return g_hash_table_contains((GHashTable *)opaque, name);
-}
-
-/* Models that the binary knows and can run here without a missing feature. */
-static GHashTable *runnable_models(const QemuCaps *caps, gboolean kvm)
-{
-    GHashTable *set = g_hash_table_new(g_str_hash, g_str_equal);
-    const GPtrArray *models = qemu_caps_cpu_models(caps, kvm);
-
-    for (guint i = 0; i < models->len; i++)
-        g_hash_table_add(set, ((const QemuCpuModel *)models->pdata[i])->name);
-    return set;
-}
-
-CpuDef *domcaps_host_model(Host *host, const QemuCaps *caps, gboolean kvm, GError **error)
-{
-    g_autoptr(CpuData) data = cpu_data_guest(host, caps, kvm);
-    g_autoptr(GHashTable) known = caps != NULL ? runnable_models(caps, kvm) : NULL;
-
-    return cpu_data_name(data, CPU_NAME_DISABLE, known != NULL ? qemu_has_model : NULL, known, error);
-}
-
-static void write_host_model(XmlWriter *w, const Asked *a)
-{
-    g_autoptr(CpuDef) cpu = domcaps_host_model(a->host, a->caps, a->kvm, NULL);
+    g_autoptr(CpuDef) cpu = cpu_host_model(hv, CPU_HOST_MODEL_REPORTED, NULL);
 
     xml_open(w, "mode");
     xml_attr(w, "name", "host-model");
     xml_attr(w, "supported", cpu != NULL ? "yes" : "no");
     if (cpu != NULL) {
         xml_open(w, "model");
-        xml_attr(w, "fallback", "forbid");
+        xml_attr(w, "fallback", cpu_fallback_to_string(cpu->fallback));
         xml_text(w, cpu->model);
         xml_close(w);
         xml_element_text(w, "vendor", cpu->vendor);
-        for (guint i = 0; cpu->features != NULL && i < cpu->features->len; i++) {
+        for (guint i = 0; i < cpu->features->len; i++) {
             const CpuFeature *f = &g_array_index(cpu->features, CpuFeature, i);
 
             xml_open(w, "feature");
-            xml_attr(w, "policy", f->policy == CPU_FEATURE_DISABLE ? "disable" : "require");
+            xml_attr(w, "policy", cpu_feature_policy_to_string(f->policy));
             xml_attr(w, "name", f->name);
             xml_close(w);
         }
     }
+    xml_close(w);
+}
+
+void domcaps_write_model(XmlWriter *w, const char *name, const char *usable, gboolean deprecated)
+{
+    const CpuModel *model = cpu_model_find(name);
+    const char *vendor = model != NULL ? cpu_model_vendor(model) : NULL;
+
+    if (model == NULL)
+        return; /* versions, and what libvirt's clients have no name for */
+    xml_open(w, "model");
+    xml_attr(w, "usable", usable);
+    if (deprecated)
+        xml_attr(w, "deprecated", "yes");
+    xml_attr(w, "vendor", vendor != NULL ? vendor : "unknown");
+    xml_text(w, name);
     xml_close(w);
 }
 
@@ -252,17 +244,8 @@ static void write_custom(XmlWriter *w, const Asked *a)
     xml_attr(w, "supported", models->len > 0 ? "yes" : "no");
     for (guint i = 0; i < models->len; i++) {
         const QemuCpuModel *m = models->pdata[i];
-        const char *vendor = cpu_model_vendor(m->name);
 
-        if (!cpu_model_known(m->name))
-            continue; /* versions, and what libvirt's clients have no name for */
-        xml_open(w, "model");
-        xml_attr(w, "usable", m->usable ? "yes" : "no");
-        if (m->deprecated)
-            xml_attr(w, "deprecated", "yes");
-        xml_attr(w, "vendor", vendor != NULL ? vendor : "unknown");
-        xml_text(w, m->name);
-        xml_close(w);
+        domcaps_write_model(w, m->name, m->usable ? "yes" : "no", m->deprecated);
     }
     xml_close(w);
 }
@@ -282,7 +265,7 @@ static void write_cpu(XmlWriter *w, const Asked *a)
     xml_open(w, "cpu");
     write_simple_mode(w, "host-passthrough", "hostPassthroughMigratable", a->kvm);
     write_simple_mode(w, "maximum", "maximumMigratable", qemu_caps_cpu_model(a->caps, a->kvm, "max") != NULL);
-    write_host_model(w, a);
+    domcaps_write_host_model(w, &(CpuHypervisor){a->host, a->caps, a->kvm});
     write_custom(w, a);
     xml_close(w);
 }

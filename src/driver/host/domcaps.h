@@ -4,8 +4,8 @@
 
 #include <glib.h>
 
-#include "driver/host/host.h"
-#include "driver/host/qemu_caps.h"
+#include "common/xml.h"
+#include "driver/host/cpu_models.h"
 
 /* What a client asks for; every field may be NULL. */
 typedef struct DomcapsRequest {
@@ -21,6 +21,7 @@ char *domcaps_xml(Host *host, QemuCapsCache *cache, const DomcapsRequest *reques
 /* domcaps_vmm.c: the same for kite-vmm. */
 char *domcaps_vmm_xml(Host *host, const DomcapsRequest *request, GError **error);
 
-/* The CPU a guest with mode='host-model' gets from this emulator. NULL with an error when nothing fits. */
-typedef struct CpuDef CpuDef;
-CpuDef *domcaps_host_model(Host *host, const QemuCaps *caps, gboolean kvm, GError **error);
+/* <mode name='host-model'> of both. */
+void domcaps_write_host_model(XmlWriter *w, const CpuHypervisor *hv);
+/* One <model> of <mode name='custom'>; nothing for a name that clients do not know. */
+void domcaps_write_model(XmlWriter *w, const char *name, const char *usable, gboolean deprecated);

@@ -36,37 +36,6 @@ static void write_enum(XmlWriter *w, const char *name, Supported what)
     write_values(w, name, vmm_caps_values(what));
 }
 
-static gboolean knows_model(const char *name, gconstpointer opaque)
-{
-    return vmm_caps_cpu_model(name);
-}
-
-static void write_host_model(XmlWriter *w, Host *host)
-{
-    g_autoptr(CpuData) data = cpu_data_guest(host, NULL, TRUE);
-    g_autoptr(CpuDef) cpu = cpu_data_name(data, CPU_NAME_DISABLE, knows_model, NULL, NULL);
-
-    xml_open(w, "mode");
-    xml_attr(w, "name", "host-model");
-    xml_attr(w, "supported", cpu != NULL ? "yes" : "no");
-    if (cpu != NULL) {
-        xml_open(w, "model");
-        xml_attr(w, "fallback", "forbid");
-        xml_text(w, cpu->model);
-        xml_close(w);
-        xml_element_text(w, "vendor", cpu->vendor);
-        for (guint i = 0; cpu->features != NULL && i < cpu->features->len; i++) {
-            const CpuFeature *f = &g_array_index(cpu->features, CpuFeature, i);
-
-            xml_open(w, "feature");
-            xml_attr(w, "policy", f->policy == CPU_FEATURE_DISABLE ? "disable" : "require");
-            xml_attr(w, "name", f->name);
-            xml_close(w);
-        }
-    }
-    xml_close(w);
-}
-
 static void write_mode(XmlWriter *w, const char *name, const char *enum_name)
 {
     xml_open(w, "mode");
@@ -81,19 +50,12 @@ static void write_cpu(XmlWriter *w, Host *host)
     xml_open(w, "cpu");
     write_mode(w, "host-passthrough", "hostPassthroughMigratable");
     write_mode(w, "maximum", "maximumMigratable");
-    write_host_model(w, host);
+    domcaps_write_host_model(w, &(CpuHypervisor){host, NULL, TRUE});
     xml_open(w, "mode");
     xml_attr(w, "name", "custom");
     xml_attr(w, "supported", "yes");
-    for (const char *const *name = vmm_caps_cpu_models(); *name != NULL; name++) {
-        const char *vendor = cpu_model_vendor(*name);
-
-        xml_open(w, "model");
-        xml_attr(w, "usable", "unknown"); /* known when it is started */
-        xml_attr(w, "vendor", vendor != NULL ? vendor : "unknown");
-        xml_text(w, *name);
-        xml_close(w);
-    }
+    for (const char *const *name = vmm_caps_cpu_models(); *name != NULL; name++)
+        domcaps_write_model(w, *name, "unknown", FALSE); /* known when it is started */
     xml_close(w);
     xml_close(w);
 }

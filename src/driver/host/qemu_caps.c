@@ -18,6 +18,7 @@ struct QemuCaps {
     GHashTable *words;         /* "kind/name" and "kind/name/sub": types, commands, events, options, variants, ... */
     GPtrArray *cpus[2];        /* QemuCpuModel: TCG, KVM */
     GHashTable *features[2];   /* set of names */
+    GHashTable *unmigratable[2]; /* the same, with those that keep a guest from migrating */
     json_t *host_cpu[2];       /* properties; read-only, so safe from any thread */
 };
 
@@ -63,6 +64,7 @@ void qemu_caps_unref(QemuCaps *caps)
     for (guint i = 0; i < 2; i++) {
         g_ptr_array_unref(caps->cpus[i]);
         g_hash_table_unref(caps->features[i]);
+        g_hash_table_unref(caps->unmigratable[i]);
         json_decref(caps->host_cpu[i]);
     }
     g_free(caps);
@@ -181,16 +183,23 @@ static void add_cpus(QemuCaps *caps, guint accel, json_t *list)
     }
 }
 
-static void add_host_cpu(QemuCaps *caps, guint accel, json_t *props)
+static void add_true(GHashTable *names, json_t *props)
 {
     const char *name;
     json_t *value;
 
-    caps->host_cpu[accel] = json_incref(props);
     json_object_foreach(props, name, value) {
         if (json_is_true(value))
-            g_hash_table_add(caps->features[accel], g_strdup(name));
+            g_hash_table_add(names, g_strdup(name));
     }
+}
+
+static void add_host_cpu(QemuCaps *caps, guint accel, json_t *props, json_t *unmigratable)
+{
+    caps->host_cpu[accel] = json_incref(props);
+    add_true(caps->features[accel], props);
+    add_true(caps->unmigratable[accel], props);
+    add_true(caps->unmigratable[accel], unmigratable);
 }
 
 QemuCaps *qemu_caps_from_json(const char *binary, json_t *doc, GError **error)
@@ -217,7 +226,9 @@ QemuCaps *qemu_caps_from_json(const char *binary, json_t *doc, GError **error)
         caps->cpus[i] = g_ptr_array_new_with_free_func(cpu_model_free);
         caps->features[i] = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         add_cpus(caps, i, json_object_get(json_object_get(doc, "cpus"), accel_names[i]));
-        add_host_cpu(caps, i, json_object_get(json_object_get(doc, "host_cpu"), accel_names[i]));
+        caps->unmigratable[i] = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        add_host_cpu(caps, i, json_object_get(json_object_get(doc, "host_cpu"), accel_names[i]),
+                     json_object_get(json_object_get(doc, "host_cpu_unmigratable"), accel_names[i]));
     }
     add_machines(caps, json_object_get(doc, "machines"));
     add_list(caps, "type", json_object_get(doc, "types"));
@@ -351,9 +362,16 @@ const QemuCpuModel *qemu_caps_cpu_model(const QemuCaps *caps, gboolean kvm, cons
     return NULL;
 }
 
-const GHashTable *qemu_caps_host_features(const QemuCaps *caps, gboolean kvm)
+const GHashTable *qemu_caps_host_features(const QemuCaps *caps, gboolean kvm, gboolean migratable)
 {
-    return caps->features[kvm ? 1 : 0];
+    return migratable ? caps->features[kvm ? 1 : 0] : caps->unmigratable[kvm ? 1 : 0];
+}
+
+gboolean qemu_caps_has_cpu_switch(const QemuCaps *caps, gboolean kvm, const char *feature)
+{
+    json_t *props = caps->host_cpu[kvm ? 1 : 0];
+
+    return props == NULL || json_object_get(props, feature) != NULL;
 }
 
 guint64 qemu_caps_host_cpu_number(const QemuCaps *caps, gboolean kvm, const char *property)

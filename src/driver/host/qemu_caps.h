@@ -89,8 +89,11 @@ typedef struct QemuCpuModel {
 
 const GPtrArray *qemu_caps_cpu_models(const QemuCaps *caps, gboolean kvm);
 const QemuCpuModel *qemu_caps_cpu_model(const QemuCaps *caps, gboolean kvm, const char *name);
-/* The feature flags ("sse4.2" in QEMU's spelling) that -cpu max/host turns on here: GHashTable of strings. */
-const GHashTable *qemu_caps_host_features(const QemuCaps *caps, gboolean kvm);
+/* The feature flags ("sse4.2" in QEMU's spelling) that -cpu max/host turns on here, with migratable=on or off:
+ * GHashTable of strings. */
+const GHashTable *qemu_caps_host_features(const QemuCaps *caps, gboolean kvm, gboolean migratable);
+/* Whether -cpu can be told of the feature at all ("sse4.2=off"). */
+gboolean qemu_caps_has_cpu_switch(const QemuCaps *caps, gboolean kvm, const char *feature);
 /* Number properties of that CPU: "family", "model", "stepping", "level", ... 0 when absent. */
 guint64 qemu_caps_host_cpu_number(const QemuCaps *caps, gboolean kvm, const char *property);
 /* Text properties: "vendor", "model-id". NULL when absent. */

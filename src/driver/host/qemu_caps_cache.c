@@ -21,7 +21,7 @@
 #include "driver/host/qemu_caps_private.h"
 #include "driver/host/qemu_probe.h"
 
-enum { CACHE_FORMAT = 2, CACHE_FILE_MAX = 16 * 1024 * 1024 };
+enum { CACHE_FORMAT = 3, CACHE_FILE_MAX = 16 * 1024 * 1024 };
 
 typedef struct Entry {
     GMutex mutex; /* held while probing */

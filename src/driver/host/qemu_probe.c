@@ -341,24 +341,36 @@ static json_t *sub_object(json_t *caps, const char *key)
     return object;
 }
 
+/* The CPU with everything that a guest can have here. */
+static gboolean talk_best_cpu(Peer *peer, json_t *caps, const char *key, gboolean kvm, gboolean migratable,
+                              GError **error)
+{
+    json_t *reply = NULL;
+    json_t *props;
+
+    if (!ask(peer, "query-cpu-model-expansion",
+             json_pack("{s:s, s:{s:s, s:{s:b}}}", "type", "full", "model", "name", kvm ? "host" : "max", "props",
+                       "migratable", migratable),
+             &reply, error))
+        return FALSE;
+    props = json_object_get(json_object_get(reply, "model"), "props");
+    if (props != NULL)
+        json_object_set(sub_object(caps, key), kvm ? "kvm" : "tcg", props);
+    json_decref(reply);
+    return TRUE;
+}
+
 static gboolean talk_cpus(Peer *peer, json_t *caps, gboolean kvm, GError **error)
 {
     const char *accel = kvm ? "kvm" : "tcg";
     json_t *reply = NULL;
-    json_t *props;
 
     if (!ask(peer, "query-cpu-definitions", NULL, &reply, error))
         return FALSE;
     if (reply != NULL)
         json_object_set_new(sub_object(caps, "cpus"), accel, reply);
-    if (!ask(peer, "query-cpu-model-expansion",
-             json_pack("{s:s, s:{s:s}}", "type", "full", "model", "name", kvm ? "host" : "max"), &reply, error))
-        return FALSE;
-    props = json_object_get(json_object_get(reply, "model"), "props");
-    if (props != NULL)
-        json_object_set(sub_object(caps, "host_cpu"), accel, props);
-    json_decref(reply);
-    return TRUE;
+    return talk_best_cpu(peer, caps, "host_cpu", kvm, TRUE, error) &&
+           talk_best_cpu(peer, caps, "host_cpu_unmigratable", kvm, FALSE, error);
 }
 
 gboolean qemu_probe_talk(int read_fd, int write_fd, gint64 deadline_us, json_t *caps, gboolean *ret_kvm,
