@@ -140,11 +140,12 @@ static gboolean open_images(VmmHost *host, const DomainDef *live, GError **error
 
 static int open_pty(ChrSource *source, GError **error)
 {
-    autofd fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    autofd fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave = -1;
     struct termios mode;
     char name[64];
 
-    if (fd < 0 || grantpt(fd) < 0 || unlockpt(fd) < 0 || ptsname_r(fd, name, sizeof(name)) != 0) {
+    if (fd < 0 || grantpt(fd) < 0 || unlockpt(fd) < 0 || ptsname_r(fd, name, sizeof(name)) != 0 ||
+        (slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC)) < 0) {
         error_set_errno(error, errno, "cannot make a pty");
         return -1;
     }
@@ -152,6 +153,9 @@ static int open_pty(ChrSource *source, GError **error)
         cfmakeraw(&mode);
         tcsetattr(fd, TCSANOW, &mode);
     }
+    /* A master knows that nobody reads (POLLHUP, and then drops what it is given) only after its slave was open once:
+     * else a console without a reader fills up and stands still. */
+    fd_clear(&slave);
     g_free(source->path);
     source->path = g_strdup(name);
     return fd_steal(&fd);

@@ -298,17 +298,22 @@ static void watch_output_posted(void *opaque)
         flush_ready(c, 0);
 }
 
+static void write_log(Chardev *c, const void *data, size_t len)
+{
+    if (c->log_fd >= 0 && len > 0)
+        (void)!write(c->log_fd, data, len);
+}
+
 size_t chardev_write(Chardev *c, const void *data, size_t len)
 {
     const uint8_t *at = data;
     size_t done = 0;
     bool watch = false;
 
-    if (c->log_fd >= 0)
-        (void)!write(c->log_fd, data, len);
     pthread_mutex_lock(&c->lock);
     if (!c->connected || c->out_fd < 0) {
         pthread_mutex_unlock(&c->lock);
+        write_log(c, data, len);
         return len;
     }
     if (c->out_len == 0) {
@@ -327,6 +332,7 @@ size_t chardev_write(Chardev *c, const void *data, size_t len)
     }
     watch |= done < len;
     pthread_mutex_unlock(&c->lock);
+    write_log(c, data, done); /* the rest comes again */
     if (watch)
         loop_post(c->loop, &c->out_post);
     return done;
