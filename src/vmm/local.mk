@@ -131,6 +131,15 @@ libkitevmm_a_CFLAGS = $(VMM_CFLAGS)
 VMM_LIBS = libkitevmm.a libkiteimage.a libkitebase.a $(JANSSON_LIBS) $(URING_LIBS) $(ZSTD_LIBS) $(ZLIB_LIBS) $(NETTLE_LIBS)
 
 libexec_PROGRAMS += kite-vmm
+# What capabilities name for type kvm: a name for "whichever back end can run it" (host/vmm_caps.h).
+install-exec-hook: install-vmm-link
+install-vmm-link:
+	$(MKDIR_P) '$(DESTDIR)$(libexecdir)'
+	ln -sf kite-vmm '$(DESTDIR)$(libexecdir)/kite-emulator'
+uninstall-hook: uninstall-vmm-link
+uninstall-vmm-link:
+	rm -f '$(DESTDIR)$(libexecdir)/kite-emulator'
+PHONY_TARGETS += install-vmm-link uninstall-vmm-link
 kite_vmm_SOURCES = %D%/main.c %D%/options.c %D%/options_devices.c %D%/sandbox.c
 nodist_kite_vmm_SOURCES = %D%/seccomp_filters.h
 kite_vmm_CFLAGS = $(VMM_CFLAGS)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import time
@@ -92,6 +93,169 @@ def isolation(daemon):
     assert "block.0.wr.reqs" in virsh("domstats", "one")
     assert "actual" in virsh("dommemstat", "one")
     gone("one")
+
+
+@case
+def choice():
+    """capabilities offer the choice of the two; the definition shows what was chosen, dominfo why it was QEMU"""
+    if not shutil.which("qemu-system-x86_64"):
+        raise kitehost.Skip("no QEMU to choose")
+    caps = virsh("capabilities")
+    assert re.search(r"<domain type='kvm'>\s*<emulator>/usr/libexec/kite-emulator</emulator>", caps), caps
+    assert os.path.realpath("/usr/libexec/kite-emulator") == VMM
+    text = virsh("domcapabilities", "--emulatorbin", "/usr/libexec/kite-emulator", "--virttype", "kvm")
+    assert "<path>/usr/libexec/kite-emulator</path>" in text and "<value>vnc</value>" in text
+    either = "<emulator>/usr/libexec/kite-emulator</emulator>"
+    define("which", "spin", emulator=either)
+    assert "<emulator>%s</emulator>" % VMM in virsh("dumpxml", "which")
+    assert "Messages:" not in virsh("dominfo", "which")
+    virsh("undefine", "which")
+    define("which", "spin", emulator=either, devices="<graphics type='vnc'/>")
+    assert "qemu-system-x86_64</emulator>" in virsh("dumpxml", "which")
+    assert "runs on QEMU: kite-vmm does not support <graphics>" in virsh("dominfo", "which"), virsh("dominfo", "which")
+    virsh("undefine", "which")
+    # who names QEMU gets it, and there is nothing to say about it
+    define("which", "spin", emulator="<emulator>/usr/bin/qemu-system-x86_64</emulator>")
+    assert "qemu-system-x86_64</emulator>" in virsh("dumpxml", "which")
+    assert "Messages:" not in virsh("dominfo", "which")
+    virsh("undefine", "which")
+    fails("define", write("which.xml", xml("which", "spin", emulator="<emulator>%s</emulator>" % VMM,
+                                           devices="<graphics type='vnc'/>")), contains="without <emulator> Kite chooses")
+
+
+@case
+def virt_install():
+    """virt-install as it is: a kernel and no screen go to kite-vmm, a screen goes to QEMU"""
+    if not shutil.which("virt-install") or not shutil.which("qemu-system-x86_64"):
+        raise kitehost.Skip("no virt-install or no QEMU")
+    image("vi.raw")
+    args = ["virt-install", "--connect", kitehost.URI, "--name", "vi", "--memory", "64", "--vcpus", "2", "--virt-type", "kvm",
+            "--osinfo", "generic", "--disk", WORK + "/vi.raw,bus=virtio,format=raw", "--network", "none", "--noautoconsole",
+            "--boot", "kernel=%s,kernel_args=button" % KERNEL, "--import"]
+    out = kitehost.run(*args, "--graphics", "none", timeout=120).stdout
+    live = virsh("dumpxml", "vi")
+    assert "<emulator>%s</emulator>" % VMM in live, (out, live, virsh("dominfo", "vi"))
+    assert state("vi").startswith("running")
+    virsh("shutdown", "vi")
+    wait_for("end", lambda: state("vi").startswith("shut off"))
+    virsh("undefine", "vi")
+    kitehost.run(*args, "--graphics", "vnc", "--noreboot", "--print-xml", timeout=120)
+
+
+@case
+def as_nova_writes_it():
+    """a definition with everything that Nova puts into one whose image has a kernel, on a host without consoles by VNC"""
+    base = image("nova.qcow2", "8M", "qcow2")
+    text = f"""<domain type='kvm'><uuid>3e4ad9e5-0b5b-4a6a-9a9a-0f1e2d3c4b5a</uuid><name>instance-00000001</name>
+<memory>65536</memory><vcpu>1</vcpu>
+<metadata><nova:instance xmlns:nova="http://openstack.org/xmlns/libvirt/nova/1.1"><nova:name>a</nova:name></nova:instance></metadata>
+<sysinfo type='smbios'><system><entry name='manufacturer'>OpenStack Foundation</entry><entry name='product'>OpenStack Nova</entry>
+<entry name='version'>26.2.2</entry><entry name='serial'>3e4ad9e5-0b5b-4a6a-9a9a-0f1e2d3c4b5a</entry>
+<entry name='uuid'>3e4ad9e5-0b5b-4a6a-9a9a-0f1e2d3c4b5a</entry><entry name='family'>Virtual Machine</entry></system></sysinfo>
+<os><type machine='q35'>hvm</type><kernel>{KERNEL}</kernel><cmdline>spin</cmdline><boot dev='hd'/><smbios mode='sysinfo'/></os>
+<features><acpi/><apic/><vmcoreinfo state='off'/></features><cputune><shares>1024</shares></cputune>
+<clock offset='utc'><timer name='pit' tickpolicy='delay'/><timer name='rtc' tickpolicy='catchup'/><timer name='hpet' present='no'/></clock>
+<cpu mode='host-passthrough'><topology sockets='1' cores='1' threads='1'/></cpu>
+<devices><disk type='file' device='disk'><driver name='qemu' type='qcow2' cache='none'/><source file='{base}'/>
+<target bus='virtio' dev='vda'/><serial>7f3b2c4e</serial></disk>
+<interface type='ethernet'><mac address='fa:16:3e:11:22:33'/><model type='virtio'/><driver name='qemu' rx_queue_size='512'/>
+<mtu size='1450'/><target dev='tapnova0'/></interface>
+<serial type='pty'><log file='{WORK}/nova.console' append='off'/></serial>
+<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
+<controller type='usb' index='0'/><memballoon model='virtio'><stats period='10'/></memballoon></devices></domain>"""
+    virsh("define", write("nova.xml", text))
+    assert "<emulator>%s</emulator>" % VMM in virsh("dumpxml", "instance-00000001"), virsh("dominfo", "instance-00000001")
+    virsh("start", "instance-00000001")
+    with open(WORK + "/nova.console") as f:
+        wait_for("guest", lambda: f.seek(0) == 0 and "guest spin" in f.read())
+    assert "1450" in kitehost.run("ip", "link", "show", "tapnova0").stdout
+    assert "rx_bytes" in virsh("domifstat", "instance-00000001", "tapnova0")
+    virsh("destroy", "instance-00000001")
+    virsh("undefine", "instance-00000001")
+
+
+@case
+def disk_full():
+    """a disk image that finds no room: paused with its reason and event, resumed when there is room"""
+    small = WORK + "/small"
+    os.makedirs(small)
+    kitehost.run("mount", "-t", "tmpfs", "-o", "size=1m", "small", small)
+    with open(small + "/full.raw", "wb") as f:
+        f.truncate(4 << 20)
+    define("full", "fill", devices=disk(small + "/full.raw", "vda", driver=" error_policy='enospace'"), machine="pc",
+           extra="<on_poweroff>preserve</on_poweroff>")
+    with events("full") as log:
+        virsh("start", "full")
+        wait_for("pause", lambda: state("full") == "paused (I/O error)")
+        log.wait("io-error")
+        assert re.search(r"io-error.*vda|io-error.*full.raw", log.text()), log.text()
+        assert "nospace" in log.text() or "enospc" in log.text().lower(), log.text()
+        assert "no space" in virsh("domblkerror", "full"), virsh("domblkerror", "full")
+        log.wait("Suspended")
+        # still full: it stops again
+        virsh("resume", "full")
+        wait_for("pause again", lambda: state("full") == "paused (I/O error)")
+        kitehost.run("mount", "-o", "remount,size=8m", small)
+        virsh("resume", "full")
+        wait_console("full", "filled")
+    assert "fill failed 00000000" in console_text("full"), console_text("full")
+    with open(small + "/full.raw", "rb") as f:
+        assert f.read(65536) == bytes((i * 7 + 1) & 255 for i in range(65536))
+    virsh("destroy", "full", check=False)
+    virsh("undefine", "full")
+    kitehost.run("umount", small)
+
+
+@case
+def watchdog(daemon):
+    """the watchdog does what the definition says, with its event; it is there after a restart of the daemon"""
+    for action, expected in (("pause", "paused (watchdog)"), ("poweroff", "shut off")):
+        define("wd", "watchdog", devices="<watchdog model='i6300esb' action='%s'/>" % action, machine="pc")
+        assert VMM in virsh("dumpxml", "wd"), virsh("dominfo", "wd")
+        virsh("start", "wd", "--paused")
+        with events("wd") as log:
+            virsh("resume", "wd")
+            wait_for(expected, lambda: state("wd").startswith(expected))
+            log.wait("watchdog")
+        if action == "pause":
+            daemon.restart()
+            assert state("wd").startswith("paused"), state("wd")
+            virsh("destroy", "wd")
+        virsh("undefine", "wd")
+
+
+@case
+def tuning():
+    """limits of a disk, a disk that grows, the period of memory statistics, link state: set live, read back"""
+    image("grow.raw", "1M")
+    start("tune", "spin", devices=disk(WORK + "/grow.raw", "vda"))
+    virsh("blkdeviotune", "tune", "vda", "--total-iops-sec", "100", "--write-bytes-sec", "1000000", "--live")
+    out = virsh("blkdeviotune", "tune", "vda", "--live")
+    assert re.search(r"total_iops_sec *: 100\b", out) and re.search(r"write_bytes_sec *: 1000000\b", out), out
+    virsh("blkdeviotune", "tune", "vda", "--total-iops-sec", "0", "--write-bytes-sec", "0", "--live")
+    virsh("blockresize", "tune", "vda", "3M")
+    assert "Capacity:       3145728" in virsh("domblkinfo", "tune", "vda")
+    assert os.path.getsize(WORK + "/grow.raw") == 3 << 20
+    virsh("dommemstat", "tune", "--period", "7", "--live")
+    assert "<stats period='7'/>" in virsh("dumpxml", "tune")
+    fails("blockresize", "tune", "vdz", "3M")
+    assert json.loads(virsh("qemu-monitor-command", "tune", '{"execute": "query-status"}'))["return"]["status"] == "running"
+    fails("dump", "tune", WORK + "/core")
+    assert state("tune").startswith("running")
+    gone("tune")
+
+
+@case
+def last_words(daemon):
+    """a VMM that dies says why in the log, and the domain is crashed"""
+    start("die", "spin")
+    pid = vmm_pids()[0]
+    with events("die") as log:
+        os.kill(pid, signal.SIGSEGV)
+        wait_for("end", lambda: state("die") == "shut off (crashed)")
+        log.wait("Stopped Failed")
+    assert "kite-vmm" in open("/var/log/kite/die.log").read()
+    virsh("undefine", "die")
 
 
 def timed(what):

@@ -28,6 +28,7 @@ const BackendOps *backend_choose(const DomainDef *def, GError **error)
     }
     if (!vmm_named && backend_qemu.can_run(def, &qemu_reason))
         return &backend_qemu;
-    error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "%s", vmm_named ? vmm_reason : qemu_reason);
+    error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "%s%s", vmm_named ? vmm_reason : qemu_reason,
+              vmm_named ? " (without <emulator> Kite chooses what can run it)" : "");
     return NULL;
 }

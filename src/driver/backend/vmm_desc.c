@@ -5,6 +5,7 @@
 
 #include "driver/backend/vmm_desc_priv.h"
 #include "driver/conf/def_panic.h"
+#include "driver/conf/def_watchdog.h"
 #include "driver/host/vmm_caps.h"
 
 enum { MEMORY_ALIGN = 128 << 20 }; /* of a memory device (src/vmm/virtio/mem.c) */
@@ -251,6 +252,7 @@ json_t *vmm_desc_build(const DomainDef *def, const VmmDescContext *context, GErr
         .devices = json_array(),
     };
     VmmBuilder *b = &builder;
+    const WatchdogDef *watchdog = DOMAIN_DEF_SINGLE(WatchdogDef, def, DEVICE_WATCHDOG);
     g_autofree char *reason = NULL;
     char uuid[UUID_TEXT_SIZE];
     json_t *root = json_object(), *iothreads = json_array(), *smbios;
@@ -271,6 +273,10 @@ json_t *vmm_desc_build(const DomainDef *def, const VmmDescContext *context, GErr
     json_object_set_new(root, "on-poweroff", json_string("pause"));
     json_object_set_new(root, "on-reboot", json_string(def->on_reboot == ACTION_DESTROY ? "pause" : "reset"));
     json_object_set_new(root, "on-panic", json_string("pause"));
+    if (watchdog != NULL)
+        json_object_set_new(root, "watchdog-action",
+                            json_string(watchdog_action_to_string(
+                                watchdog->action == WATCHDOG_DUMP ? WATCHDOG_PAUSE : watchdog->action)));
     json_object_set_new(root, "memory", make_memory(def));
     json_object_set_new(root, "cpus", make_cpus(def));
     vmm_desc_set_list(root, "numa", make_numa(def));

@@ -6,6 +6,7 @@
 #include "driver/conf/def_memballoon.h"
 #include "driver/conf/def_rng.h"
 #include "driver/conf/def_vsock.h"
+#include "driver/conf/def_watchdog.h"
 #include "driver/host/vmm_caps.h"
 
 int vmm_desc_fd(const VmmBuilder *b, const char *format, ...)
@@ -106,17 +107,29 @@ static gboolean add_plain(VmmBuilder *b, json_t *props /* stolen */, const Devic
     return add_device(b, props);
 }
 
-static void add_ports(VmmBuilder *b)
+/* Of one of the two kinds. */
+static void add_ports(VmmBuilder *b, gboolean bridges)
 {
     DOMAIN_DEF_FOREACH(ControllerDef, port, b->def, DEVICE_CONTROLLER)
     {
         const PciAddress *pci = &port->info.address.u.pci;
+        gboolean bridge = controller_is_pci_model(port, PCI_MODEL_PCIE_TO_PCI_BRIDGE);
         char addr[16];
+        json_t *object;
 
-        if (port->type != CONTROLLER_PCI || !controller_is_pci_model(port, PCI_MODEL_PCIE_ROOT_PORT))
+        if (port->type != CONTROLLER_PCI || bridge != bridges ||
+            (!bridge && !controller_is_pci_model(port, PCI_MODEL_PCIE_ROOT_PORT)))
             continue;
         g_snprintf(addr, sizeof(addr), "%x.%x", pci->slot, pci->function);
-        json_array_append_new(b->ports, json_pack("{s:s, s:s}", "id", port->info.alias, "addr", addr));
+        object = json_pack("{s:s, s:s}", "id", port->info.alias, "addr", addr);
+        if (bridge) {
+            const ControllerDef *on = find_controller(b->def, CONTROLLER_PCI, pci->bus);
+
+            json_object_set_new(object, "driver", json_string("pcie-pci-bridge"));
+            if (on != NULL && on->info.alias != NULL)
+                json_object_set_new(object, "bus", json_string(pci->bus == 0 ? "pcie.0" : on->info.alias));
+        }
+        json_array_append_new(b->ports, object);
     }
 }
 
@@ -305,6 +318,11 @@ static gboolean add_memory(VmmBuilder *b, const MemoryDef *memory, GError **erro
     return add_plain(b, props, &memory->info, error);
 }
 
+static gboolean add_watchdog(VmmBuilder *b, const WatchdogDef *watchdog, GError **error)
+{
+    return add_plain(b, json_pack("{s:s}", "driver", "i6300esb"), &watchdog->info, error);
+}
+
 static gboolean add_small(VmmBuilder *b, GError **error)
 {
     DOMAIN_DEF_FOREACH(MemballoonDef, balloon, b->def, DEVICE_MEMBALLOON)
@@ -324,6 +342,11 @@ static gboolean add_small(VmmBuilder *b, GError **error)
         if (!add_rng(b, rng, error))
             return FALSE;
     }
+    DOMAIN_DEF_FOREACH(WatchdogDef, watchdog, b->def, DEVICE_WATCHDOG)
+    {
+        if (!add_watchdog(b, watchdog, error))
+            return FALSE;
+    }
     DOMAIN_DEF_FOREACH(VsockDef, vsock, b->def, DEVICE_VSOCK)
     {
         if (!add_vsock(b, vsock, error))
@@ -341,7 +364,8 @@ gboolean vmm_desc_add_devices(VmmBuilder *b, GError **error)
 {
     guint i = 0;
 
-    add_ports(b);
+    add_ports(b, FALSE);
+    add_ports(b, TRUE); /* they stand on the others */
     if (!add_controllers(b, error))
         return FALSE;
     DOMAIN_DEF_FOREACH(DiskDef, disk, b->def, DEVICE_DISK)

@@ -14,6 +14,7 @@
 #include "driver/conf/def_rng.h"
 #include "driver/conf/def_video.h"
 #include "driver/conf/def_vsock.h"
+#include "driver/conf/def_watchdog.h"
 #include "driver/host/vmm_caps.h"
 
 /* --- devices --- */
@@ -91,7 +92,8 @@ static gboolean check_controller(const ControllerDef *controller, char **reason)
 {
     switch (controller->type) {
     case CONTROLLER_PCI:
-        if (controller_is_pci_root(controller) || controller_is_pci_model(controller, PCI_MODEL_PCIE_ROOT_PORT))
+        if (controller_is_pci_root(controller) || controller_is_pci_model(controller, PCI_MODEL_PCIE_ROOT_PORT) ||
+            controller_is_pci_model(controller, PCI_MODEL_PCIE_TO_PCI_BRIDGE))
             return TRUE;
         return vmm_support_no(reason, "PCI controller model '%s'", controller_model_text(controller));
     case CONTROLLER_SCSI:
@@ -241,6 +243,11 @@ static gboolean check_small(const DomainDef *def, char **reason)
         if (!check_vsock(vsock, reason))
             return FALSE;
     }
+    DOMAIN_DEF_FOREACH(WatchdogDef, watchdog, def, DEVICE_WATCHDOG)
+    {
+        if (!vmm_caps_has(SUPPORTED_WATCHDOG_MODEL, watchdog_model_to_string(watchdog->model)))
+            return vmm_support_no(reason, "watchdog model '%s'", watchdog_model_to_string(watchdog->model));
+    }
     DOMAIN_DEF_FOREACH(PanicDef, panic, def, DEVICE_PANIC)
     {
         if (panic->model != PANIC_DEFAULT && panic->model != PANIC_ISA)
@@ -264,7 +271,7 @@ gboolean vmm_support_devices(const DomainDef *def, char **reason)
     static const DeviceKind refused[] = {
         DEVICE_LEASE,   DEVICE_FILESYSTEM, DEVICE_SMARTCARD, DEVICE_PARALLEL, DEVICE_TPM,
         DEVICE_GRAPHICS, DEVICE_SOUND,     DEVICE_HOSTDEV,   DEVICE_REDIRDEV, DEVICE_HUB,
-        DEVICE_WATCHDOG, DEVICE_SHMEM,     DEVICE_IOMMU,     DEVICE_CRYPTO,
+        DEVICE_SHMEM,     DEVICE_IOMMU,     DEVICE_CRYPTO,
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(refused); i++) {

@@ -674,6 +674,8 @@ gboolean domain_def_post_parse(DomainDef *def, const DomainDefEnv *env, guint fl
     DeviceContext ctx = {.flags = flags, .def = def, .env = env != NULL ? env : &domain_def_env_default};
 
     env = ctx.env;
+    if (def->emulator != NULL && g_strcmp0(def->emulator, env->any_emulator) == 0)
+        g_clear_pointer(&def->emulator, g_free);
     if (!fill_os(def, env, error))
         return FALSE;
     drop_run_paths(def, env);

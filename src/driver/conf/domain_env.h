@@ -18,6 +18,7 @@ struct DomainDefEnv {
      * know: guest agent channel and rng. */
     gboolean rich_defaults;
     const char *schema_path; /* domain.rng; NULL: the installed one */
+    const char *any_emulator; /* in <emulator> this is as if nothing stood there; NULL: there is no such name */
     const char *default_arch; /* NULL: x86_64 */
     const char *nvram_dir; /* where <nvram> of a domain is put; NULL: /var/lib/libvirt/qemu/nvram */
     /* Sockets below it were made up for a run, they are no part of a definition: unix channels in a definition to

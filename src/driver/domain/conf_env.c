@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "driver/backend/backend.h"
 #include "driver/conf/domain_def.h"
 #include "driver/domain/domain_list.h"
@@ -89,9 +90,11 @@ static char *default_emulator(const DomainDefEnv *env, const DomainDef *def, GEr
     g_autofree char *reason = NULL;
     char *qemu;
 
-    if (def->virt_type == VIRT_KVM && access(vmm_path(driver), X_OK) == 0 &&
-        backend_vmm.can_run(def, &reason))
-        return g_strdup(vmm_path(driver));
+    if (def->virt_type == VIRT_KVM && access(vmm_path(driver), X_OK) == 0) {
+        if (backend_vmm.can_run(def, &reason))
+            return g_strdup(vmm_path(driver));
+        log_info("domain '%s' goes to QEMU: %s", def->name != NULL ? def->name : "", reason);
+    }
     if (!backend_qemu.can_run(def, &reason)) {
         error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "%s", reason);
         return NULL;
@@ -161,6 +164,7 @@ DomainDefEnv *conf_env_new(Driver *driver)
         env->vnc_listen = driver->config->vnc_listen;
         env->spice_listen = driver->config->spice_listen;
     }
+    env->any_emulator = vmm_caps_choice_path();
     env->canonical_machine = canonical_machine;
     env->default_emulator = default_emulator;
     env->has_device = has_device;

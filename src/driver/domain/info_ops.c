@@ -7,10 +7,12 @@
 #include <unistd.h>
 
 #include "driver/backend/agent_client.h"
+#include "driver/backend/backend.h"
 #include "driver/conf/domain_def.h"
 #include "driver/domain/domain_list.h"
 #include "driver/domain/domain_private.h"
 #include "driver/driver.h"
+#include "driver/host/vmm_caps.h"
 #include "driver/rpc/call.h"
 
 /* A domain and its state lock for the rest of the handler. */
@@ -263,6 +265,17 @@ gboolean call_domain_managed_save_remove(Call *call, const DomainManagedSaveRemo
 
 /* --- messages ------------------------------------------------------------------------------------------- */
 
+/* Why a domain that KVM runs is not kite-vmm's. Kinds of messages have flags; this one has none. */
+static void add_back_end(const DomainDef *def, GPtrArray *lines)
+{
+    char *reason = NULL;
+
+    if (def->virt_type != VIRT_KVM || vmm_caps_is_vmm(def->emulator) || backend_vmm.can_run(def, &reason))
+        return;
+    g_ptr_array_add(lines, g_strdup_printf("runs on QEMU: %s", reason));
+    g_free(reason);
+}
+
 gboolean call_domain_get_messages(Call *call, const DomainGetMessagesArgs *args, DomainGetMessagesRet *ret,
                                   GError **error)
 {
@@ -282,6 +295,8 @@ gboolean call_domain_get_messages(Call *call, const DomainGetMessagesArgs *args,
             g_ptr_array_add(lines, g_strdup_printf("deprecated configuration: %s",
                                                    (const char *)g_ptr_array_index(dom->deprecations, i)));
     }
+    if (args->flags == 0 && domain_def(dom) != NULL)
+        add_back_end(domain_def(dom), lines);
     ret->msgs_len = lines->len;
     ret->msgs = (char **)g_ptr_array_steal(lines, NULL);
     return TRUE;

@@ -293,7 +293,8 @@ static void write_vmm_machines(XmlWriter *w)
     }
 }
 
-/* After QEMU's: what a client writes into <emulator> because it stands here must run any definition. */
+/* After the choice between the two: what a client writes into <emulator> because it stands first must run any
+ * definition. */
 static void write_vmm_domain(XmlWriter *w, const char *vmm)
 {
     xml_open(w, "domain");
@@ -347,6 +348,8 @@ static void write_guest(XmlWriter *w, const QemuCaps *caps, const char *arch, co
     if (qemu_caps_has_kvm(caps)) {
         xml_open(w, "domain");
         xml_attr(w, "type", "kvm");
+        if (vmm != NULL && !narrow)
+            xml_element_text(w, "emulator", vmm_caps_choice_path());
         xml_close(w);
     }
     if (vmm != NULL && !narrow)

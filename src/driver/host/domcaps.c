@@ -407,11 +407,16 @@ static gboolean is_for_vmm(QemuCapsCache *cache, const DomcapsRequest *r)
     return found == NULL;
 }
 
-char *domcaps_xml(Host *host, QemuCapsCache *cache, const DomcapsRequest *request, GError **error)
+char *domcaps_xml(Host *host, QemuCapsCache *cache, const DomcapsRequest *asked, GError **error)
 {
     Asked a = {.host = host};
+    DomcapsRequest plain = *asked, *request = &plain;
+    gboolean any = g_strcmp0(asked->emulator, vmm_caps_choice_path()) == 0;
     XmlWriter *w;
 
+    /* Whatever kite-vmm lacks QEMU has, so that is what the choice of the two can do. */
+    if (any)
+        plain.emulator = NULL;
     if (is_for_vmm(cache, request))
         return domcaps_vmm_xml(host, request, error);
     if (!resolve(&a, cache, request, error)) {
@@ -420,7 +425,7 @@ char *domcaps_xml(Host *host, QemuCapsCache *cache, const DomcapsRequest *reques
     }
     w = xml_writer_new(0);
     xml_open(w, "domainCapabilities");
-    xml_element_text(w, "path", qemu_caps_binary(a.caps));
+    xml_element_text(w, "path", any ? asked->emulator : qemu_caps_binary(a.caps));
     xml_element_text(w, "domain", a.kvm ? "kvm" : "qemu");
     xml_element_text(w, "machine", a.machine);
     xml_element_text(w, "arch", a.arch);

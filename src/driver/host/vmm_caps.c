@@ -15,7 +15,7 @@ static const char *const nothing[] = {NULL};
 static const char *const devices[] = {
     "virtio-blk-pci", "virtio-serial-pci", "virtserialport", "virtconsole",
     "virtio-balloon-pci", "virtio-net-pci", "virtio-rng-pci", "virtio-scsi-pci", "scsi-hd", "scsi-cd",
-    "virtio-mem-pci", "vhost-vsock-pci", NULL,
+    "virtio-mem-pci", "vhost-vsock-pci", "i6300esb", NULL,
 };
 
 /* Which device a value stands on; values without one are always there. */
@@ -48,6 +48,7 @@ static const char *const *const tables[SUPPORTED_LAST] = {
     [SUPPORTED_INTERFACE_MODEL] = LIST("virtio", "virtio-non-transitional"),
     [SUPPORTED_INTERFACE_TYPE] = LIST("user", "ethernet", "network", "bridge"),
     [SUPPORTED_INPUT_BUS] = LIST("ps2"),
+    [SUPPORTED_WATCHDOG_MODEL] = LIST("i6300esb"),
     [SUPPORTED_PANIC_MODEL] = LIST("isa"),
     [SUPPORTED_MEMORY_MODEL] = LIST("virtio-mem"),
 };
@@ -195,6 +196,11 @@ gboolean vmm_caps_is_vmm(const char *emulator)
     const char *slash = emulator != NULL ? strrchr(emulator, '/') : NULL;
 
     return emulator != NULL && g_str_has_prefix(slash != NULL ? slash + 1 : emulator, "kite-vmm");
+}
+
+const char *vmm_caps_choice_path(void)
+{
+    return KITE_LIBEXECDIR "/kite-emulator";
 }
 
 const char *vmm_caps_default_path(void)

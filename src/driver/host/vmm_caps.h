@@ -37,5 +37,10 @@ const VmmMachine *vmm_caps_machine_at(guint index);
 
 /* Whether a path in <emulator> means kite-vmm: by the name of the program. */
 gboolean vmm_caps_is_vmm(const char *emulator);
+/*
+ * A path that stands for "whichever back end can run it": what capabilities offer for type kvm, for clients copy the
+ * emulator they find there into every definition. A definition that names it is treated as if it named none.
+ */
+const char *vmm_caps_choice_path(void);
 /* Where it is installed; the daemon's settings may say otherwise. */
 const char *vmm_caps_default_path(void);
