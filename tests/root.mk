@@ -43,8 +43,8 @@ check-interop: stage
 	-$(MAKE) test-guest tests/guest/test-guest.elf
 	$(MAKE) check-TESTS TESTS='$(INTEROP_TESTS)' PY_LOG_COMPILER='$(DEBIAN_PYTHON3)' TEST_SUITE_LOG=check-interop.log
 
-bench: stage tests/guest/test-guest.elf
-	$(PYTHON) '$(srcdir)/tests/bench/vmm.py' ./kite-vmm tests/guest/test-guest.elf
+bench: stage tests/guest/bench-guest.elf tests/bench/kvm_floor
+	$(PYTHON) '$(srcdir)/tests/bench/vmm.py' ./kite-vmm tests/guest/bench-guest.elf tests/bench/kvm_floor
 	$(DEBIAN_PYTHON3) '$(srcdir)/tests/bench/bench.py'
 
 # 1,000 running VMs: some 4 GB of memory and a minute.

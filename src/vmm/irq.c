@@ -18,6 +18,7 @@
 
 #include "common/checked.h"
 #include "vmm/kvm.h"
+#include "vmm/log.h"
 
 #define MSI_GSI_FIRST IRQ_LINES
 #define MSI_GSI_MAX 2048
@@ -39,6 +40,7 @@ struct Irq {
     unsigned gsi_count; /* highest one in use + 1 */
     struct kvm_irq_routing *routing; /* room for all; grows */
     unsigned routing_size;
+    bool routed; /* KVM has our table; atomic */
 };
 
 /* Under the lock: the whole table anew, as KVM wants it. */
@@ -80,23 +82,18 @@ static int push_routes(Irq *irq)
         e[n++].u.msi.data = msi->data;
     }
     irq->routing->nr = n;
+    __atomic_store_n(&irq->routed, true, __ATOMIC_RELEASE);
     return kvm_set_routing(irq->vm, irq->routing);
 }
 
 int irq_new(KvmVm *vm, Irq **ret, Err *err)
 {
     Irq *irq = calloc(1, sizeof *irq);
-    int r;
 
     if (irq == NULL)
         return err_set(err, ENOMEM, "out of memory");
     irq->vm = vm;
     pthread_mutex_init(&irq->lock, NULL);
-    r = push_routes(irq);
-    if (r < 0) {
-        irq_free(irq);
-        return err_set(err, -r, "cannot set interrupt routes: KVM_SET_GSI_ROUTING: %s", strerror(-r));
-    }
     *ret = irq;
     return 0;
 }
@@ -110,8 +107,26 @@ void irq_free(Irq *irq)
     free(irq);
 }
 
+/* Each change of the table has KVM wait for its readers: the first is made when there is something to route. */
+static void route_lines(Irq *irq)
+{
+    int r = 0;
+
+    pthread_mutex_lock(&irq->lock);
+    if (!irq->routed)
+        r = push_routes(irq);
+    pthread_mutex_unlock(&irq->lock);
+    if (r < 0)
+        log_error("KVM_SET_GSI_ROUTING: %s", strerror(-r));
+}
+
 void irq_line_set(Irq *irq, unsigned gsi, bool level)
 {
+    if (!__atomic_load_n(&irq->routed, __ATOMIC_ACQUIRE)) {
+        if (!level)
+            return;
+        route_lines(irq);
+    }
     (void)kvm_irq_line(irq->vm, gsi, level);
 }
 

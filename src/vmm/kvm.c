@@ -134,7 +134,7 @@ int kvm_enable_cap(KvmVm *vm, uint32_t cap, uint64_t arg)
     return vm_ioctl(vm, KVM_ENABLE_CAP, &enable);
 }
 
-int kvm_irqchip_create(KvmVm *vm, Err *err)
+int kvm_irqchip_create(KvmVm *vm, bool with_pit, Err *err)
 {
     uint64_t identity = IDENTITY_MAP_ADDRESS;
     struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
@@ -151,7 +151,8 @@ int kvm_irqchip_create(KvmVm *vm, Err *err)
     r = vm_ioctl(vm, KVM_CREATE_IRQCHIP, NULL);
     if (r < 0)
         return err_set(err, -r, "cannot make interrupt controllers: KVM_CREATE_IRQCHIP: %s", strerror(-r));
-    r = vm_ioctl(vm, KVM_CREATE_PIT2, &pit);
+    vm->pit = with_pit;
+    r = vm->pit ? vm_ioctl(vm, KVM_CREATE_PIT2, &pit) : 0;
     if (r < 0)
         return err_set(err, -r, "cannot make the timer: KVM_CREATE_PIT2: %s", strerror(-r));
     return 0;
@@ -168,7 +169,7 @@ int kvm_irqchip_get(KvmVm *vm, KvmIrqchipState *ret)
         ret->chips[i].chip_id = i;
         r = vm_ioctl(vm, KVM_GET_IRQCHIP, &ret->chips[i]);
     }
-    return r < 0 ? r : vm_ioctl(vm, KVM_GET_PIT2, &ret->pit);
+    return r < 0 || !vm->pit ? r : vm_ioctl(vm, KVM_GET_PIT2, &ret->pit);
 }
 
 int kvm_irqchip_set(KvmVm *vm, const KvmIrqchipState *state)
@@ -180,7 +181,7 @@ int kvm_irqchip_set(KvmVm *vm, const KvmIrqchipState *state)
         return 0;
     for (unsigned i = 0; i < 3 && r >= 0; i++)
         r = vm_ioctl(vm, KVM_SET_IRQCHIP, &copy.chips[i]);
-    return r < 0 ? r : vm_ioctl(vm, KVM_SET_PIT2, &copy.pit);
+    return r < 0 || !vm->pit ? r : vm_ioctl(vm, KVM_SET_PIT2, &copy.pit);
 }
 
 int kvm_irq_line(KvmVm *vm, unsigned gsi, bool level)

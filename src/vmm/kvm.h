@@ -18,7 +18,7 @@ typedef struct KvmVm {
     unsigned max_vcpus;
     unsigned slots; /* memory slots that KVM knows */
     uint64_t slot_size[MEMORY_REGIONS_MAX];
-    bool split_irqchip;
+    bool split_irqchip, pit;
 } KvmVm;
 
 typedef struct KvmOptions {
@@ -33,8 +33,9 @@ int kvm_capability(const KvmVm *vm, int capability);
 /* Gives KVM the regions it does not know yet. Main thread. */
 int kvm_memory_sync(KvmVm *vm, const GuestMemory *memory, Err *err);
 
-/* Interrupt controllers, TSS and identity page, PIT. Before the first vCPU. */
-int kvm_irqchip_create(KvmVm *vm, Err *err);
+/* Interrupt controllers, TSS and identity page. Before the first vCPU. pit: the old timer too, for guests that have no
+ * other clock to measure theirs with (it costs a thread of the kernel and a wait for it); never with split controllers. */
+int kvm_irqchip_create(KvmVm *vm, bool pit, Err *err);
 /* The controllers' state, to put them back at a reset. */
 typedef struct KvmIrqchipState {
     struct kvm_irqchip chips[3];

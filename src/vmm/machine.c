@@ -435,7 +435,7 @@ static int build(Machine *m, Err *err)
         return r;
     /* Interrupt controllers come before vCPUs, whose local APICs are made with them. */
     machine_init_device_host(m);
-    if ((r = kvm_irqchip_create(m->kvm, err)) < 0 || (r = make_platform(m, err)) < 0 ||
+    if ((r = kvm_irqchip_create(m->kvm, !cpuid_has_kvmclock(cpuid), err)) < 0 || (r = make_platform(m, err)) < 0 ||
         (r = make_pci(m, cpuid_physical_bits(cpuid), err)) < 0 || (r = machine_make_devices(m, err)) < 0 ||
         (r = make_vcpus(m, cpuid, err)) < 0) {
         free(cpuid);

@@ -40,10 +40,35 @@
 /* --- stage 1: the process
  * ------------------------------------------------------------------------------------- */
 
-/* An empty read-only root that nothing else sees. */
-static int enter_empty_root(void)
+/*
+ * An empty read-only root, mounted nowhere: no path leads out of it, no directory is open, and there is no capability to
+ * chroot or mount with. Better than a mount namespace of our own that is emptied with umount2(), which waits for all CPUs
+ * (2 ms and more), and than one that is not, which would keep the host's file systems busy.
+ */
+static int enter_detached_root(void)
 {
-    if (unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS) < 0)
+    static const char *const options[][2] = {{"size", "4k"}, {"nr_inodes", "2"}, {"mode", "0555"}};
+    int fs = fsopen("tmpfs", FSOPEN_CLOEXEC), root, r = 0;
+
+    if (fs < 0)
+        return -errno;
+    for (size_t i = 0; i < ARRAY_LEN(options) && r == 0; i++)
+        r = fsconfig(fs, FSCONFIG_SET_STRING, options[i][0], options[i][1], 0);
+    if (r == 0)
+        r = fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
+    root = r == 0 ? fsmount(fs, FSMOUNT_CLOEXEC,
+                            MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
+                  : -1;
+    /* root stays open: closing it would unmount, and wait for all CPUs. */
+    r = root < 0 || fchdir(root) < 0 || chroot(".") < 0 || chdir("/") < 0 ? -errno : 0;
+    close(fs);
+    return r;
+}
+
+/* Where the kernel is older than 5.2: a mount namespace of our own with nothing in it. */
+static int enter_own_root(void)
+{
+    if (unshare(CLONE_NEWNS) < 0)
         return -errno;
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
         mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,nr_inodes=2,mode=0555") <
@@ -61,11 +86,21 @@ static int enter_empty_root(void)
     return 0;
 }
 
+static int enter_empty_root(void)
+{
+    int r;
+
+    if (unshare(CLONE_NEWIPC | CLONE_NEWUTS) < 0)
+        return -errno;
+    r = enter_detached_root();
+    return r == -ENOSYS ? enter_own_root() : r;
+}
+
 /* While we may: the last right that goes is the one to give up others. */
 static void drop_bounding_set(void)
 {
-    for (int cap = 0; cap <= 63; cap++)
-        (void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+    for (int cap = 0; cap <= 63 && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
+        ;
 }
 
 static int drop_capabilities(void)

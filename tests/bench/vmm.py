@@ -2,22 +2,27 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """kite-vmm beside QEMU's microvm and q35 on the same freestanding PVH guest and /dev/kvm, in one run, turn by turn.
 
-usage: vmm.py KITE_VMM GUEST [RUNS]
+usage: vmm.py KITE_VMM GUEST FLOOR [RUNS [SCALE]]
 
 Figures: from spawn to the guest's first byte on the serial port (median and best of RUNS), and the process's PSS beyond
-guest RAM while the guest runs (128 MiB, 1 vCPU). "exits" is spawn to the end of a guest that powers off at once: kite-vmm
-only, as QEMU's machines have no ACPI register where the guest looks. Prints a table; asserts nothing.
+guest RAM while the guest runs (128 MiB, 1 vCPU). "raw KVM" is the least there can be: kvm_floor.c. "exits" is spawn to the end of a guest that powers off at once: kite-vmm
+only, as QEMU's machines have no ACPI register where the guest looks. Then what goes through serial port, disk and tap in a
+second, both with io_uring, beside microvm with PCI. Prints tables; asserts nothing.
 """
 import os
 import re
 import select
+import signal
+import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
-vmm, guest = sys.argv[1], sys.argv[2]
-runs = int(sys.argv[3]) if len(sys.argv) > 3 else 21
+vmm, guest, floor = sys.argv[1:4]
+runs = int(sys.argv[4]) if len(sys.argv) > 4 else 21
+scale = int(sys.argv[5]) if len(sys.argv) > 5 else 1 # of the throughput, 0: none
 memory = 128
 QEMU = "qemu-system-x86_64"
 
@@ -32,6 +37,7 @@ def kite(*more):
 
 
 machines = {
+    "raw KVM": [floor],
     "kite-vmm": kite(),
     "kite-vmm, rng off": kite("--no-rng"),
     "qemu microvm": qemu("microvm,acpi=on,isa-serial=on,rtc=on"),
@@ -65,6 +71,132 @@ def pss_beyond_ram(pid):
     return total
 
 
+# --- throughput: one guest on both, tests/guest/bench.h -----------------------------------------------------------
+
+def timed(argv, during=None):
+    """Seconds between the guest's "go" and "done"."""
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    text, start = b"", None
+    try:
+        while select.select([process.stdout], [], [], 120)[0]:
+            data = os.read(process.stdout.fileno(), 4096)
+            now = time.perf_counter()
+            text += data
+            if start is None and b"go\n" in text:
+                start = now
+                if during:
+                    during(text)
+            if b"done\n" in text:
+                return now - start
+            if not data:
+                break
+        raise RuntimeError("the guest said " + repr(text[-200:]))
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def kite_device(test, disk=None, net=None):
+    return [vmm, "--kernel", guest, "--cmdline", test, "--memory", "32", "--no-balloon", "--no-rng",
+            *(["--disk", disk] if disk else []), *(["--net", "tap:" + net] if net else [])]
+
+
+def qemu_device(test, disk=None, net=None):
+    argv = [QEMU, "-M", "microvm,pcie=on,isa-serial=on", "-accel", "kvm", "-cpu", "host", "-m", "32", "-nodefaults",
+            "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio", "-kernel", guest, "-append", test]
+    if disk:
+        argv += ["-blockdev", f"driver=file,filename={disk.split(',')[0]},node-name=f,aio=io_uring"
+                 f",cache.direct={'on' if ',direct' in disk else 'off'}",
+                 "-blockdev", f"driver={'qcow2' if '.qcow2' in disk else 'raw'},file=f,node-name=d",
+                 "-device", "virtio-blk-pci,disable-legacy=on,drive=d"]
+    if net:
+        argv += ["-netdev", f"tap,id=n,ifname={net},script=no,downscript=no", "-device", "virtio-net-pci,disable-legacy=on,netdev=n"]
+    return argv
+
+
+def compare(what, count, test, during=None, rounds=3, **parts):
+    """One line: how many a second, and how many times QEMU's."""
+    figures = {}
+    for _ in range(rounds):
+        for name, make in (("kite-vmm", kite_device), ("qemu", qemu_device)):
+            try:
+                figures.setdefault(name, []).append(count / timed(make(test, **parts), during))
+            except (OSError, RuntimeError) as e:
+                print(f"# {what}: {name}: {str(e)[:300]}")
+                return
+    ours, theirs = statistics.median(figures["kite-vmm"]), statistics.median(figures["qemu"])
+    print(f"{what:36} {ours:12.0f} {theirs:12.0f} {ours / theirs:8.2f}", flush=True)
+
+
+def flood(interface, size):
+    """Sends frames to the guest until the peer is gone: a child of ours."""
+    def begin(text):
+        packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        packets.bind((interface, 0))
+        frame = b"\x52\x54\x00\x12\x34\x56" * 2 + b"\x88\xb5" + bytes(size - 14)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                end = time.monotonic() + 30
+                while time.monotonic() < end:
+                    try:
+                        packets.send(frame)
+                    except OSError:
+                        pass
+            finally:
+                os._exit(0)
+        senders.append(pid)
+    return begin
+
+
+senders = []
+
+
+def stop_senders():
+    while senders:
+        pid = senders.pop()
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def throughput(scale):
+    print(f"\n{'in one second':36} {'kite-vmm':>12} {'qemu':>12} {'times':>8}")
+    with tempfile.TemporaryDirectory() as folder:
+        raw, top, base = (os.path.join(folder, n) for n in ("raw.img", "top.qcow2", "base.qcow2"))
+        with open(raw, "wb") as f:
+            f.write(os.urandom(1 << 20) * 64)
+        compare("exits: port", 100000 * scale, f"bench exits p {100000 * scale}")
+        compare("exits: register", 100000 * scale, f"bench exits m {100000 * scale}", disk=raw)
+        images = [("raw", raw), ("raw, O_DIRECT", raw + ",direct")]
+        if subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, base], check=False).returncode == 0:
+            subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "qcow2", top], check=True)
+            images += [("qcow2", base), ("qcow2 over qcow2", top)]
+        for name, image in images:
+            for op in "rw":
+                if op == "w" and image == top:
+                    continue
+                for depth, count in (1, 2000 * scale), (32, 10000 * scale):
+                    compare(f"{name}: 4 KiB random {'read' if op == 'r' else 'write'}, depth {depth}", count,
+                            f"bench blk {op} r {depth} 4096 {count}", disk=image)
+                compare(f"{name}: 64 KiB {'read' if op == 'r' else 'write'}, depth 4", 1024 * scale,
+                        f"bench blk {op} s 4 65536 {1024 * scale}", disk=image)
+    try:
+        subprocess.run(["ip", "tuntap", "add", "kitebench", "mode", "tap", "vnet_hdr"], check=True, capture_output=True)
+        subprocess.run(["ip", "link", "set", "kitebench", "up"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        print("# no tap: network not measured")
+        return
+    try:
+        for size in 60, 1514:
+            compare(f"tap: packets of {size} bytes out", 20000 * scale, f"bench net t {size} {20000 * scale}", net="kitebench")
+            compare(f"tap: packets of {size} bytes in", 20000 * scale, f"bench net r {size} {20000 * scale}",
+                    during=flood("kitebench", size), net="kitebench")
+            stop_senders()
+    finally:
+        stop_senders()
+        subprocess.run(["ip", "link", "del", "kitebench"], check=False)
+
+
 def main():
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         print("vmm.py: no /dev/kvm that can be used: nothing measured")
@@ -77,8 +209,10 @@ def main():
         except (OSError, RuntimeError) as e:
             print(f"# {name}: not measured: {str(e)[:200]}")
             del machines[name], times[name]
-    for _ in range(runs):
+    for i in range(runs):
         for name, argv in machines.items():
+            if name == "qemu q35" and i >= 3:
+                continue # seconds each
             times[name].append(first_byte(argv)[0])
     ends = []
     for _ in range(runs):
@@ -88,9 +222,11 @@ def main():
     base = statistics.median(times["kite-vmm"])
     print(f"{'spawn to first serial byte':28} {'median':>10} {'best':>10} {'times':>7} {'PSS beyond RAM':>16}")
     for name, values in times.items():
-            print(f"{name:28} {statistics.median(values):7.1f} ms {min(values):7.1f} ms {statistics.median(values) / base:7.1f} "
+        print(f"{name:28} {statistics.median(values):7.1f} ms {min(values):7.1f} ms {statistics.median(values) / base:7.1f} "
               f"{space[name]:12} KiB")
     print(f"{'kite-vmm, exits':28} {statistics.median(ends):7.1f} ms {min(ends):7.1f} ms")
+    if scale > 0:
+        throughput(scale)
 
 
 main()

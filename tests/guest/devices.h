@@ -2,14 +2,14 @@
 /* Tests of disk, console and network for guest.c: one queue at a time, kicked and waited for by interrupt. */
 #pragma once
 
-enum { Q_SIZE = 64, VECTOR_FIRST = 64 };
+enum { Q_SIZE = 128, VECTOR_FIRST = 64 };
 
 typedef struct Queue {
     uint8_t desc[16 * Q_SIZE] __attribute__((aligned(4096)));
     uint8_t avail[4096] __attribute__((aligned(4096)));
     uint8_t used[4096] __attribute__((aligned(4096)));
     volatile uint16_t *notify;
-    uint16_t shown, seen;
+    uint16_t shown, size; /* size: at most Q_SIZE */
 } Queue;
 
 static Queue queues[2];
@@ -20,23 +20,48 @@ static struct {
 } header[Q_SIZE] __attribute__((aligned(64)));
 static volatile uint8_t status[Q_SIZE];
 
+/* Where a BAR is; one that no firmware has placed (QEMU's microvm) is placed here. */
+static uint64_t bar_address(unsigned devfn, unsigned bar)
+{
+    static uint32_t next = 0xc0000000;
+    unsigned at = 0x10 + 4 * bar;
+    uint32_t low = pci_read(devfn, at), size;
+
+    if (low & ~15u || ((low & 4) && pci_read(devfn, at + 4) != 0))
+        return (low & ~15u) | ((low & 4) ? (uint64_t)pci_read(devfn, at + 4) << 32 : 0);
+    pci_write(devfn, at, UINT32_MAX);
+    size = -(pci_read(devfn, at) & ~15u);
+    size = size < 4096 ? 4096 : size;
+    next = (next + size - 1) & -size;
+    pci_write(devfn, at, next);
+    if (low & 4)
+        pci_write(devfn, at + 4, 0);
+    pci_write(devfn, 4, pci_read(devfn, 4) | 6);
+    next += size;
+    return next - size;
+}
+
+/* What a virtio capability shows. */
+static volatile uint8_t *cap_address(unsigned devfn, unsigned cap)
+{
+    return (volatile uint8_t *)(bar_address(devfn, pci_read(devfn, cap + 4) & 255) + pci_read(devfn, cap + 8));
+}
+
 /* Sets queues up to count of the device with this PCI id; queue i interrupts with vector 64 + i. */
 static volatile uint8_t *device_start(uint32_t id, unsigned count)
 {
     int found = find_device(id);
     unsigned devfn, cap;
-    volatile uint8_t *bar, *common;
+    volatile uint8_t *common, *notify;
     volatile uint32_t *entry;
-    uint64_t notify;
 
     if (found < 0)
         return 0;
     devfn = (unsigned)found;
-    bar = (volatile uint8_t *)(uint64_t)(pci_read(devfn, 0x10) & ~15u);
-    common = bar + pci_read(devfn, find_cap(devfn, 9, 1) + 8);
-    notify = (uint64_t)bar + pci_read(devfn, find_cap(devfn, 9, 2) + 8);
+    common = cap_address(devfn, find_cap(devfn, 9, 1));
+    notify = cap_address(devfn, find_cap(devfn, 9, 2));
     cap = find_cap(devfn, 0x11, 0);
-    entry = (volatile uint32_t *)(bar + (pci_read(devfn, cap + 4) & ~7u));
+    entry = (volatile uint32_t *)(bar_address(devfn, pci_read(devfn, cap + 4) & 7) + (pci_read(devfn, cap + 4) & ~7u));
     for (unsigned i = 0; i < count; i++) {
         entry[4 * (i + 1)] = (uint32_t)LAPIC;
         entry[4 * (i + 1) + 1] = 0;
@@ -57,7 +82,9 @@ static volatile uint8_t *device_start(uint32_t id, unsigned count)
         return 0;
     for (unsigned i = 0; i < count; i++) {
         *(volatile uint16_t *)(common + 0x16) = (uint16_t)i;
-        *(volatile uint16_t *)(common + 0x18) = Q_SIZE;
+        if (*(volatile uint16_t *)(common + 0x18) > Q_SIZE)
+            *(volatile uint16_t *)(common + 0x18) = Q_SIZE;
+        queues[i].size = *(volatile uint16_t *)(common + 0x18);
         *(volatile uint16_t *)(common + 0x1a) = (uint16_t)(i + 1);
         *(volatile uint64_t *)(common + 0x20) = (uint64_t)queues[i].desc;
         *(volatile uint64_t *)(common + 0x28) = (uint64_t)queues[i].avail;
@@ -66,7 +93,7 @@ static volatile uint8_t *device_start(uint32_t id, unsigned count)
         queues[i].notify = (volatile uint16_t *)(notify + 4 * i);
     }
     common[0x14] = 15;
-    return bar + pci_read(devfn, find_cap(devfn, 9, 4) + 8);
+    return cap_address(devfn, find_cap(devfn, 9, 4));
 }
 
 static void put_desc(Queue *q, unsigned index, const volatile void *at, uint32_t len, uint32_t flags, uint32_t next)
@@ -79,7 +106,7 @@ static void put_desc(Queue *q, unsigned index, const volatile void *at, uint32_t
 
 static void show(Queue *q, uint16_t head)
 {
-    ((volatile uint16_t *)q->avail)[2 + q->shown % Q_SIZE] = head;
+    ((volatile uint16_t *)q->avail)[2 + q->shown % q->size] = head;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     ((volatile uint16_t *)q->avail)[1] = ++q->shown;
 }
@@ -95,9 +122,14 @@ static uint16_t used_index(const Queue *q)
     return ((const volatile uint16_t *)q->used)[1];
 }
 
+static uint32_t used_head(const Queue *q, uint16_t at)
+{
+    return *(const volatile uint32_t *)(q->used + 4 + 8 * (at % q->size));
+}
+
 static uint32_t used_length(const Queue *q, uint16_t at)
 {
-    return *(const volatile uint32_t *)(q->used + 8 + 8 * (at % Q_SIZE));
+    return *(const volatile uint32_t *)(q->used + 8 + 8 * (at % q->size));
 }
 
 /* Chain of slot (three descriptors) for one disk request. */

@@ -14,6 +14,11 @@
     .code32
     .globl _start
 _start:
+#ifdef FIRST_BYTE
+    mov $0x3f8, %dx
+    mov $'!', %al
+    out %al, %dx
+#endif
     mov $stack_top, %esp
     mov %ebx, start_info
     /* PML4 -> PDPT -> four page directories of 2 MiB pages */

@@ -266,6 +266,7 @@ static void rng_ask(Rng *r)
 }
 
 #include "devices.h"
+#include "bench.h"
 
 /* --- tests
  * ----------------------------------------------------------------------------------------------------- */
@@ -523,7 +524,9 @@ void guest_main(uint32_t info)
     print("guest ");
     print(test);
     put('\n');
-    if (equal(test, "pci"))
+    if (test[0] == 'b' && test[1] == 'e')
+        bench(test + 6);
+    else if (equal(test, "pci"))
         test_pci();
     else if (equal(test, "rng"))
         test_rng();

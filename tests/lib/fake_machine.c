@@ -79,8 +79,9 @@ int kvm_enable_cap(KvmVm *vm, uint32_t cap, uint64_t arg)
     return 0;
 }
 
-int kvm_irqchip_create(KvmVm *vm, Err *err)
+int kvm_irqchip_create(KvmVm *vm, bool pit, Err *err)
 {
+    (void)pit;
     (void)vm;
     (void)err;
     return 0;

@@ -78,7 +78,7 @@ def isolation(daemon):
         assert s["Groups"].strip() == "" and s["NoNewPrivs"] == "1" and s["Seccomp"] == "2", s
         assert {int(s[c], 16) for c in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {0}, s
         assert os.listdir("/proc/%d/root/" % pid) == [], os.listdir("/proc/%d/root/" % pid)
-        assert os.readlink("/proc/%d/ns/mnt" % pid) != os.readlink("/proc/self/ns/mnt")
+        assert os.readlink("/proc/%d/ns/ipc" % pid) != os.readlink("/proc/self/ns/ipc")
     assert found[0]["Uid"] != found[1]["Uid"]
     daemon.kill9()
     daemon.start()

@@ -65,6 +65,7 @@ struct VirtioPci {
     uint16_t config_vector; /* atomic */
     bool running; /* the device's loop */
     bool activated; /* under lock */
+    uint64_t bar; /* where the BAR is mapped, 0: nowhere; under lock */
     VirtqueueSetup *setup;
     uint16_t *vectors; /* one a queue, atomic */
     Kick *kicks;
@@ -270,11 +271,32 @@ static void pci_set_running(PciDevice *pci, bool running)
     loop_call(vp->dev->loop, do_set_running, vp);
 }
 
+/* Under the lock. An ioeventfd for each queue that lives, where it is kicked: each costs KVM a wait for all vCPUs, so
+ * those that nobody uses have none. */
+static void bind_kicks(VirtioPci *vp)
+{
+    for (unsigned i = 0; i < vp->dev->queue_count && vp->vm != NULL; i++) {
+        Kick *kick = &vp->kicks[i];
+        uint64_t at = vp->bar + BAR_NOTIFY + NOTIFY_MULTIPLIER * i;
+        bool wanted = vp->bar != 0 && vp->activated && vp->setup[i].enabled;
+
+        if (kick->bound && (!wanted || kick->bound_at != at)) {
+            (void)kvm_ioeventfd(vp->vm, false, kick->bound_at, vp->notify_len, kick->fd, false);
+            kick->bound = false;
+        }
+        if (wanted && !kick->bound) {
+            kick->bound_at = at;
+            kick->bound = kvm_ioeventfd(vp->vm, false, at, vp->notify_len, kick->fd, true) >= 0;
+        }
+    }
+}
+
 /* Under the lock. */
 static void reset(VirtioPci *vp)
 {
     loop_call(vp->dev->loop, do_deactivate, vp);
     vp->activated = false;
+    bind_kicks(vp);
     vp->device_select = vp->driver_select = 0;
     vp->driver_features = 0;
     vp->queue_select = 0;
@@ -316,6 +338,7 @@ static void write_status(VirtioPci *vp, uint8_t value)
         vp->activated = true;
         for (unsigned i = 0; i < vp->dev->queue_count; i++)
             virtio_queue_program(vp->dev, i, &vp->setup[i]);
+        bind_kicks(vp);
         loop_call(vp->dev->loop, do_activate, vp);
     }
 }
@@ -523,19 +546,10 @@ static void bar_mapped(PciDevice *pci, unsigned bar, bool mapped)
 {
     VirtioPci *vp = (VirtioPci *)pci;
 
-    if (vp->vm == NULL)
-        return;
-    for (unsigned i = 0; i < vp->dev->queue_count; i++) {
-        Kick *kick = &vp->kicks[i];
-
-        if (kick->bound)
-            (void)kvm_ioeventfd(vp->vm, false, kick->bound_at, vp->notify_len, kick->fd, false);
-        kick->bound = false;
-        if (!mapped)
-            continue;
-        kick->bound_at = pci->bars[bar].address + BAR_NOTIFY + NOTIFY_MULTIPLIER * i;
-        kick->bound = kvm_ioeventfd(vp->vm, false, kick->bound_at, vp->notify_len, kick->fd, true) >= 0;
-    }
+    pthread_mutex_lock(&vp->lock);
+    vp->bar = mapped ? pci->bars[bar].address : 0;
+    bind_kicks(vp);
+    pthread_mutex_unlock(&vp->lock);
 }
 
 /* The PCI_CFG capability is a window onto the BAR (4.1.4.9): cap.offset says where, pci_cfg_data moves the

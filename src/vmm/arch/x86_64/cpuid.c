@@ -245,6 +245,13 @@ void cpuid_specialize(struct kvm_cpuid2 *cpuid, const CpuTopology *topology, uin
     }
 }
 
+bool cpuid_has_kvmclock(const struct kvm_cpuid2 *cpuid)
+{
+    struct kvm_cpuid_entry2 *e = find((struct kvm_cpuid2 *)(uintptr_t)cpuid, 0x40000001, 0);
+
+    return e != NULL && (e->eax & (1u << 3 | 1u << 0)) != 0;
+}
+
 unsigned cpuid_physical_bits(const struct kvm_cpuid2 *cpuid)
 {
     struct kvm_cpuid_entry2 *e = find((struct kvm_cpuid2 *)(uintptr_t)cpuid, 0x80000008, 0);

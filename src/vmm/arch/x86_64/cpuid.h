@@ -32,5 +32,7 @@ int cpuid_build(KvmVm *vm, const CpuModel *model, const CpuTopology *topology, s
 /* Puts one vCPU's own numbers in; cpuid is a copy. */
 void cpuid_specialize(struct kvm_cpuid2 *cpuid, const CpuTopology *topology, uint32_t apic_id);
 /* Bits of a physical address that the guest believes in. */
+/* Whether the guest is offered KVM's clock. */
+bool cpuid_has_kvmclock(const struct kvm_cpuid2 *cpuid);
 unsigned cpuid_physical_bits(const struct kvm_cpuid2 *cpuid);
 bool cpuid_has_feature(const struct kvm_cpuid2 *cpuid, const char *feature);
