@@ -6,6 +6,7 @@
 DEBIAN_PYTHON3 = /usr/bin/python3
 
 ROOT_TESTS = \
+	tests/root/test_cpu.py \
 	tests/root/test_lifecycle.py \
 	tests/root/test_faults.py \
 	tests/root/test_scale.py \

@@ -85,6 +85,7 @@ typedef struct VmVcpuInfo {
     char *qom_path; /* "/machine/unattached/device[0]"; NULL when offline */
     char *qom_type; /* "host-x86_64-cpu" for device_add; may be NULL */
     int socket_id, die_id, core_id, thread_id, node_id; /* -1: no such level */
+    guint order; /* in which they came to be, from 1; 0: offline */
 } VmVcpuInfo;
 
 typedef struct VmIothreadInfo {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "common/log.h"
 #include "driver/backend/json_util.h"
 #include "driver/backend/monitor.h"
 #include "driver/backend/qemu_args.h"
@@ -73,6 +74,21 @@ gboolean qemu_live_set_throttle(QmpClient *qmp, const DiskDef *disk, GError **er
     return qemu_live_force_throttle(qmp, disk, error);
 }
 
+/* QEMU's own APICs (hw/intc/apic.c, as of 7.2) look for the receivers of an interrupt up to the first number that is not
+ * there: a processor behind a gap hears none, and Linux hangs when it brings it up. KVM's do not mind. */
+static void warn_of_holes(const DomainDef *live)
+{
+    guint online = domain_def_vcpus(live);
+
+    for (guint i = 0; i < online; i++) {
+        if (live->virt_type != VIRT_KVM && !domain_def_vcpu(live, i)->online) {
+            log_warning("domain '%s': vcpu %u is offline and later ones are not; without KVM, QEMU's processors behind "
+                        "it get no interrupts and the guest may hang", live->name, i);
+            return;
+        }
+    }
+}
+
 /* vCPUs that can be unplugged are plugged, in the order the definition asks for. */
 static gboolean plug_vcpus(QmpClient *qmp, const DomainDef *live, GError **error)
 {
@@ -86,6 +102,7 @@ static gboolean plug_vcpus(QmpClient *qmp, const DomainDef *live, GError **error
     }
     if (wanted == 0)
         return TRUE;
+    warn_of_holes(live);
     if (!vm_query_hotpluggable_cpus(qmp, &slots, error))
         return FALSE;
     for (guint order = 0; order <= max && wanted > 0; order++) {
@@ -249,7 +266,7 @@ static gboolean read_trays(QmpClient *qmp, DomainDef *live, GError **error)
 }
 
 /* Slots in libvirt's order, each filled by the CPU that has its QOM path. */
-static gboolean read_vcpus(QmpClient *qmp, const DomainDef *live, VmLiveInfo *info, GError **error)
+static gboolean read_vcpus(QmpClient *qmp, DomainDef *live, VmLiveInfo *info, GError **error)
 {
     g_autoptr(GPtrArray) cpus = NULL;
     g_autoptr(GPtrArray) slots = NULL;
@@ -293,6 +310,7 @@ static gboolean read_vcpus(QmpClient *qmp, const DomainDef *live, VmLiveInfo *in
                 if (g_strcmp0(cpu->qom_path, slot->qom_path) != 0)
                     continue;
                 vcpu->online = TRUE;
+                vcpu->order = c + 1;
                 vcpu->tid = cpu->tid;
                 vcpu->qom_path = g_strdup(cpu->qom_path);
                 if (g_str_has_prefix(cpu->qom_path, "/machine/peripheral/"))
@@ -300,6 +318,8 @@ static gboolean read_vcpus(QmpClient *qmp, const DomainDef *live, VmLiveInfo *in
             }
         }
     }
+    for (guint i = 0; live->vcpus_individual && i < domain_def_vcpus_max(live); i++)
+        domain_def_vcpu(live, i)->order = info->vcpus[i].order;
     /* TCG with one thread for all: the thread is no vCPU's own. */
     for (guint i = 1; i < cpus->len; i++) {
         const VmCpu *first = cpus->pdata[0], *cpu = cpus->pdata[i];

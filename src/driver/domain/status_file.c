@@ -63,6 +63,7 @@ static void format_vcpu(XmlWriter *w, const VmVcpuInfo *vcpu)
     xml_attr_printf(w, "core", "%d", vcpu->core_id);
     xml_attr_printf(w, "thread", "%d", vcpu->thread_id);
     xml_attr_printf(w, "node", "%d", vcpu->node_id);
+    xml_attr_u64(w, "order", vcpu->order);
     xml_close(w);
 }
 
@@ -153,7 +154,8 @@ static gboolean parse_vcpu(xmlNodePtr node, VmVcpuInfo *vcpu, guint n, GError **
         !xml_attr_get_int(node, "die", 0, &vcpu->die_id, error) ||
         !xml_attr_get_int(node, "core", 0, &vcpu->core_id, error) ||
         !xml_attr_get_int(node, "thread", 0, &vcpu->thread_id, error) ||
-        !xml_attr_get_int(node, "node", 0, &vcpu->node_id, error))
+        !xml_attr_get_int(node, "node", 0, &vcpu->node_id, error) ||
+        !xml_attr_get_uint(node, "order", XML_OPTIONAL, &vcpu->order, error))
         return FALSE;
     vcpu->tid = tid;
     if (vcpu->index != n)

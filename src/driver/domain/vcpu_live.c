@@ -12,6 +12,7 @@ static void take_slot(VmVcpuInfo *info, const VmCpuSlot *slot, const GPtrArray *
 {
     info->online = slot->qom_path != NULL;
     info->tid = 0;
+    info->order = 0;
     g_clear_pointer(&info->alias, g_free);
     g_free(info->qom_path);
     info->qom_path = g_strdup(slot->qom_path);
@@ -21,6 +22,7 @@ static void take_slot(VmVcpuInfo *info, const VmCpuSlot *slot, const GPtrArray *
         if (g_strcmp0(cpu->qom_path, slot->qom_path) != 0)
             continue;
         info->tid = cpu->tid;
+        info->order = i + 1;
         if (g_str_has_prefix(cpu->qom_path, "/machine/peripheral/"))
             info->alias = g_path_get_basename(cpu->qom_path);
     }
@@ -38,9 +40,14 @@ static gboolean refresh(Domain *dom, VmProcess *vm, GError **error)
     lock_acquire(&dom->lock);
     for (guint i = 0; dom->vm == vm && dom->info != NULL && i < slots->len && i < dom->info->n_vcpus; i++) {
         take_slot(&dom->info->vcpus[i], slots->pdata[i], cpus);
-        if (i < domain_def_vcpus_max(dom->live))
+        if (i < domain_def_vcpus_max(dom->live)) {
             domain_def_vcpu(dom->live, i)->online = dom->info->vcpus[i].online;
+            domain_def_vcpu(dom->live, i)->order = dom->info->vcpus[i].order;
+        }
     }
+    /* From now on one is not like the other. */
+    if (dom->vm == vm && dom->live != NULL)
+        dom->live->vcpus_individual = TRUE;
     lock_release(&dom->lock);
     return TRUE;
 }

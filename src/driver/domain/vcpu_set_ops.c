@@ -254,7 +254,6 @@ static gboolean set_chosen_live(Setting *s, const Bitmap *map, gboolean online, 
 {
     g_autoptr(VmProcess) vm = NULL;
     guint index = (guint)bitmap_next(map, 0);
-    const VmVcpuInfo *info;
 
     BITMAP_FOREACH(bit, map)
     {
@@ -266,9 +265,6 @@ static gboolean set_chosen_live(Setting *s, const Bitmap *map, gboolean online, 
     vm = begin_live(s, error);
     if (vm == NULL)
         return FALSE;
-    info = &s->dom->info->vcpus[index];
-    if (!online && info->alias == NULL)
-        return error_set(error, VIR_ERR_INVALID_ARG, "vcpu '%u' can't be hotunplugged", index);
     return online ? vcpu_live_plug(s->dom, vm, index, error) : vcpu_live_unplug(s->dom, vm, index, error);
 }
 
