@@ -20,6 +20,13 @@ typedef struct HostFile {
     uint64_t base, window; /* a raw image may be a part of the file; window 0: to its end */
 } HostFile;
 
+/*
+ * While it is on, reads by this thread that would wait for the disk give -EINPROGRESS instead: what is in the page cache
+ * comes at once (preadv2 with RWF_NOWAIT), everything else is somebody's who may wait. Returns what it was.
+ */
+bool host_file_set_no_wait(bool on);
+bool host_file_no_wait(void);
+
 /* Takes over fd on success. */
 int host_file_open(HostFile *file, int fd, const ImageIo *io, void *opaque, Err *err);
 void host_file_close(HostFile *file);

@@ -223,6 +223,10 @@ struct ImageRequest {
      * only for callers whose other requests are ended by other threads. */
     void (*resume)(ImageRequest *request);
     void *user; /* the caller's */
+    /* begin gives -EINPROGRESS, and holds nothing, where it would have to wait for the host's disk or for another
+     * thread: metadata that is not in memory, data to be copied up. The caller begins again without this on a thread
+     * that may wait; the rest of the request's life is where it was. */
+    bool no_wait;
 
     /* Results of begin. */
     uint64_t length;    /* bytes of the range that the extents cover; less than asked for when there are too many
@@ -239,10 +243,10 @@ struct ImageRequest {
 };
 
 /*
- * Range must lie inside the image (-EINVAL otherwise). Never blocks on data; may read metadata, and for a write that
- * allocates also reads what it must copy from below. After 0 the caller does the I/O of all extents and calls
- * image_end exactly once. A read that ends at the end of the host file is short: the rest reads as zeros. On error
- * nothing is held.
+ * Range must lie inside the image (-EINVAL otherwise). Never blocks on data; unless no_wait is set may read metadata,
+ * and for a write that allocates also reads what it must copy from below. After 0 the caller does the I/O of all extents
+ * and calls image_end exactly once. A read that ends at the end of the host file is short: the rest reads as zeros. On
+ * error nothing is held.
  */
 int image_begin_read(Image *image, uint64_t offset, uint64_t length, ImageRequest *request);
 int image_begin_write(Image *image, uint64_t offset, uint64_t length, ImageRequest *request);

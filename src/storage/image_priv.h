@@ -77,6 +77,8 @@ uint32_t image_epoch_advance(Image *image);
 /* Any request between begin and end? */
 bool image_is_busy(Image *image);
 
+/* The lock, for begin: -EINPROGRESS where it is held by another and this thread may not wait (host_file_no_wait()). */
+int image_lock_request(Image *image);
 /* Lock held. Waits for `alloc` to end: 0 when it may have (look again), -EAGAIN when the request was noted down. */
 int image_wait_for(Image *image, ImageRequest *request, void *alloc);
 /* Lock held. `alloc` has ended. */

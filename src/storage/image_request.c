@@ -127,18 +127,30 @@ static int begin_write(Image *image, uint64_t offset, uint64_t length, ImageRequ
 
 int image_begin_read(Image *image, uint64_t offset, uint64_t length, ImageRequest *request)
 {
+    bool was;
+    int ret;
+
     if (length == 0 || !range_inside(offset, length, image->size))
         return -EINVAL;
-    return begin_read(image, offset, length, request);
+    was = host_file_set_no_wait(request->no_wait);
+    ret = begin_read(image, offset, length, request);
+    host_file_set_no_wait(was);
+    return ret;
 }
 
 int image_begin_write(Image *image, uint64_t offset, uint64_t length, ImageRequest *request)
 {
+    bool was;
+    int ret;
+
     if (length == 0 || !range_inside(offset, length, image->size))
         return -EINVAL;
     if (image->luks != NULL)
         return -ENOTSUP;
-    return begin_write(image, offset, length, request);
+    was = host_file_set_no_wait(request->no_wait);
+    ret = begin_write(image, offset, length, request);
+    host_file_set_no_wait(was);
+    return ret;
 }
 
 int image_end(ImageRequest *request, int status)
@@ -152,6 +164,15 @@ int image_end(ImageRequest *request, int status)
     }
     image_epoch_leave(image, request->epoch);
     return ret;
+}
+
+int image_lock_request(Image *image)
+{
+    if (!host_file_no_wait()) {
+        pthread_mutex_lock(&image->lock);
+        return 0;
+    }
+    return pthread_mutex_trylock(&image->lock) == 0 ? 0 : -EINPROGRESS;
 }
 
 /* ---- Doing ---- */

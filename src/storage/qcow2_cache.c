@@ -94,6 +94,8 @@ int meta_cache_get(MetaCache *cache, uint64_t key, MetaSlot **ret_slot)
     }
     slot = pick_victim(cache, key);
     if (slot == NULL) {
+        if (host_file_no_wait())
+            return -EINPROGRESS; /* writing and syncing */
         ret = cache->make_clean(cache->opaque);
         if (ret < 0)
             return ret;

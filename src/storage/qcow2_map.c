@@ -134,7 +134,9 @@ int qcow2_lookup(Qcow2 *q, uint64_t guest_cluster, unsigned want, Qcow2Entry *re
 
     if (lookup_cached(q, guest_cluster, want, ret, ret_n) && *ret_n > 0)
         return 0;
-    pthread_mutex_lock(&q->image->lock);
+    r = image_lock_request(q->image);
+    if (r < 0)
+        return r;
     r = qcow2_lookup_locked(q, guest_cluster, want, ret, ret_n);
     pthread_mutex_unlock(&q->image->lock);
     return r;

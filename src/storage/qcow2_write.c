@@ -245,6 +245,22 @@ static void add_fill(ImageRequest *request, HostFile *file, uint64_t host, uint6
             .kind = IMAGE_EXTENT_FILL, .fd = file->fd, .offset = host, .length = length, .buffer = buffer};
 }
 
+/* No clusters are there for the beginning of the range, or not ours alone. May they be taken on a thread that must not wait?
+ * Yes where nothing has to be copied around the write, for then there is next to nothing to read. */
+static bool begins_at_once(Qcow2 *q, uint64_t offset, uint64_t length)
+{
+    uint64_t mask = q->cluster_size - 1, first = offset >> q->cluster_bits, last = (offset + length - 1) >> q->cluster_bits;
+    Qcow2Entry ends[2];
+    unsigned n;
+
+    if (q->image->backing != NULL && ((offset | length) & mask) != 0)
+        return false;
+    if (qcow2_lookup(q, first, 1, &ends[0], &n) < 0 || qcow2_lookup(q, last, 1, &ends[1], &n) < 0)
+        return false;
+    return q->n_sc == 1 && (ends[0].entry & (QCOW2_COMPRESSED | QCOW2_OFFSET_MASK)) == 0 &&
+           (ends[1].entry & (QCOW2_COMPRESSED | QCOW2_OFFSET_MASK)) == 0;
+}
+
 int qcow2_begin_write(Image *image, uint64_t offset, uint64_t length, ImageRequest *request)
 {
     Qcow2 *q = qcow2_of(image);
@@ -259,7 +275,12 @@ int qcow2_begin_write(Image *image, uint64_t offset, uint64_t length, ImageReque
         ret = write_in_place(q, offset, length, request, false);
     if (ret != 1)
         return ret;
-    pthread_mutex_lock(&image->lock);
+    if (host_file_no_wait() && !begins_at_once(q, offset, length))
+        return -EINPROGRESS;
+    ret = image_lock_request(image);
+    if (ret < 0)
+        return ret;
+    host_file_set_no_wait(false); /* what is left is short; image_begin_write() sets it again */
     do {
         ret = image->corrupt ? -EIO : qcow2_prepare_write(q);
         if (ret == 0)

@@ -17,6 +17,12 @@ tests_unit_test_storage_crash_CFLAGS = $(STORAGE_TEST_CFLAGS)
 tests_unit_test_storage_crash_LDADD = $(STORAGE_TEST_LDADD)
 TESTS += tests/unit/test_storage_crash
 
+check_PROGRAMS += tests/unit/test_storage_crash_admin
+tests_unit_test_storage_crash_admin_SOURCES = tests/unit/test_storage_crash_admin.c
+tests_unit_test_storage_crash_admin_CFLAGS = $(STORAGE_TEST_CFLAGS)
+tests_unit_test_storage_crash_admin_LDADD = $(STORAGE_TEST_LDADD)
+TESTS += tests/unit/test_storage_crash_admin
+
 check_PROGRAMS += tests/unit/test_storage_basic
 tests_unit_test_storage_basic_SOURCES = tests/unit/test_storage_basic.c
 tests_unit_test_storage_basic_CFLAGS = $(STORAGE_TEST_CFLAGS)
@@ -27,11 +33,15 @@ EXTRA_DIST += tests/data/storage/make.sh tests/data/storage/zlib.qcow2.gz tests/
 	tests/data/storage/snapshot.qcow2.gz
 
 # Fuzzing: the corpus is replayed here, --enable-fuzzers builds the fuzzer itself.
-STORAGE_CORPUS = tests/fuzz/corpus/qcow2
+STORAGE_CORPUS = tests/fuzz/corpus/qcow2 tests/fuzz/corpus/luks
 check_PROGRAMS += tests/fuzz/replay_qcow2
 tests_fuzz_replay_qcow2_SOURCES = tests/fuzz/fuzz_qcow2.c tests/fuzz/replay_main.c
 tests_fuzz_replay_qcow2_CFLAGS = $(STORAGE_TEST_CFLAGS)
 tests_fuzz_replay_qcow2_LDADD = $(STORAGE_TEST_LDADD)
+check_PROGRAMS += tests/fuzz/replay_luks
+tests_fuzz_replay_luks_SOURCES = tests/fuzz/fuzz_luks.c tests/fuzz/replay_main.c
+tests_fuzz_replay_luks_CFLAGS = $(STORAGE_TEST_CFLAGS)
+tests_fuzz_replay_luks_LDADD = $(STORAGE_TEST_LDADD)
 check_SCRIPTS += tests/fuzz/replay_qcow2.sh
 TESTS += tests/fuzz/replay_qcow2.sh
 EXTRA_DIST += tests/fuzz/replay_qcow2.sh $(STORAGE_CORPUS)
@@ -41,6 +51,11 @@ tests_fuzz_fuzz_qcow2_SOURCES = tests/fuzz/fuzz_qcow2.c
 tests_fuzz_fuzz_qcow2_CFLAGS = $(STORAGE_TEST_CFLAGS)
 tests_fuzz_fuzz_qcow2_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_qcow2_LDADD = $(STORAGE_TEST_LDADD)
+noinst_PROGRAMS += tests/fuzz/fuzz_luks
+tests_fuzz_fuzz_luks_SOURCES = tests/fuzz/fuzz_luks.c
+tests_fuzz_fuzz_luks_CFLAGS = $(STORAGE_TEST_CFLAGS)
+tests_fuzz_fuzz_luks_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_luks_LDADD = $(STORAGE_TEST_LDADD)
 endif
 
 EXTRA_DIST += tests/bench/image.sh

@@ -383,6 +383,34 @@ static void test_layers(void)
     free(buf);
 }
 
+/* Who must not wait for the disk is told so, and is served where nothing has to be read. */
+static void test_no_wait(void)
+{
+    MemFile *f = mem_file_new(), *base = mem_file_new();
+    ImageRequest r = {0}, n = {.no_wait = true};
+    uint8_t buf[512] = {1};
+    Image *image;
+
+    mem_io.truncate(base, DISK);
+    mem_create(f, (ImageCreateParams){.format = IMAGE_FORMAT_QCOW2, .size = DISK, .data_fd = -1, .backing_name = "base",
+                                      .backing_format = "raw"});
+    image = mem_open(f, IMAGE_FORMAT_QCOW2, 0, mem_open(base, IMAGE_FORMAT_RAW, IMAGE_OPEN_RDONLY, NULL));
+    ok(image_pwrite(image, buf, sizeof buf, 0) == 0 && image_close(image) == 0, "an image with one cluster");
+    image = mem_open(f, IMAGE_FORMAT_QCOW2, 0, mem_open(base, IMAGE_FORMAT_RAW, IMAGE_OPEN_RDONLY, NULL));
+    ok(image_begin_read(image, 0, 512, &n) == -EINPROGRESS, "a table that is not in memory is not waited for");
+    ok(image_begin_write(image, 0, 512, &n) == -EINPROGRESS, "nor for a write");
+    ok(image_begin_read(image, 0, 512, &r) == 0 && image_end(&r, 0) == 0, "whoever may wait reads it");
+    ok(image_begin_read(image, 0, 512, &n) == 0 && image_end(&n, 0) == 0, "then it is there for all");
+    ok(image_begin_write(image, 0, 512, &r) == 0 && image_end(&r, 0) == 0, "the first write prepares the image");
+    ok(image_begin_write(image, 0, 512, &n) == 0 && image_end(&n, 0) == 0, "in place nothing is waited for");
+    ok(image_begin_write(image, 65536, 512, &n) == -EINPROGRESS, "what must be copied up is not waited for");
+    ok(image_begin_write(image, 65536, 65536, &n) == 0 && image_end(&n, -EIO) == -EIO, "a whole cluster is not copied");
+    ok(image_begin_write(image, 65536, 512, &r) == 0 && image_end(&r, -EIO) == -EIO, "whoever may wait copies");
+    ok(image_close(image) == 0 && mem_check(f, NULL) == 0, "nothing is left behind");
+    mem_file_free(f);
+    mem_file_free(base);
+}
+
 int main(void)
 {
     static const char *const stored[] = {"zlib", "zstd", "zlib4k", "v2", "extended", "snapshot"};
@@ -397,5 +425,6 @@ int main(void)
     test_locks();
     test_corrupt();
     test_layers();
+    test_no_wait();
     return done();
 }

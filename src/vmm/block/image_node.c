@@ -9,7 +9,8 @@
  * Life of a read or write, on the node's loop:
  *
  *    submit ──image_begin──> extents ──ring──> all done ──image_end──> complete
- *       │          └─ -EAGAIN: waits for resume                └─ more of the range: begin again
+ *       │          ├─ -EAGAIN: waits for resume                └─ more of the range: begin again
+ *       │          └─ -EINPROGRESS: begun on a worker, for it reads from the disk: metadata, data to be copied up
  *       └─ encrypted, compressed, no ring, memory that O_DIRECT cannot use: image_preadv/pwritev on a worker
  *
  * Flush of qcow2, discard and zeroing block, so they go to a worker; flush of raw goes through the ring.
@@ -62,6 +63,8 @@ struct Op {
     BlockTransfer sync;
     ImageRequest ir;
     uint64_t done; /* bytes of the request that earlier rounds moved */
+    bool on_worker; /* begin is being called there */
+    bool resumed; /* meanwhile */
     unsigned left; /* extents in flight */
     int status;
     OpIo io[IMAGE_MAX_EXTENTS];
@@ -112,6 +115,7 @@ static Op *op_new(ImageNode *node, BlockRequest *request)
     op->request = request;
     op->next = NULL;
     op->done = 0;
+    op->on_worker = op->resumed = false;
     op->left = 0;
     op->status = 0;
     op->slices = slices;
@@ -405,12 +409,53 @@ static bool has_indirect(const ImageRequest *ir)
     return false;
 }
 
-static void op_begin(Op *op)
+static int image_begin(Op *op, bool no_wait)
 {
     const BlockRequest *request = op->request;
-    uint64_t offset = request->offset + op->done, length = request->length - op->done, pos = op->done;
-    int r = request->kind == BLOCK_READ ? image_begin_read(op->node->image, offset, length, &op->ir)
-                                        : image_begin_write(op->node->image, offset, length, &op->ir);
+    uint64_t offset = request->offset + op->done, length = request->length - op->done;
+
+    op->ir.no_wait = no_wait;
+    return request->kind == BLOCK_READ ? image_begin_read(op->node->image, offset, length, &op->ir)
+                                       : image_begin_write(op->node->image, offset, length, &op->ir);
+}
+
+static void op_begun(Op *op, int r);
+
+static void begin_work(BlockJob *job)
+{
+    Op *op = container_of(job, Op, job);
+
+    op->status = image_begin(op, false);
+}
+
+static void begin_finish(BlockJob *job)
+{
+    Op *op = container_of(job, Op, job);
+
+    op->on_worker = false;
+    if (op->status == -EAGAIN && op->resumed)
+        op_begin(op);
+    else
+        op_begun(op, op->status);
+}
+
+static void op_begin(Op *op)
+{
+    int r = image_begin(op, true);
+
+    if (r != -EINPROGRESS) {
+        op_begun(op, r);
+        return;
+    }
+    op->on_worker = true;
+    op->resumed = false;
+    op->job = (BlockJob){.work = begin_work, .finish = begin_finish};
+    block_io_job(op->node->io, &op->job);
+}
+
+static void op_begun(Op *op, int r)
+{
+    uint64_t pos = op->done;
 
     if (r == -EAGAIN)
         return; /* resume comes */
@@ -464,7 +509,10 @@ static void resume_posted(void *opaque)
         Op *op = reversed;
 
         reversed = op->next;
-        op_begin(op);
+        if (op->on_worker)
+            op->resumed = true; /* its begin has not come back yet to say that it waits */
+        else
+            op_begin(op);
     }
 }
 
