@@ -3,6 +3,7 @@
 
 A test script calls kitehost.enter() first. It re-executes itself below unshare; inside, /usr carries the
 staged installation (overlay), /etc and /var are copy-on-write, /run is empty, and the network has only lo.
+Control groups are below one of the test's own (testcgroup.py).
 So plain `virsh -c kite:///system` works, and nothing of it is seen on the machine itself. Needs root.
 
 Tests are functions under @case; main() runs them in order and prints TAP. What a case leaves running is ended.
@@ -18,6 +19,8 @@ import subprocess
 import sys
 import time
 import traceback
+
+import testcgroup
 
 BUILD = os.environ.get("abs_top_builddir", os.getcwd())
 SOURCE = os.environ.get("abs_top_srcdir", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -48,14 +51,16 @@ def enter(net=True, pid=True):
         args = ["unshare", "--mount", "--ipc", "--propagation", "private"]
         args += ["--pid", "--fork", "--kill-child", "--mount-proc"] if pid and not PEER else []
         args += ["--net"] if net else []
+        args += ["--cgroup"]
         probe = subprocess.run(args + ["true"], stderr=subprocess.PIPE, text=True)
         if probe.returncode:
             skip_all("namespaces are not allowed here: " + probe.stderr.strip())
         os.environ["KITE_TEST_INSIDE"] = "1"
         os.environ["KITE_TEST_OUTER_NET"] = os.readlink("/proc/self/ns/net")
         os.environ["KITE_TEST_STARTED"] = repr(time.time())
-        os.execvp("unshare", args + [sys.executable] + sys.argv)
+        sys.exit(testcgroup.run_below(args + [sys.executable] + sys.argv))
     top = "/tmp"
+    testcgroup.mount_own()
     run("mount", "-t", "tmpfs", "-o", "mode=1777,size=4g", "kite-test", top)
     for name in ("etc", "var"):
         os.makedirs("%s/.cow/%s/up" % (top, name))
@@ -80,11 +85,11 @@ def enter(net=True, pid=True):
 
 
 def prepare_libvirtd():
-    """Lets libvirt's own daemon run in the private host: no separate log daemon, no other user, no cgroups."""
+    """Lets libvirt's own daemon run in the private host: no separate log daemon, no other user."""
     os.makedirs("/etc/libvirt", exist_ok=True)
     with open("/etc/libvirt/qemu.conf", "a") as f:
         f.write('\nstdio_handler = "file"\nsecurity_driver = "none"\nuser = "root"\ngroup = "root"\n'
-                'clear_emulator_capabilities = 0\ncgroup_controllers = []\n')
+                'clear_emulator_capabilities = 0\n')
     with open("/etc/libvirt/libvirtd.conf", "a") as f:
         f.write('\nauth_unix_rw = "none"\nauth_unix_ro = "none"\n')
 

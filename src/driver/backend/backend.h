@@ -64,6 +64,13 @@ typedef struct VmStartOptions {
      * it can be killed (which makes start() fail), and be noted down so that a daemon killed right now leaves
      * no orphan. May be NULL. */
     void (*spawned)(VmProcess *vm, gpointer opaque);
+    /* As VmSpawn's fields of these names: what is put around the process before its program begins. */
+    gboolean (*gate)(pid_t pid, gpointer opaque, GError **error);
+    gpointer gate_opaque;
+    gboolean own_memory;
+    int memory_policy;
+    const gulong *memory_nodes;
+    gulong memory_nodes_max;
 } VmStartOptions;
 
 /* How a VM that runs already is found again; from the status file. */

@@ -120,6 +120,7 @@ static gboolean spawn(const BackendConfig *config, const DomainDef *live, const 
         .max_locked = live->memtune.locked ? G_MAXUINT64 : 0,
     };
 
+    backend_spawn_options(&what, options);
     return vm_spawn(&what, ret_pid, ret_pidfd, error);
 }
 

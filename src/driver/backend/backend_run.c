@@ -67,6 +67,16 @@ char **backend_environment(const VmStartOptions *options, const GPtrArray *extra
 
 /* --- start --- */
 
+void backend_spawn_options(VmSpawn *spawn, const VmStartOptions *options)
+{
+    spawn->gate = options->gate;
+    spawn->gate_opaque = options->gate_opaque;
+    spawn->own_memory = options->own_memory;
+    spawn->memory_policy = options->memory_policy;
+    spawn->memory_nodes = options->memory_nodes;
+    spawn->memory_nodes_max = options->memory_nodes_max;
+}
+
 /* The process went away, or does not answer: says so with its own last words. Replaces *error. */
 static void explain(VmProcess *vm, const DomainDef *live, GError **error)
 {

@@ -21,6 +21,8 @@ int backend_open_log(const DomainDef *live, const VmStartOptions *options, const
 
 /* What every VM gets, and extra (char *, may be NULL). g_strfreev(). */
 char **backend_environment(const VmStartOptions *options, const GPtrArray *extra);
+/* What the options say about the process itself. */
+void backend_spawn_options(VmSpawn *spawn, const VmStartOptions *options);
 
 /*
  * From a new process to a stopped guest with everything set, ready for cont: connects the monitor,

@@ -161,6 +161,7 @@ static VmProcess *launch(const BackendConfig *config, DomainDef *live, const VmS
         .gid = (gid_t)-1,
     };
 
+    backend_spawn_options(&spawn, options);
     if (!vm_spawn(&spawn, &pid, &pidfd, error))
         return NULL;
     fd_clear(&host->base->monitor_fd); /* so that the monitor is lost when it dies before it accepted us */

@@ -98,6 +98,14 @@ typedef struct VmSpawn {
     guint n_groups;
     guint64 max_core; /* RLIMIT_CORE bytes; G_MAXUINT64: unlimited */
     guint64 max_locked; /* RLIMIT_MEMLOCK bytes, 0: leave */
+    /* Called, on a thread of its own, while the process exists and has not begun with its program: what limits it can be
+     * put around it. FALSE ends it, and vm_spawn() fails with that error. NULL: nobody. */
+    gboolean (*gate)(pid_t pid, gpointer opaque, GError **error);
+    gpointer gate_opaque;
+    gboolean own_memory; /* a copy of ours while it waits: the kernel would move ours with it */
+    int memory_policy; /* MPOL_*, set_mempolicy(2); 0: as we have */
+    const gulong *memory_nodes; /* bits */
+    gulong memory_nodes_max; /* how many bits */
 } VmSpawn;
 
 /* Starts a process in its own session without duplicating our memory (vfork semantics). Thread-safe. On

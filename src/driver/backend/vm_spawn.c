@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -29,18 +30,45 @@
 
 enum { CHILD_STACK = 256 * 1024 };
 
+/* Shared with the child, also when it has memory of its own. */
 typedef struct ChildContext {
     const VmSpawn *spawn;
     int null_fd;
+    int here[2], go[2]; /* the gate's: it says its pid, and waits for a byte */
     int errnum; /* set by the child when it failed */
     const char *step; /* at which step */
 } ChildContext;
+
+/* The thread that lets the child through its gate, while the one that made it stands still until its exec. */
+typedef struct Gate {
+    const VmSpawn *spawn;
+    int here, go;
+    GError *error;
+} Gate;
 
 static int child_fail(ChildContext *context, const char *step)
 {
     context->errnum = errno;
     context->step = step;
     _exit(127);
+}
+
+/* Should we end meanwhile, so does it: copies of the pipe's other end may be in other children that wait. */
+static int child_wait(ChildContext *context)
+{
+    pid_t pid = (pid_t)syscall(SYS_getpid);
+    ssize_t n;
+    char word;
+
+    close(context->go[1]);
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || write(context->here[1], &pid, sizeof(pid)) != (ssize_t)sizeof(pid))
+        return -1;
+    do {
+        n = read(context->go[0], &word, 1);
+    } while (n < 0 && errno == EINTR);
+    if (n == 0)
+        errno = ECANCELED;
+    return n == 1 ? prctl(PR_SET_PDEATHSIG, 0) : -1;
 }
 
 static int child_main(void *data)
@@ -69,6 +97,11 @@ static int child_main(void *data)
         if (spawn->max_locked != 0 && setrlimit(RLIMIT_MEMLOCK, &locked) < 0)
             return child_fail(context, "set the limit of locked memory");
     }
+    if (spawn->gate != NULL && child_wait(context) < 0)
+        return child_fail(context, "wait until it is placed");
+    if (spawn->memory_policy != 0 &&
+        syscall(SYS_set_mempolicy, spawn->memory_policy, spawn->memory_nodes, spawn->memory_nodes_max) < 0)
+        return child_fail(context, "set the memory policy");
     if (spawn->gid != (gid_t)-1 && (syscall(SYS_setgroups, (size_t)spawn->n_groups, spawn->groups) < 0 ||
                                     syscall(SYS_setgid, spawn->gid) < 0))
         return child_fail(context, "change the group");
@@ -83,40 +116,122 @@ static int child_main(void *data)
     return child_fail(context, "execute it");
 }
 
-gboolean vm_spawn(const VmSpawn *spawn, pid_t *ret_pid, int *ret_pidfd, GError **error)
+static gpointer gate_main(gpointer data)
 {
-    ChildContext context = {.spawn = spawn};
-    autofd null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    sigset_t all, old;
-    int pidfd = -1, errnum;
+    Gate *gate = data;
     pid_t pid;
-    void *stack;
 
-    if (null_fd < 0)
-        return error_set_errno(error, errno, "cannot start '%s': cannot open '/dev/null'", spawn->argv[0]);
-    context.null_fd = null_fd;
-    stack = mmap(NULL, CHILD_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-    if (stack == MAP_FAILED)
-        return error_set_errno(error, errno, "cannot start '%s': no memory for a stack", spawn->argv[0]);
+    if (read(gate->here, &pid, sizeof(pid)) == (ssize_t)sizeof(pid) &&
+        gate->spawn->gate(pid, gate->spawn->gate_opaque, &gate->error)) {
+        if (write(gate->go, "", 1) != 1)
+            error_set_errno(&gate->error, errno, "cannot let process %d go on", (int)pid);
+    }
+    close(gate->go); /* otherwise it ends */
+    return NULL;
+}
+
+/* FALSE with errno set. */
+static gboolean open_gate(const VmSpawn *spawn, ChildContext *context, Gate *gate)
+{
+    context->here[0] = context->here[1] = context->go[0] = context->go[1] = -1;
+    if (spawn->gate == NULL)
+        return TRUE;
+    if (pipe2(context->here, O_CLOEXEC) < 0 || pipe2(context->go, O_CLOEXEC) < 0)
+        return FALSE;
+    *gate = (Gate){.spawn = spawn, .here = context->here[0], .go = context->go[1]};
+    return TRUE;
+}
+
+static void close_gate(ChildContext *context, GThread *thread)
+{
+    fd_clear(&context->here[1]); /* a child that has ended before it said its pid */
+    if (thread != NULL) {
+        context->go[1] = -1; /* the thread's */
+        g_thread_join(thread);
+    }
+    fd_clear(&context->here[0]);
+    fd_clear(&context->go[0]);
+    fd_clear(&context->go[1]);
+}
+
+static void *map_memory(gsize size, int how)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | how, -1, 0);
+
+    return memory != MAP_FAILED ? memory : NULL;
+}
+
+/* The child, until its exec or its end. -1 with errno. */
+static pid_t make_child(ChildContext *context, void *stack, int *ret_pidfd)
+{
+    int flags = CLONE_VFORK | CLONE_PIDFD | SIGCHLD | (context->spawn->own_memory ? 0 : CLONE_VM);
+    sigset_t all, old;
+    int errnum;
+    pid_t pid;
 
     /* A handler of ours must not run in the child, on our memory. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    pid = clone(child_main, (char *)stack + CHILD_STACK, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD,
-                &context, &pidfd);
+    pid = clone(child_main, (char *)stack + CHILD_STACK, flags, context, ret_pidfd);
     errnum = errno;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    munmap(stack, CHILD_STACK);
+    errno = errnum;
+    return pid;
+}
 
-    if (pid < 0)
-        return error_set_errno(error, errnum, "cannot start '%s': cannot make a process", spawn->argv[0]);
-    if (context.errnum != 0) {
-        waitpid(pid, NULL, 0);
-        close(pidfd);
-        return error_set_errno(error, context.errnum, "cannot start '%s': cannot %s", spawn->argv[0],
-                               context.step);
+static gboolean run_child(ChildContext *context, void *stack, pid_t *ret_pid, int *ret_pidfd, GError **error)
+{
+    const char *program = context->spawn->argv[0];
+    GThread *thread = NULL;
+    Gate gate = {0};
+    int pidfd = -1, errnum;
+    pid_t pid;
+
+    if (!open_gate(context->spawn, context, &gate)) {
+        errnum = errno;
+        close_gate(context, NULL);
+        return error_set_errno(error, errnum, "cannot start '%s': cannot make a pipe", program);
     }
-    *ret_pid = pid;
-    *ret_pidfd = pidfd;
-    return TRUE;
+    if (context->spawn->gate != NULL)
+        thread = g_thread_new("gate", gate_main, &gate);
+    pid = make_child(context, stack, &pidfd);
+    errnum = errno;
+    close_gate(context, thread);
+    if (pid < 0)
+        return error_set_errno(error, errnum, "cannot start '%s': cannot make a process", program);
+    if (context->errnum == 0 && gate.error == NULL) {
+        *ret_pid = pid;
+        *ret_pidfd = pidfd;
+        return TRUE;
+    }
+    waitpid(pid, NULL, 0);
+    close(pidfd);
+    if (gate.error == NULL)
+        return error_set_errno(error, context->errnum, "cannot start '%s': cannot %s", program, context->step);
+    g_propagate_error(error, gate.error);
+    return FALSE;
+}
+
+gboolean vm_spawn(const VmSpawn *spawn, pid_t *ret_pid, int *ret_pidfd, GError **error)
+{
+    autofd null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    ChildContext *context;
+    void *stack;
+    gboolean done;
+
+    if (null_fd < 0)
+        return error_set_errno(error, errno, "cannot start '%s': cannot open '/dev/null'", spawn->argv[0]);
+    stack = map_memory(CHILD_STACK, MAP_PRIVATE | MAP_STACK);
+    context = map_memory(sizeof(*context), MAP_SHARED);
+    if (stack != NULL && context != NULL) {
+        *context = (ChildContext){.spawn = spawn, .null_fd = null_fd};
+        done = run_child(context, stack, ret_pid, ret_pidfd, error);
+    } else {
+        done = error_set_errno(error, ENOMEM, "cannot start '%s': no memory for a stack", spawn->argv[0]);
+    }
+    if (stack != NULL)
+        munmap(stack, CHILD_STACK);
+    if (context != NULL)
+        munmap(context, sizeof(*context));
+    return done;
 }
