@@ -100,6 +100,8 @@ static const Key keys[] = {
     UINT(vm_id_max, 0, G_MAXINT32),
     BOOL(autostart_domains),
     LIST(also),
+    LIST(cgroup_controllers),
+    LIST(cgroup_device_acl),
     IGNORED("mdns_adv"),
     IGNORED("mdns_name"),
     IGNORED("access_drivers"),

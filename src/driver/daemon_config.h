@@ -60,6 +60,8 @@ typedef struct DaemonConfig {
     guint stop_timeout;           /* seconds that a graceful destroy waits: 10 */
     char *vm_user, *vm_group;     /* whom QEMU runs as under the system daemon; NULL: the daemon's own */
     guint vm_id_min, vm_id_max;   /* each VM on kite-vmm gets a user id of its own out of these; min 0: none */
+    char **cgroup_controllers;    /* that VMs are limited and counted by: "cpu", "memory"...; NULL: all there are */
+    char **cgroup_device_acl;     /* paths that every VM may open; NULL: libvirt's list */
     gboolean autostart_domains;   /* start domains marked autostart: 1 */
     char **also;                  /* further names to answer to: [ "qemu" ]; --also adds to it */
 } DaemonConfig;

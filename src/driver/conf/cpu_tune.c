@@ -6,6 +6,8 @@
 #include "common/error.h"
 #include "driver/conf/domain_def.h"
 
+#define SHARES_MIN 2
+#define SHARES_MAX 262144
 #define PERIOD_MIN 1000
 #define PERIOD_MAX 1000000
 #define QUOTA_MIN 1000
@@ -267,6 +269,9 @@ static gboolean parse_limits(CpuTune *tune, xmlNodePtr node, GError **error)
     tune->shares_given = shares != NULL;
     if (!xml_child_get_u64(node, "shares", XML_OPTIONAL, &tune->shares, error))
         return FALSE;
+    if (tune->shares > 0 && (tune->shares < SHARES_MIN || tune->shares > SHARES_MAX))
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Value of cputune 'shares' must be in range [%d, %d]",
+                         SHARES_MIN, SHARES_MAX);
     return parse_period(node, "period", &tune->period, error) &&
            parse_quota(node, "quota", &tune->quota, error) &&
            parse_period(node, "global_period", &tune->global_period, error) &&

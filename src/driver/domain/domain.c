@@ -14,6 +14,8 @@
 #include "driver/domain/domain_list.h"
 #include "driver/domain/domain_private.h"
 #include "driver/domain/persist.h"
+#include "driver/host/cgroup.h"
+#include "driver/host/perf_events.h"
 
 enum { RECONNECT_WAIT_SECONDS = 3, DRAIN_SECONDS = 3 };
 
@@ -73,6 +75,8 @@ void domain_unref(Domain *dom)
     g_clear_pointer(&dom->vm, vm_process_unref);
     g_clear_pointer(&dom->info, vm_live_info_free);
     g_clear_pointer(&dom->agent, agent_client_unref);
+    cgroup_unref(dom->cgroup);
+    perf_events_unref(dom->perf);
     domain_def_free(dom->live);
     domain_def_free(dom->config);
     g_ptr_array_unref(dom->graveyard);

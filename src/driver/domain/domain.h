@@ -47,6 +47,9 @@ typedef struct AgentClient AgentClient;
 typedef struct VmProcess VmProcess;
 typedef struct QmpClient QmpClient;
 typedef struct VmLiveInfo VmLiveInfo;
+typedef struct Cgroup Cgroup;
+typedef struct PerfEvents PerfEvents;
+typedef struct Placement Placement;
 
 enum { JOB_WAIT_SECONDS = 30 };
 
@@ -115,6 +118,9 @@ struct Domain {
     AgentClient *agent; /* (s) the guest has its agent's channel open; NULL otherwise */
     gint agent_timeout; /* (s) of virDomainAgentSetResponseTimeout; AGENT_TIMEOUT_* or seconds */
     VmLiveInfo *info; /* (s) vCPU and iothread ids and the like; NULL when off */
+    Cgroup *cgroup; /* (s) of the running VM, or NULL (placement.h) */
+    PerfEvents *perf; /* (s) its counters; NULL when off */
+    Placement *placement; /* of a start in progress; start thread only */
     guint64 taints; /* (s) 1 << DomainTaint */
     GPtrArray *deprecations; /* (s) texts of deprecated things in use; may be NULL */
     char *unplugging; /* (s) alias of the device whose end a job waits for; NULL: none */

@@ -309,6 +309,22 @@ void domain_list_abandon(DomainList *list, Domain *dom)
         domain_list_remove(list, dom);
 }
 
+static void take_id(DomainList *list, int id)
+{
+    if (id >= list->next_id)
+        list->next_id = id == G_MAXINT ? 1 : id + 1;
+}
+
+int domain_list_reserve_id(DomainList *list)
+{
+    int id;
+    LOCK_SCOPE(&list->lock);
+
+    id = list->next_id;
+    take_id(list, id);
+    return id;
+}
+
 int domain_list_activate(DomainList *list, Domain *dom, int id_or_0)
 {
     int id;
@@ -317,8 +333,7 @@ int domain_list_activate(DomainList *list, Domain *dom, int id_or_0)
     if (id_or_0 > 0 && g_hash_table_contains(list->by_id, GINT_TO_POINTER(id_or_0)))
         id_or_0 = 0;
     id = id_or_0 > 0 ? id_or_0 : list->next_id;
-    if (id >= list->next_id)
-        list->next_id = id == G_MAXINT ? 1 : id + 1;
+    take_id(list, id);
     g_hash_table_insert(list->by_id, GINT_TO_POINTER(id), dom);
     lock_acquire(&dom->lock);
     dom->id = id;

@@ -47,6 +47,8 @@ void domain_list_remove(DomainList *list, Domain *dom);
 /* Gives a running domain its id, and takes it away. State lock held for both is not needed: they take the
  * list lock and then the state lock. */
 int domain_list_activate(DomainList *list, Domain *dom, int id_or_0);
+/* An id that nobody else gets, for a start that may come to nothing. */
+int domain_list_reserve_id(DomainList *list);
 void domain_list_deactivate(DomainList *list, Domain *dom);
 /* Reserves new_name, after which either commit or cancel. VIR_ERR_OPERATION_INVALID when it is taken. */
 gboolean domain_list_rename_begin(DomainList *list, Domain *dom, const char *new_name, GError **error);

@@ -13,6 +13,7 @@
 #include "driver/domain/domain_private.h"
 #include "driver/domain/domain_run.h"
 #include "driver/domain/persist.h"
+#include "driver/domain/placement.h"
 #include "driver/driver.h"
 #include "driver/rpc/client.h"
 
@@ -49,6 +50,7 @@ static void spawned(VmProcess *vm, gpointer opaque)
 {
     Domain *dom = opaque;
 
+    placement_spawned(dom->placement, vm_process_pid(vm));
     LOCK_SCOPE(&dom->lock);
     dom->vm = vm_process_ref(vm);
     dom->pid = vm_process_pid(vm);
@@ -94,11 +96,11 @@ static void unclaim_start(Domain *dom, const char *folder, GError **error)
 }
 
 /* The VM exists and its guest stands still: from here on the domain is active. */
-static guint64 publish_run(Domain *dom, DomainDef *live, VmProcess *vm, VmLiveInfo *info,
-                           const DomainStart *start)
+static guint64 publish_run(Domain *dom, int reserved, DomainDef *live, VmProcess *vm, VmLiveInfo *info,
+                           Cgroup *cgroup, PerfEvents *perf, const DomainStart *start)
 {
     guint64 run;
-    int id = domain_list_activate(dom->list, dom, 0);
+    int id = domain_list_activate(dom->list, dom, reserved);
     LOCK_SCOPE(&dom->lock);
 
     live->id = id;
@@ -109,6 +111,8 @@ static guint64 publish_run(Domain *dom, DomainDef *live, VmProcess *vm, VmLiveIn
     dom->pid_start = vm_process_start_time(vm);
     g_clear_pointer(&dom->info, vm_live_info_free);
     dom->info = info;
+    dom->cgroup = cgroup;
+    dom->perf = perf;
     dom->updated = FALSE;
     dom->autodestroy = (start->flags & VIR_DOMAIN_START_AUTODESTROY) ? start->client : NULL;
     dom->starting = FALSE;
@@ -146,6 +150,15 @@ static gboolean run_guest(Domain *dom, VmProcess *vm, guint64 run, const DomainS
     return announce_start(dom, run, start, error);
 }
 
+/* The guest stands ready, but its process cannot be placed: as if it had never been. */
+static void undo_start(Domain *dom, const BackendOps *ops, DomainDef *live, VmProcess *vm, const char *folder)
+{
+    vm_process_kill(vm, TRUE);
+    vm_process_wait(vm, 5000);
+    vm_process_detach(vm);
+    ops->cleanup(dom->driver->backend_config, live, folder);
+}
+
 gboolean domain_start(Domain *dom, DomainDef *given, const DomainStart *start, GError **error)
 {
     Driver *driver = dom->driver;
@@ -155,7 +168,12 @@ gboolean domain_start(Domain *dom, DomainDef *given, const DomainStart *start, G
     g_autofree char *log_path = NULL;
     g_autoptr(VmProcess) vm = NULL;
     VmLiveInfo *info = NULL;
+    Cgroup *cgroup = NULL;
+    PerfEvents *perf = NULL;
+    Placement *placement;
     gint64 begun = g_get_monotonic_time();
+    int id = domain_list_reserve_id(dom->list);
+    gboolean started;
     guint64 run;
 
     g_assert(domain_job_held(dom));
@@ -181,13 +199,25 @@ gboolean domain_start(Domain *dom, DomainDef *given, const DomainStart *start, G
                               .reset_nvram = (start->flags & VIR_DOMAIN_START_RESET_NVRAM) != 0,
                               .timeout_ms = driver->config != NULL ? driver->config->start_timeout * 1000 : 0,
                               .spawned = spawned};
-    if (!ops->start(driver->backend_config, live, &options, &domain_vm_callbacks, domain_ref(dom),
-                    (GDestroyNotify)domain_unref, &vm, &info, error)) {
+    dom->placement = placement = placement_new(dom, live, id, folder, error);
+    if (placement == NULL) {
+        unclaim_start(dom, folder, error);
+        return FALSE;
+    }
+    placement_options(placement, &options);
+    started = ops->start(driver->backend_config, live, &options, &domain_vm_callbacks, domain_ref(dom),
+                         (GDestroyNotify)domain_unref, &vm, &info, error);
+    dom->placement = NULL;
+    if (!started || !placement_finish(placement, info, &cgroup, &perf, error)) {
+        if (started)
+            undo_start(dom, ops, live, vm, folder);
+        placement_abandon(placement);
+        vm_live_info_free(info);
         unclaim_start(dom, folder, error);
         return FALSE;
     }
 
-    run = publish_run(dom, g_steal_pointer(&live), vm, info, start);
+    run = publish_run(dom, id, g_steal_pointer(&live), vm, info, cgroup, perf, start);
     domain_save_status(dom);
     if (!run_guest(dom, vm, run, start, error)) {
         lock_acquire(&dom->lock);

@@ -18,6 +18,7 @@
 #include "driver/domain/domain_private.h"
 #include "driver/domain/domain_run.h"
 #include "driver/domain/persist.h"
+#include "driver/domain/placement.h"
 #include "driver/driver.h"
 
 enum {
@@ -99,6 +100,7 @@ void domain_finish_run(Domain *dom, guint64 run)
     ops = dom->vm != NULL ? vm_process_backend(dom->vm) : backend_choose(dom->live, NULL);
     if (ops != NULL)
         ops->cleanup(driver->backend_config, dom->live, folder);
+    placement_end(dom->cgroup);
     persist_remove_run_folder(folder);
     domain_list_deactivate(dom->list, dom);
 
@@ -108,6 +110,8 @@ void domain_finish_run(Domain *dom, guint64 run)
     info = g_steal_pointer(&dom->info);
     domain_agent_drop(dom);
     g_clear_pointer(&dom->disk_errors, g_free);
+    g_clear_pointer(&dom->cgroup, cgroup_unref);
+    g_clear_pointer(&dom->perf, perf_events_unref);
     dom->pid = 0;
     transient = dom->config == NULL;
     if (transient) {

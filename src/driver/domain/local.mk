@@ -4,7 +4,7 @@ libkitedomain_a_SOURCES = \
 	%D%/conf_env.c %D%/domain_layer.h %D%/reconnect.c \
 	%D%/domain.h %D%/domain.c %D%/domain_private.h \
 	%D%/agent.c %D%/agent_figures.h %D%/agent_figures.c %D%/agent_info_ops.c %D%/agent_ops.c %D%/auto_dump.c %D%/console_ops.c %D%/monitor_ops.c %D%/define_ops.c %D%/device_ops.c %D%/event_ops.c %D%/info_ops.c \
-	%D%/settings.h %D%/settings.c %D%/block_set_ops.c %D%/core_dump_ops.c %D%/memory_set_ops.c %D%/pin_ops.c \
+	%D%/settings.h %D%/settings.c %D%/blkio_set_ops.c %D%/perf_ops.c %D%/block_set_ops.c %D%/core_dump_ops.c %D%/memory_set_ops.c %D%/pin_ops.c \
 	%D%/tune_set_ops.c %D%/vcpu_live.c %D%/vcpu_set_ops.c %D%/xml_desc_ops.c \
 	%D%/devices.h %D%/device_config.c %D%/device_live.c %D%/device_update.c \
 	%D%/graphics_ops.c %D%/key_codes.h %D%/key_codes.c %D%/key_ops.c %D%/screenshot_ops.c \
@@ -14,6 +14,7 @@ libkitedomain_a_SOURCES = \
 	%D%/domain_list.h %D%/domain_list.c \
 	%D%/events.h %D%/events.c \
 	%D%/persist.h %D%/persist.c \
+	%D%/placement.h %D%/placement_private.h %D%/placement.c %D%/placement_devices.c %D%/placement_threads.c \
 	%D%/status_file.h %D%/status_file.c
 # Statistics and other figures.
 libkitedomain_a_SOURCES += \

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * RPC handlers that tell of settings as typed parameters: scheduler, block and memory tuning, NUMA, limits of
- * disks and interfaces, performance events. They read the live or the persistent definition under the state
- * lock. A client that asks for 0 parameters wants to know how many there are.
+ * disks and interfaces. They read the live or the persistent definition under the state lock, and then without it the
+ * control group of a running domain. A client that asks for 0 parameters wants to know how many there are.
  */
 #include <libvirt/libvirt.h>
 
@@ -11,6 +11,8 @@
 #include "driver/conf/def_interface.h"
 #include "driver/conf/domain_def.h"
 #include "driver/domain/domain_private.h"
+#include "driver/domain/placement.h"
+#include "driver/domain/settings.h"
 #include "driver/driver.h"
 #include "driver/rpc/call.h"
 #include "driver/rpc/typed_params.h"
@@ -20,9 +22,6 @@
 
 /* Parameters of a reply, of the wire's limits. */
 enum { PARAMS_MAX = 16, IO_TUNE_MAX = 32 };
-
-/* What the kernel gives to a group for which nothing is set. */
-enum { DEFAULT_SHARES = 1024, DEFAULT_PERIOD_US = 100000, NO_QUOTA = -1 };
 
 /* --- common steps --------------------------------------------------------------------------------------- */
 
@@ -96,24 +95,59 @@ static gboolean fail(Listing *listing)
     return FALSE;
 }
 
-/* Tuning is root's. */
-static gboolean check_privileged(Call *call, int code, const char *what, GError **error)
-{
-    const Driver *driver = call_driver(call);
-
-    return driver->backend_config->privileged ||
-           error_set(error, code, "%s is not available in session mode", what);
-}
-
 /* --- scheduler ------------------------------------------------------------------------------------------ */
 
-enum { SCHEDULER_PARAMS = 9 };
+enum { SCHEDULER_PARAMS = 9, SCHEDULER_PARAMS_WITHOUT_BANDWIDTH = 1 };
 
-static void list_scheduler(Listing *listing)
+/* Of the running domain, what its control group says. */
+typedef struct LiveScheduler {
+    Cgroup *cgroup;
+    guint vcpus; /* online */
+    gboolean vcpu_groups;
+    guint iothread; /* number of the first one; 0: none */
+    gboolean bandwidth;
+    CpuTune tune;
+} LiveScheduler;
+
+/* State lock held. */
+static void note_threads(const Domain *dom, const DomainDef *def, LiveScheduler *live)
 {
-    const CpuTune *tune = &listing->def->cputune;
-    TypedParams *params = &listing->params;
-    gboolean live = listing->live;
+    live->cgroup = cgroup_ref(dom->cgroup);
+    live->vcpus = domain_def_vcpus(def);
+    for (guint i = 0; dom->info != NULL && i < dom->info->n_vcpus; i++)
+        live->vcpu_groups |= dom->info->vcpus[i].tid > 0;
+    if (def->iothreads->len > 0)
+        live->iothread = ((const IothreadDef *)g_ptr_array_index(def->iothreads, 0))->id;
+}
+
+/* All vCPUs have the limits of the first one, all iothreads those of the first one. */
+static gboolean read_scheduler(LiveScheduler *live, GError **error)
+{
+    CpuTune *tune = &live->tune;
+    CgroupThread name;
+
+    if (!cgroup_has(live->cgroup, CGROUP_CPU))
+        return error_set(error, VIR_ERR_OPERATION_INVALID, "cgroup CPU controller is not mounted");
+    live->bandwidth = cgroup_has_bandwidth(live->cgroup);
+    if (!cgroup_get_shares(live->cgroup, &tune->shares, error))
+        return FALSE;
+    if (!live->bandwidth)
+        return TRUE;
+    if (!cgroup_get_bandwidth(live->cgroup, live->vcpu_groups ? cgroup_thread(name, "vcpu", 0) : NULL, &tune->period,
+                              &tune->quota, error) ||
+        !cgroup_get_bandwidth(live->cgroup, CGROUP_EMULATOR, &tune->emulator_period, &tune->emulator_quota, error) ||
+        !cgroup_get_bandwidth(live->cgroup, NULL, &tune->global_period, &tune->global_quota, error) ||
+        !cgroup_get_bandwidth(live->cgroup,
+                              live->iothread != 0 ? cgroup_thread(name, "iothread", live->iothread) : NULL,
+                              &tune->iothread_period, &tune->iothread_quota, error))
+        return FALSE;
+    if (!live->vcpu_groups && tune->quota > 0 && live->vcpus > 0)
+        tune->quota /= live->vcpus;
+    return TRUE;
+}
+
+static void list_scheduler(TypedParams *params, const CpuTune *tune, gboolean bandwidth)
+{
     const struct {
         const char *period_name, *quota_name;
         guint64 period;
@@ -128,13 +162,10 @@ static void list_scheduler(Listing *listing)
          tune->iothread_quota},
     };
 
-    typed_params_add_ullong(params, VIR_DOMAIN_SCHEDULER_CPU_SHARES,
-                            tune->shares == 0 && live ? DEFAULT_SHARES : tune->shares);
-    for (gsize i = 0; i < G_N_ELEMENTS(pairs); i++) {
-        typed_params_add_ullong(params, pairs[i].period_name,
-                                pairs[i].period == 0 && live ? DEFAULT_PERIOD_US : pairs[i].period);
-        typed_params_add_llong(params, pairs[i].quota_name,
-                               pairs[i].quota == 0 && live ? NO_QUOTA : pairs[i].quota);
+    typed_params_add_ullong(params, VIR_DOMAIN_SCHEDULER_CPU_SHARES, tune->shares);
+    for (gsize i = 0; bandwidth && i < G_N_ELEMENTS(pairs); i++) {
+        typed_params_add_ullong(params, pairs[i].period_name, pairs[i].period);
+        typed_params_add_llong(params, pairs[i].quota_name, pairs[i].quota);
     }
 }
 
@@ -142,11 +173,19 @@ gboolean call_domain_get_scheduler_type(Call *call, const DomainGetSchedulerType
                                         DomainGetSchedulerTypeRet *ret, GError **error)
 {
     g_autoptr(Domain) dom = domain_from_wire(call, &args->dom, error);
+    g_autoptr(Cgroup) cgroup = NULL;
+    gboolean active;
 
-    if (dom == NULL || !check_privileged(call, VIR_ERR_OPERATION_UNSUPPORTED, "CPU tuning", error))
+    if (dom == NULL || !setting_check_privileged(call, VIR_ERR_OPERATION_UNSUPPORTED, "CPU tuning", error))
         return FALSE;
+    lock_acquire(&dom->lock);
+    active = domain_active(dom);
+    cgroup = cgroup_ref(dom->cgroup);
+    lock_release(&dom->lock);
+    if (active && !cgroup_has(cgroup, CGROUP_CPU))
+        return error_set(error, VIR_ERR_OPERATION_INVALID, "cgroup CPU controller is not mounted");
     ret->type = g_strdup("posix");
-    ret->nparams = SCHEDULER_PARAMS;
+    ret->nparams = !active || cgroup_has_bandwidth(cgroup) ? SCHEDULER_PARAMS : SCHEDULER_PARAMS_WITHOUT_BANDWIDTH;
     return TRUE;
 }
 
@@ -154,12 +193,23 @@ static gboolean scheduler(Call *call, const WireDomain *wire, gint32 nparams, gu
                           WireTypedParam **ret_params, guint32 *ret_len, GError **error)
 {
     Listing listing;
+    LiveScheduler live = {0};
+    gboolean good = TRUE;
 
-    if (!check_privileged(call, VIR_ERR_CONFIG_UNSUPPORTED, "CPU tuning", error) ||
+    if (!setting_check_privileged(call, VIR_ERR_CONFIG_UNSUPPORTED, "CPU tuning", error) ||
         !begin(&listing, call, wire, nparams, PARAMS_MAX, flags, error))
         return FALSE;
-    list_scheduler(&listing);
-    return end(&listing, nparams, flags, ret_params, ret_len, NULL);
+    if (listing.live) {
+        note_threads(listing.dom, listing.def, &live);
+        lock_release(&listing.dom->lock);
+        good = read_scheduler(&live, error);
+        lock_acquire(&listing.dom->lock);
+        cgroup_unref(live.cgroup);
+        list_scheduler(&listing.params, &live.tune, live.bandwidth);
+    } else {
+        list_scheduler(&listing.params, &listing.def->cputune, TRUE);
+    }
+    return good ? end(&listing, nparams, flags, ret_params, ret_len, NULL) : fail(&listing);
 }
 
 gboolean call_domain_get_scheduler_parameters(Call *call, const DomainGetSchedulerParametersArgs *args,
@@ -233,14 +283,29 @@ gboolean call_domain_get_blkio_parameters(Call *call, const DomainGetBlkioParame
         {VIR_DOMAIN_BLKIO_DEVICE_READ_BPS, blkio_read_bytes},
         {VIR_DOMAIN_BLKIO_DEVICE_WRITE_BPS, blkio_write_bytes},
     };
+    g_autoptr(Cgroup) cgroup = NULL;
+    gboolean good = TRUE;
     Listing listing;
+    guint weight;
 
-    if (!check_privileged(call, VIR_ERR_CONFIG_UNSUPPORTED, "Block I/O tuning", error) ||
+    if (!setting_check_privileged(call, VIR_ERR_CONFIG_UNSUPPORTED, "Block I/O tuning", error) ||
         !begin(&listing, call, &args->dom, args->nparams, PARAMS_MAX, args->flags, error))
         return FALSE;
-    typed_params_add_uint(&listing.params, VIR_DOMAIN_BLKIO_WEIGHT, listing.def->blkiotune.weight);
+    weight = listing.def->blkiotune.weight;
+    typed_params_add_uint(&listing.params, VIR_DOMAIN_BLKIO_WEIGHT, 0);
     for (gsize i = 0; i < G_N_ELEMENTS(fields); i++)
         list_devices(&listing, fields[i].field, fields[i].value);
+    if (listing.live && args->nparams != 0) {
+        cgroup = cgroup_ref(listing.dom->cgroup);
+        lock_release(&listing.dom->lock);
+        good = cgroup_has(cgroup, CGROUP_BLKIO)
+                   ? cgroup_get_weight(cgroup, &weight, error)
+                   : error_set(error, VIR_ERR_OPERATION_INVALID, "blkio cgroup isn't mounted");
+        lock_acquire(&listing.dom->lock);
+    }
+    typed_params_at(&listing.params, 0)->value.ui = weight;
+    if (!good)
+        return fail(&listing);
     return end(&listing, args->nparams, args->flags, &ret->params, &ret->params_len, &ret->nparams);
 }
 
@@ -249,22 +314,35 @@ gboolean call_domain_get_blkio_parameters(Call *call, const DomainGetBlkioParame
 gboolean call_domain_get_memory_parameters(Call *call, const DomainGetMemoryParametersArgs *args,
                                            DomainGetMemoryParametersRet *ret, GError **error)
 {
+    static const char *const names[] = {[CGROUP_HARD_LIMIT] = VIR_DOMAIN_MEMORY_HARD_LIMIT,
+                                        [CGROUP_SOFT_LIMIT] = VIR_DOMAIN_MEMORY_SOFT_LIMIT,
+                                        [CGROUP_SWAP_LIMIT] = VIR_DOMAIN_MEMORY_SWAP_HARD_LIMIT};
+    guint64 limits[G_N_ELEMENTS(names)];
+    gboolean good = TRUE;
     Listing listing;
 
-    if (!check_privileged(call, VIR_ERR_OPERATION_UNSUPPORTED, "Memory tuning", error) ||
+    if (!setting_check_privileged(call, VIR_ERR_OPERATION_UNSUPPORTED, "Memory tuning", error) ||
         !begin(&listing, call, &args->dom, args->nparams, PARAMS_MAX, args->flags, error))
         return FALSE;
 
-    const MemoryTune *tune = &listing.def->memtune;
-    const struct {
-        const char *field;
-        guint64 kib;
-    } fields[] = {{VIR_DOMAIN_MEMORY_HARD_LIMIT, tune->hard_limit},
-                  {VIR_DOMAIN_MEMORY_SOFT_LIMIT, tune->soft_limit},
-                  {VIR_DOMAIN_MEMORY_SWAP_HARD_LIMIT, tune->swap_hard_limit}};
-    for (gsize i = 0; i < G_N_ELEMENTS(fields); i++)
-        typed_params_add_ullong(&listing.params, fields[i].field,
-                                fields[i].kib != 0 ? fields[i].kib : VIR_DOMAIN_MEMORY_PARAM_UNLIMITED);
+    limits[CGROUP_HARD_LIMIT] = listing.def->memtune.hard_limit;
+    limits[CGROUP_SOFT_LIMIT] = listing.def->memtune.soft_limit;
+    limits[CGROUP_SWAP_LIMIT] = listing.def->memtune.swap_hard_limit;
+    if (listing.live && args->nparams != 0) {
+        g_autoptr(Cgroup) cgroup = cgroup_ref(listing.dom->cgroup);
+
+        lock_release(&listing.dom->lock);
+        good = cgroup_has(cgroup, CGROUP_MEMORY) ||
+               error_set(error, VIR_ERR_OPERATION_INVALID, "cgroup memory controller is not mounted");
+        for (guint i = 0; good && i < G_N_ELEMENTS(limits); i++)
+            good = cgroup_get_memory(cgroup, i, &limits[i], error);
+        lock_acquire(&listing.dom->lock);
+    }
+    if (!good)
+        return fail(&listing);
+    for (guint i = 0; i < G_N_ELEMENTS(limits); i++)
+        typed_params_add_ullong(&listing.params, names[i],
+                                limits[i] != 0 || listing.live ? limits[i] : VIR_DOMAIN_MEMORY_PARAM_UNLIMITED);
     return end(&listing, args->nparams, args->flags, &ret->params, &ret->params_len, &ret->nparams);
 }
 
@@ -399,20 +477,6 @@ gboolean call_domain_get_interface_parameters(Call *call, const DomainGetInterfa
 }
 
 /* --- the rest ------------------------------------------------------------------------------------------- */
-
-gboolean call_domain_get_perf_events(Call *call, const DomainGetPerfEventsArgs *args,
-                                     DomainGetPerfEventsRet *ret, GError **error)
-{
-    Listing listing;
-
-    if (!begin(&listing, call, &args->dom, PERF_LAST, PERF_LAST, args->flags, error))
-        return FALSE;
-    /* A running VM has none: nothing of Kite opens them. */
-    for (int i = 0; i < PERF_LAST; i++)
-        typed_params_add_boolean(&listing.params, perf_event_to_string(i),
-                                 !listing.live && listing.def->perf[i] == TRISTATE_YES);
-    return end(&listing, PERF_LAST, args->flags, &ret->params, &ret->params_len, NULL);
-}
 
 /* Validation refuses <launchSecurity>, so no domain has any: an empty list, as libvirt's for such a domain.
  */

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* RPC handlers that bind threads to the host's CPUs: vCPUs, the emulator, I/O threads; and that make and remove I/O
- * threads. Live changes are sched_setaffinity() on the threads that QEMU has named. */
-#include <errno.h>
-#include <sched.h>
+ * threads. Live changes are of the threads' control groups and
+ * sched_setaffinity() on those that QEMU has named. */
 #include <string.h>
 
 #include "driver/backend/backend.h"
 #include "driver/backend/monitor.h"
 #include "driver/conf/def_controller.h"
 #include "driver/conf/def_disk.h"
+#include "driver/domain/placement.h"
 #include "driver/domain/settings.h"
 #include "driver/driver.h"
 #include "driver/host/host.h"
@@ -34,18 +34,17 @@ static Bitmap *read_map(Call *call, const guint8 *bytes, gsize length, GError **
     return g_steal_pointer(&map);
 }
 
-static gboolean set_affinity(pid_t tid, const Bitmap *map, GError **error)
+/* The thread's cpuset group, if there is one, then the thread. refused: whom libvirt names when the group does not take
+ * them; NULL: the kernel's own error. */
+static gboolean set_cpus(Setting *s, const char *thread, pid_t tid, const Bitmap *map, const char *refused, GError **error)
 {
-    gsize size = CPU_ALLOC_SIZE(BITMAP_MAX_BITS);
-    g_autofree cpu_set_t *set = g_malloc0(size);
+    g_autoptr(Cgroup) cgroup = domain_cgroup(s->dom);
 
-    BITMAP_FOREACH(bit, map)
-    {
-        CPU_SET_S((size_t)bit, size, set);
-    }
-    if (sched_setaffinity(tid, size, set) == 0)
-        return TRUE;
-    return error_set_errno(error, errno, "cannot set CPU affinity on process %d", (int)tid);
+    if (cgroup_has(cgroup, CGROUP_CPUSET) && !cgroup_set_cpus(cgroup, thread, map, refused == NULL ? error : NULL))
+        return refused != NULL ? error_set(error, VIR_ERR_OPERATION_INVALID, "failed to set cpuset.cpus in cgroup for %s",
+                                           refused)
+                               : FALSE;
+    return placement_set_affinity(tid, map, error);
 }
 
 static void tell_pin(Setting *s, const char *field, const Bitmap *map)
@@ -75,6 +74,7 @@ static gboolean pin_vcpu_live(Setting *s, guint vcpu, const Bitmap *map, GError 
     Domain *dom = s->dom;
     g_autofree char *field = g_strdup_printf("cputune.vcpupin%u", vcpu);
     gboolean any = FALSE, online = FALSE;
+    CgroupThread name;
     pid_t tid = 0;
 
     lock_acquire(&dom->lock);
@@ -91,7 +91,7 @@ static gboolean pin_vcpu_live(Setting *s, guint vcpu, const Bitmap *map, GError 
     if (vcpu >= domain_def_vcpus_max(s->live))
         return error_set(error, VIR_ERR_INVALID_ARG, "vcpu %u is out of range of live cpu count %u", vcpu,
                          domain_def_vcpus_max(s->live));
-    if (online && tid > 0 && !set_affinity(tid, map, error))
+    if (online && tid > 0 && !set_cpus(s, cgroup_thread(name, "vcpu", vcpu), tid, map, NULL, error))
         return FALSE;
     replace_map(dom, &domain_def_vcpu(s->live, vcpu)->pin, map);
     tell_pin(s, field, map);
@@ -140,7 +140,7 @@ static gboolean pin_emulator(Setting *s, const Bitmap *map, GError **error)
     if (s->live != NULL) {
         g_autoptr(VmProcess) vm = domain_vm(s->dom, NULL, error);
 
-        if (vm == NULL || !set_affinity(vm_process_pid(vm), map, error))
+        if (vm == NULL || !set_cpus(s, CGROUP_EMULATOR, vm_process_pid(vm), map, "emulator threads", error))
             return FALSE;
         replace_map(s->dom, &s->live->cputune.emulator_pin, map);
         tell_pin(s, VIR_DOMAIN_TUNABLE_CPU_EMULATORPIN, map);
@@ -179,13 +179,18 @@ static gboolean pin_iothread(Setting *s, guint id, const Bitmap *map, GError **e
 
     if (s->live != NULL) {
         g_autofree char *field = g_strdup_printf("cputune.iothreadpin%u", id);
+        g_autofree char *refused = NULL;
+        CgroupThread name;
 
         thread = find_iothread(s->live, id, error);
         if (thread == NULL)
             return FALSE;
-        if (thread->thread_id > 0 && !set_affinity(thread->thread_id, map, error))
+        cgroup_thread(name, "iothread", id);
+        refused = g_strdup_printf("iothread %u", id);
+        if (thread->thread_id > 0 && !set_cpus(s, name, thread->thread_id, map, refused, error))
             return FALSE;
         replace_map(s->dom, &thread->pin, map);
+        thread->autofill = FALSE; /* it is one of its own now */
         tell_pin(s, field, map);
     }
     if (s->config != NULL) {
@@ -193,6 +198,7 @@ static gboolean pin_iothread(Setting *s, guint id, const Bitmap *map, GError **e
         if (thread == NULL)
             return error_set(error, VIR_ERR_INVALID_ARG, "iothreadid %u not found", id);
         replace_map(NULL, &thread->pin, map);
+        thread->autofill = FALSE;
     }
     return TRUE;
 }
@@ -267,7 +273,7 @@ static gboolean add_live(Setting *s, guint id, GError **error)
         return FALSE;
     }
     insert_iothread(s->dom, s->live, thread);
-    return TRUE;
+    return placement_add_iothread(s->dom, s->live, thread, error);
 }
 
 static gboolean add_iothread(Setting *s, guint id, GError **error)
@@ -324,6 +330,7 @@ static gboolean del_iothread(Setting *s, guint id, GError **error)
         if (vm == NULL || !vm_object_del(vm_process_qmp(vm), name, error))
             return FALSE;
         remove_iothread(s->dom, s->live, domain_def_iothread(s->live, id));
+        placement_remove_thread(s->dom, "iothread", id);
     }
     if (s->config != NULL)
         remove_iothread(NULL, s->config, domain_def_iothread(s->config, id));

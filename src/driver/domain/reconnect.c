@@ -18,6 +18,7 @@
 #include "driver/domain/domain_private.h"
 #include "driver/domain/domain_run.h"
 #include "driver/domain/persist.h"
+#include "driver/domain/placement.h"
 #include "driver/domain/status_file.h"
 #include "driver/driver.h"
 
@@ -162,10 +163,20 @@ static void work_reconnect(Domain *dom, gpointer ops)
     domain_job_end(dom);
 }
 
+/* What an earlier daemon has put around a VM that is no more. */
+static void clear_placement(Driver *driver, const char *folder)
+{
+    g_autoptr(Cgroup) cgroup = placement_find(driver, folder);
+
+    placement_end(cgroup);
+}
+
 static gboolean adopt_status(Driver *driver, const char *folder, StatusFile *status, GError **error)
 {
     const BackendOps *ops = backend_by_name(status->backend);
+    g_autoptr(Cgroup) cgroup = NULL;
     g_autoptr(Domain) dom = NULL;
+    PerfEvents *perf;
 
     if (ops == NULL)
         return error_set(error, VIR_ERR_INTERNAL_ERROR, "there is no back end '%s'", status->backend);
@@ -176,6 +187,7 @@ static gboolean adopt_status(Driver *driver, const char *folder, StatusFile *sta
     if (!process_is(status->pid, status->start_time)) {
         log_warning("domain '%s' (%s) has ended while no daemon was running", dom->name, dom->uuid_text);
         ops->cleanup(driver->backend_config, status->def, folder);
+        clear_placement(driver, folder);
         persist_remove_run_folder(folder);
         lock_acquire(&dom->lock);
         dom->reason = status->shutdown_reason != 0           ? status->shutdown_reason
@@ -185,6 +197,10 @@ static gboolean adopt_status(Driver *driver, const char *folder, StatusFile *sta
         domain_list_abandon(driver->domains, dom);
         return TRUE;
     }
+    cgroup = placement_find(driver, folder);
+    if (cgroup != NULL && !cgroup_holds(cgroup, status->pid))
+        g_clear_pointer(&cgroup, cgroup_unref);
+    perf = placement_restart_perf(status->def, status->pid);
     take_job(dom);
     status->id = domain_list_activate(driver->domains, dom, status->id);
     lock_acquire(&dom->lock);
@@ -193,6 +209,8 @@ static gboolean adopt_status(Driver *driver, const char *folder, StatusFile *sta
     dom->info = g_steal_pointer(&status->info);
     dom->pid = status->pid;
     dom->pid_start = status->start_time;
+    dom->cgroup = g_steal_pointer(&cgroup);
+    dom->perf = perf;
     dom->run++;
     dom->updated = status->updated;
     dom->fake_reboot = status->fake_reboot;
@@ -226,6 +244,7 @@ static void found_run(const char *folder, const char *text, gpointer data)
     if (text == NULL) {
         /* Whoever was killed before it had started a process left an empty house. */
         backend_qemu.cleanup(driver->backend_config, NULL, folder);
+        clear_placement(driver, folder);
         persist_remove_run_folder(folder);
         return;
     }

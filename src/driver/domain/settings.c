@@ -2,8 +2,10 @@
 /* The frame of calls that change a setting; see settings.h. */
 #include "driver/domain/settings.h"
 
+#include "driver/backend/backend.h"
 #include "driver/domain/domain_events.h"
 #include "driver/domain/persist.h"
+#include "driver/driver.h"
 
 gboolean setting_begin(Setting *setting, Call *call, const WireDomain *wire, guint flags, guint known, GError **error)
 {
@@ -48,4 +50,12 @@ void setting_tell(Setting *setting, TypedParams *params)
     LOCK_SCOPE(&dom->lock);
 
     domain_event_tunable(dom, (WireTypedParam *)(void *)params->list->data, params->list->len);
+}
+
+gboolean setting_check_privileged(Call *call, int code, const char *what, GError **error)
+{
+    const Driver *driver = call_driver(call);
+
+    return driver->backend_config->privileged ||
+           error_set(error, code, "%s is not available in session mode", what);
 }

@@ -27,3 +27,5 @@ gboolean setting_begin(Setting *setting, Call *call, const WireDomain *wire, gui
 gboolean setting_end(Setting *setting, gboolean good, GError **error);
 /* TUNABLE with these parameters; they stay the caller's. */
 void setting_tell(Setting *setting, TypedParams *params);
+/* Tuning is root's: else that error, "WHAT is not available in session mode". */
+gboolean setting_check_privileged(Call *call, int code, const char *what, GError **error);

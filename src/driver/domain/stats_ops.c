@@ -15,6 +15,7 @@
 #include "driver/conf/domain_def.h"
 #include "driver/domain/domain_list.h"
 #include "driver/domain/domain_private.h"
+#include "driver/domain/placement.h"
 #include "driver/domain/stats_disk.h"
 #include "driver/domain/stats_name.h"
 #include "driver/domain/stats_proc.h"
@@ -31,7 +32,10 @@ typedef struct VcpuFigures {
 typedef struct Subject {
     Domain *dom; /* reference */
     pid_t pid; /* 0: off */
+    Cgroup *cgroup; /* NULL: it has none */
+    PerfEvents *perf;
     ProcFigures process;
+    CgroupTimes times; /* of its control group, or else of the process */
     GArray *threads; /* pid_t of each online vCPU, NULL: not known */
     GArray *vcpus; /* VcpuFigures */
 } Subject;
@@ -89,11 +93,11 @@ static void write_halt_poll(Writing *w)
 
 static void write_cpu(Writing *w)
 {
-    const ProcFigures *process = &w->subject->process;
+    const CgroupTimes *times = &w->subject->times;
 
-    typed_params_add_ullong(w->params, "cpu.time", process->user + process->system);
-    typed_params_add_ullong(w->params, "cpu.user", process->user);
-    typed_params_add_ullong(w->params, "cpu.system", process->system);
+    typed_params_add_ullong(w->params, "cpu.time", times->total);
+    typed_params_add_ullong(w->params, "cpu.user", times->user);
+    typed_params_add_ullong(w->params, "cpu.system", times->system);
     if (!w->active)
         return;
     typed_params_add_uint(w->params, "cpu.cache.monitor.count", 0); /* no resctrl monitor is ever made */
@@ -286,8 +290,18 @@ static void write_vm(Writing *w)
         write_kvm(w, w->view->figures[FIGURES_KVM_VM], NULL, "vm");
 }
 
-/* Performance events and resource control need kernel facilities that Kite gives no VM: no figures, as with
- * libvirt when none is switched on. */
+static void write_perf(Writing *w)
+{
+    for (int i = 0; w->active && i < PERF_LAST; i++) {
+        guint64 value;
+
+        if (perf_events_read(w->subject->perf, i, &value))
+            typed_params_addf_ullong(w->params, value, "perf.%s", perf_event_to_string(i));
+    }
+}
+
+/* Resource control's monitors need kernel facilities that Kite gives no VM: no figures, as with libvirt when none is
+ * switched on. */
 static void write_nothing(Writing *w)
 {
 }
@@ -303,7 +317,7 @@ static const struct {
     {VIR_DOMAIN_STATS_VCPU, write_vcpus, FIGURES_BIT(FIGURES_KVM_SCHEMA) | FIGURES_BIT(FIGURES_KVM_VCPUS)},
     {VIR_DOMAIN_STATS_INTERFACE, write_interfaces, 0},
     {VIR_DOMAIN_STATS_BLOCK, write_block, FIGURES_BIT(FIGURES_DRIVES) | FIGURES_BIT(FIGURES_IMAGES)},
-    {VIR_DOMAIN_STATS_PERF, write_nothing, 0},
+    {VIR_DOMAIN_STATS_PERF, write_perf, 0},
     {VIR_DOMAIN_STATS_IOTHREAD, write_iothreads, FIGURES_BIT(FIGURES_IOTHREADS)},
     {VIR_DOMAIN_STATS_MEMORY, write_nothing, 0},
     {VIR_DOMAIN_STATS_DIRTYRATE, write_dirty_rate, FIGURES_BIT(FIGURES_DIRTY_RATE)},
@@ -341,6 +355,8 @@ static void clear_subject(gpointer data)
     Subject *subject = data;
 
     domain_unref(subject->dom);
+    cgroup_unref(subject->cgroup);
+    perf_events_unref(subject->perf);
     g_clear_pointer(&subject->threads, g_array_unref);
     g_clear_pointer(&subject->vcpus, g_array_unref);
 }
@@ -375,6 +391,8 @@ static gboolean begin(Subject *subject, guint stats, guint filter, StatsRefresh 
     if (!domain_active(dom))
         return TRUE;
     subject->pid = dom->pid;
+    subject->cgroup = cgroup_ref(dom->cgroup);
+    subject->perf = perf_events_ref(dom->perf);
     if (stats & VIR_DOMAIN_STATS_VCPU)
         subject->threads = vcpu_threads(dom);
     stats_refresh_ask(refresh, dom, figures_for(stats));
@@ -388,6 +406,11 @@ static void look_at_process(Subject *subject, guint stats)
         return;
     if (stats & (VIR_DOMAIN_STATS_CPU_TOTAL | VIR_DOMAIN_STATS_BALLOON))
         proc_figures(subject->pid, 0, &subject->process);
+    if ((stats & VIR_DOMAIN_STATS_CPU_TOTAL) && !(cgroup_has(subject->cgroup, CGROUP_CPUACCT) &&
+                                                  cgroup_cpu_times(subject->cgroup, &subject->times, NULL)))
+        subject->times = (CgroupTimes){.total = subject->process.user + subject->process.system,
+                                       .user = subject->process.user,
+                                       .system = subject->process.system};
     if (subject->threads == NULL)
         return;
     subject->vcpus = g_array_new(FALSE, FALSE, sizeof(VcpuFigures));

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Processors in and out of a running machine. QEMU's slots (query-hotpluggable-cpus) are vCPUs in the order of
  * VmLiveInfo. */
-#include <sched.h>
 #include <string.h>
 
 #include "driver/backend/backend.h"
 #include "driver/backend/monitor.h"
 #include "driver/domain/devices.h"
+#include "driver/domain/placement.h"
 
 static void take_slot(VmVcpuInfo *info, const VmCpuSlot *slot, const GPtrArray *cpus)
 {
@@ -52,30 +52,6 @@ static gboolean refresh(Domain *dom, VmProcess *vm, GError **error)
     return TRUE;
 }
 
-static void pin_new(Domain *dom, guint index)
-{
-    cpu_set_t set;
-    const Bitmap *map;
-    pid_t tid;
-    LOCK_SCOPE(&dom->lock);
-
-    if (dom->live == NULL || dom->info == NULL || index >= dom->info->n_vcpus)
-        return;
-    map = domain_def_vcpu(dom->live, index)->pin;
-    if (map == NULL)
-        map = dom->live->cpuset;
-    tid = dom->info->vcpus[index].tid;
-    if (map == NULL || tid <= 0)
-        return;
-    CPU_ZERO(&set);
-    BITMAP_FOREACH(bit, map)
-    {
-        if (bit < CPU_SETSIZE)
-            CPU_SET((size_t)bit, &set);
-    }
-    sched_setaffinity(tid, sizeof(set), &set);
-}
-
 gboolean vcpu_live_plug(Domain *dom, VmProcess *vm, guint index, GError **error)
 {
     const VmVcpuInfo *info = &dom->info->vcpus[index];
@@ -100,8 +76,7 @@ gboolean vcpu_live_plug(Domain *dom, VmProcess *vm, guint index, GError **error)
     domain_def_vcpu(dom->live, index)->hotpluggable = TRISTATE_YES;
     dom->updated = TRUE;
     lock_release(&dom->lock);
-    pin_new(dom, index);
-    return TRUE;
+    return placement_add_vcpu(dom, dom->live, index, dom->info->vcpus[index].tid, error);
 }
 
 gboolean vcpu_live_unplug(Domain *dom, VmProcess *vm, guint index, GError **error)
@@ -116,6 +91,7 @@ gboolean vcpu_live_unplug(Domain *dom, VmProcess *vm, guint index, GError **erro
     if (!gone)
         return error_set(error, VIR_ERR_OPERATION_TIMEOUT,
                          "vcpu unplug request timed out. Unplug result must be manually inspected in the domain");
+    placement_remove_thread(dom, "vcpu", index);
     return refresh(dom, vm, error);
 }
 

@@ -10,6 +10,7 @@
 #include "driver/backend/backend.h"
 #include "driver/conf/domain_def.h"
 #include "driver/domain/domain_private.h"
+#include "driver/domain/placement.h"
 #include "driver/domain/stats_cache.h"
 #include "driver/domain/stats_proc.h"
 #include "driver/driver.h"
@@ -273,15 +274,102 @@ gboolean call_domain_get_iothread_info(Call *call, const DomainGetIothreadInfoAr
 
 /* --- processor time ------------------------------------------------------------------------------------- */
 
-/* A VM has no control group of its own, so the kernel does not count its time by host CPU: there is the total
- * (start_cpu -1) only, and the number of figures for one CPU is 0, which clients know as "not available". */
+enum { CPU_STATS_TOTAL_PARAMS = 3 };
+
+static void add_total(DomainGetCpuStatsRet *ret, guint wanted, const CgroupTimes *times)
+{
+    const struct {
+        const char *field;
+        guint64 ns;
+    } fields[CPU_STATS_TOTAL_PARAMS] = {{VIR_DOMAIN_CPU_STATS_CPUTIME, times->total},
+                                        {VIR_DOMAIN_CPU_STATS_USERTIME, times->user},
+                                        {VIR_DOMAIN_CPU_STATS_SYSTEMTIME, times->system}};
+    g_auto(TypedParams) params = {0};
+
+    typed_params_init(&params);
+    for (guint i = 0; i < MIN(wanted, CPU_STATS_TOTAL_PARAMS); i++)
+        typed_params_add_ullong(&params, fields[i].field, fields[i].ns);
+    ret->params = typed_params_steal(&params, &ret->params_len);
+    ret->nparams = (gint32)ret->params_len;
+}
+
+/* Numbers of the host CPUs that the kernel may have: that is what it counts by. */
+static guint present_cpus(Call *call)
+{
+    const HostTopology *topology = host_topology(((Driver *)call_driver(call))->host);
+    guint n = 0;
+
+    for (guint i = 0; i < topology->cpus->len; i++)
+        n = MAX(n, ((const HostCpu *)g_ptr_array_index(topology->cpus, i))->id + 1);
+    return n;
+}
+
+/* All vCPUs' time on each CPU; NULL with *error. Caller unrefs. */
+static GArray *vcpu_times(Cgroup *cgroup, const GArray *vcpus, guint n_cpus, GError **error)
+{
+    g_autoptr(GArray) sum = g_array_new(FALSE, TRUE, sizeof(guint64));
+    CgroupThread name;
+
+    g_array_set_size(sum, n_cpus);
+    for (guint i = 0; i < vcpus->len; i++) {
+        g_autoptr(GArray) times =
+            cgroup_cpu_times_each(cgroup, cgroup_thread(name, "vcpu", g_array_index(vcpus, guint, i)), error);
+
+        if (times == NULL)
+            return NULL;
+        for (guint cpu = 0; cpu < MIN(n_cpus, times->len); cpu++)
+            g_array_index(sum, guint64, cpu) += g_array_index(times, guint64, cpu);
+    }
+    return g_steal_pointer(&sum);
+}
+
+static gboolean times_each(Call *call, const DomainGetCpuStatsArgs *args, Cgroup *cgroup, const GArray *vcpus,
+                           DomainGetCpuStatsRet *ret, GError **error)
+{
+    guint n_cpus = present_cpus(call), kinds = vcpus->len > 0 ? 2 : 1, end;
+    g_autoptr(GArray) all = NULL;
+    g_autoptr(GArray) guest = NULL;
+    g_auto(TypedParams) params = {0};
+
+    if (args->nparams == 0 && args->ncpus != 0) {
+        ret->nparams = (gint32)kinds;
+        return TRUE;
+    }
+    if (args->ncpus == 0) {
+        ret->nparams = (gint32)n_cpus;
+        return TRUE;
+    }
+    if (args->start_cpu < 0 || (guint)args->start_cpu >= n_cpus)
+        return error_set(error, VIR_ERR_INVALID_ARG, "start_cpu %d larger than maximum of %u", args->start_cpu,
+                         n_cpus - 1);
+    all = cgroup_cpu_times_each(cgroup, NULL, error);
+    if (all == NULL)
+        return FALSE;
+    kinds = MIN(kinds, args->nparams);
+    guest = kinds > 1 ? vcpu_times(cgroup, vcpus, n_cpus, error) : NULL;
+    if (kinds > 1 && guest == NULL)
+        return FALSE;
+    end = MIN(n_cpus, (guint)args->start_cpu + args->ncpus);
+    typed_params_init(&params);
+    for (guint cpu = (guint)args->start_cpu; cpu < end; cpu++) {
+        typed_params_add_ullong(&params, VIR_DOMAIN_CPU_STATS_CPUTIME,
+                                cpu < all->len ? g_array_index(all, guint64, cpu) : 0);
+        if (kinds > 1)
+            typed_params_add_ullong(&params, VIR_DOMAIN_CPU_STATS_VCPUTIME, g_array_index(guest, guint64, cpu));
+    }
+    ret->params = typed_params_steal(&params, &ret->params_len);
+    ret->nparams = (gint32)kinds;
+    return TRUE;
+}
+
 gboolean call_domain_get_cpu_stats(Call *call, const DomainGetCpuStatsArgs *args, DomainGetCpuStatsRet *ret,
                                    GError **error)
 {
+    g_autoptr(GArray) vcpus = g_array_new(FALSE, FALSE, sizeof(guint)); /* online ones with a thread */
+    g_autoptr(Cgroup) cgroup = NULL;
     g_autoptr(Domain) dom = NULL;
-    g_auto(TypedParams) params = {0};
-    ProcFigures figures;
-    pid_t pid;
+    CgroupTimes times;
+    gboolean active;
 
     if (!call_check_flags(call, args->flags, VIR_TYPED_PARAM_STRING_OKAY, error))
         return FALSE;
@@ -293,33 +381,25 @@ gboolean call_domain_get_cpu_stats(Call *call, const DomainGetCpuStatsArgs *args
     if (dom == NULL)
         return FALSE;
     lock_acquire(&dom->lock);
-    pid = domain_require_active(dom, error) ? dom->pid : -1;
+    active = domain_require_active(dom, error);
+    cgroup = cgroup_ref(dom->cgroup);
+    for (guint i = 0; active && dom->info != NULL && i < dom->info->n_vcpus; i++) {
+        if (dom->info->vcpus[i].online && dom->info->vcpus[i].tid > 0)
+            g_array_append_val(vcpus, i);
+    }
     lock_release(&dom->lock);
-    if (pid == -1)
+    if (!active)
         return FALSE;
-    if (args->start_cpu != -1) {
-        const HostTopology *topology = host_topology(((Driver *)call_driver(call))->host);
-
-        if (args->start_cpu < 0 || (guint)args->start_cpu >= topology->cpus->len)
-            return error_set(error, VIR_ERR_INVALID_ARG, "start_cpu %d larger than maximum of %u",
-                             args->start_cpu, topology->cpus->len - 1);
-        ret->nparams = args->nparams == 0 && args->ncpus == 0 ? (gint32)topology->cpus->len : 0;
-        return TRUE;
-    }
+    if (!cgroup_has(cgroup, CGROUP_CPUACCT))
+        return error_set(error, VIR_ERR_OPERATION_INVALID, "cgroup CPUACCT controller is not mounted");
+    if (args->start_cpu != -1)
+        return times_each(call, args, cgroup, vcpus, ret, error);
     if (args->nparams == 0) {
-        ret->nparams = 3;
+        ret->nparams = CPU_STATS_TOTAL_PARAMS;
         return TRUE;
     }
-    if (!proc_figures(pid, 0, &figures))
-        return error_set(error, VIR_ERR_OPERATION_FAILED, "cannot read the times of process %d: it is gone",
-                         (int)pid);
-    typed_params_init(&params);
-    typed_params_add_ullong(&params, VIR_DOMAIN_CPU_STATS_CPUTIME, figures.user + figures.system);
-    if (args->nparams > 1)
-        typed_params_add_ullong(&params, VIR_DOMAIN_CPU_STATS_USERTIME, figures.user);
-    if (args->nparams > 2)
-        typed_params_add_ullong(&params, VIR_DOMAIN_CPU_STATS_SYSTEMTIME, figures.system);
-    ret->params = typed_params_steal(&params, &ret->params_len);
-    ret->nparams = (gint32)ret->params_len;
+    if (!cgroup_cpu_times(cgroup, &times, error))
+        return FALSE;
+    add_total(ret, args->nparams, &times);
     return TRUE;
 }
