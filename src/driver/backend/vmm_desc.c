@@ -64,6 +64,16 @@ guint vmm_desc_vcpus_at_boot(const DomainDef *def)
     return n;
 }
 
+/* Then the host need not have all of the model: the daemon has held the rest against it. */
+static gboolean switches_off(const CpuDef *cpu)
+{
+    for (guint i = 0; i < cpu->features->len; i++) {
+        if (g_array_index(cpu->features, CpuFeature, i).policy == CPU_FEATURE_DISABLE)
+            return TRUE;
+    }
+    return FALSE;
+}
+
 static json_t *make_cpus(const DomainDef *def)
 {
     const CpuDef *cpu = def->cpu;
@@ -84,7 +94,7 @@ static json_t *make_cpus(const DomainDef *def)
         model = cpu->model;
     json_object_set_new(cpus, "model", json_string(model));
     /* libvirt's check='none': whatever of the model the host lacks is left out. */
-    if (cpu == NULL || cpu->check == CPU_CHECK_NONE || cpu->check == CPU_CHECK_DEFAULT)
+    if (cpu == NULL || cpu->check == CPU_CHECK_NONE || cpu->check == CPU_CHECK_DEFAULT || switches_off(cpu))
         json_object_set_new(cpus, "enforce", json_false());
     if (cpu != NULL && cpu->sockets != 0) {
         json_object_set_new(cpus, "sockets", json_integer(cpu->sockets));
