@@ -17,7 +17,6 @@
 #include "driver/rpc/call.h"
 
 /* Key of client_set_data(): the URI under which this client opened us. */
-#define URI_KEY "uri"
 
 /* What kite-vmm behaves like where no QEMU is installed: the version that virConnectGetVersion then answers. */
 enum { FALLBACK_QEMU_VERSION = 7002000 };
@@ -79,14 +78,14 @@ gboolean call_connect_open(Call *call, const ConnectOpenArgs *args, ConnectOpenR
             return error_set(error, VIR_ERR_INTERNAL_ERROR, "unexpected %s URI path '%s', try %s://%s", scheme, path,
                              scheme, own);
     }
-    client_set_data(call_client(call), URI_KEY, g_strdup_printf("%s://%s", scheme, own), g_free);
+    client_set_data(call_client(call), CLIENT_URI_KEY, g_strdup_printf("%s://%s", scheme, own), g_free);
     return TRUE;
 }
 
 gboolean call_connect_get_uri(Call *call, const ConnectGetUriArgs *args, ConnectGetUriRet *ret, GError **error)
 {
     Driver *driver = call_driver(call);
-    const char *uri = client_get_data(call_client(call), URI_KEY);
+    const char *uri = client_get_data(call_client(call), CLIENT_URI_KEY);
 
     ret->uri = g_strdup(uri != NULL ? uri : driver->paths->privileged ? "kite:///system" : "kite:///session");
     return TRUE;

@@ -85,7 +85,7 @@ gboolean call_connect_domain_xml_to_native(Call *call, const ConnectDomainXmlToN
         return error_set(error, VIR_ERR_INVALID_ARG, "unsupported config type %s; there is " QEMU_FORMAT,
                          args->nativeFormat);
     def = domain_def_parse(args->domainXml, domain_env(driver),
-                           DOMAIN_DEF_PARSE_INACTIVE | DOMAIN_DEF_PARSE_ABI_UPDATE, error);
+                           domain_new_flags(call), error);
     if (def == NULL)
         return FALSE;
     ret->nativeConfig = to_argv(driver, def, error);

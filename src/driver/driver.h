@@ -18,6 +18,9 @@ typedef struct EventRegistry EventRegistry;   /* driver/domain/events.h: subscri
 typedef struct Storage Storage;               /* storage/pool.h: pools and their volumes */
 typedef struct BackendConfig BackendConfig;   /* driver/backend/backend.h */
 
+/* Data of a client: the URI that it opened ("qemu:///system"). */
+#define CLIENT_URI_KEY "uri"
+
 typedef struct Driver {
     const DaemonConfig *config;
     const Paths *paths;

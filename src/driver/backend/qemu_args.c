@@ -38,9 +38,39 @@ void args_add(QemuBuilder *b, const char *option, const char *format, ...)
     args_add_text(b, option, text);
 }
 
+/* <qemu:override> of the device's properties. */
+static void override_properties(const QemuBuilder *b, json_t *device)
+{
+    const GArray *overrides = b->def->qemu.overrides;
+    const char *id = json_string_value(json_object_get(device, "id"));
+
+    for (guint i = 0; i < overrides->len; i++) {
+        const QemuProperty *property = &g_array_index(overrides, QemuProperty, i);
+        json_t *value = NULL;
+
+        if (g_strcmp0(property->alias, id) != 0)
+            continue;
+        if (property->type == QEMU_PROPERTY_STRING)
+            value = json_string(property->value);
+        else if (property->type == QEMU_PROPERTY_BOOL)
+            value = json_boolean(strcmp(property->value, "true") == 0);
+        else if (property->type == QEMU_PROPERTY_SIGNED)
+            value = json_integer(g_ascii_strtoll(property->value, NULL, 10));
+        else if (property->type == QEMU_PROPERTY_UNSIGNED)
+            value = json_integer((json_int_t)g_ascii_strtoull(property->value, NULL, 10));
+        json_object_del(device, property->name);
+        if (value != NULL)
+            json_object_set_new(device, property->name, value);
+    }
+}
+
 void args_add_json(QemuBuilder *b, const char *option, json_t *object)
 {
-    char *text = json_dumps(object, JSON_COMPACT);
+    char *text;
+
+    if (b->def->qemu.overrides->len > 0 && strcmp(option, "-device") == 0)
+        override_properties(b, object);
+    text = json_dumps(object, JSON_COMPACT);
 
     json_decref(object);
     args_add_text(b, option, g_strdup(text ? text : "{}"));
@@ -236,6 +266,11 @@ static void add_tail(QemuBuilder *b)
         args_add(b, "-incoming", "%s", b->context->incoming);
     if (b->context->sandbox && can_sandbox)
         args_add(b, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+    if (ns->deprecation == QEMU_DEPRECATION_OMIT)
+        args_add(b, "-compat", "deprecated-output=hide");
+    else if (ns->deprecation != QEMU_DEPRECATION_NONE)
+        args_add(b, "-compat", "deprecated-output=hide,deprecated-input=%s",
+                 qemu_deprecation_to_string(ns->deprecation));
     args_add(b, "-msg", "timestamp=on");
     for (guint i = 0; ns->args != NULL && i < ns->args->len; i++)
         g_ptr_array_add(b->args->argv, g_strdup(g_ptr_array_index(ns->args, i)));

@@ -260,6 +260,9 @@ static gboolean chr_validate(const DeviceInfo *dev, const DeviceContext *ctx, GE
     gboolean virtio_channel = dev->kind == DEVICE_CHANNEL && def->target.channel == CHANNEL_TARGET_VIRTIO;
 
     (void)ctx;
+    if (virtio_channel && def->source.type == CHR_TYPE_UNIX && def->source.path == NULL &&
+        def->source.reconnect.enabled == TRISTATE_YES && def->source.mode == CHR_MODE_BIND)
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "chardev reconnect is possible only for connect mode");
     /* A channel's socket gets its path when the domain starts. */
     if (!(virtio_channel && def->source.type == CHR_TYPE_UNIX && def->source.path == NULL) &&
         !chr_source_validate(&def->source, device_kind_to_string(dev->kind), error))

@@ -281,7 +281,8 @@ gboolean chr_source_validate(const ChrSource *source, const char *what, GError *
         source->reconnect.enabled == TRISTATE_YES)
         return error_set(error, VIR_ERR_INTERNAL_ERROR,
                          "chardev reconnect is possible only for connect mode");
-    return TRUE;
+    return source->reconnect.enabled != TRISTATE_YES || source->reconnect.timeout != 0 ||
+           error_set(error, VIR_ERR_INVALID_ARG, "chardev reconnect source timeout cannot be '0'");
 }
 
 gboolean chr_source_equal(const ChrSource *a, const ChrSource *b)

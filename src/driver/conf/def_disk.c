@@ -402,6 +402,10 @@ static gboolean disk_post_parse(DeviceInfo *dev, const DeviceContext *ctx, GErro
     }
     if (def->driver_name == NULL)
         def->driver_name = g_strdup("qemu");
+    for (StorageSource *s = def->source; s != NULL; s = s->backing) {
+        if (s->encryption != NULL && s->encryption->engine == ENCRYPTION_ENGINE_DEFAULT)
+            s->encryption->engine = ENCRYPTION_ENGINE_QEMU;
+    }
     if (def->mirror != NULL && def->mirror->format == STORAGE_FORMAT_NONE)
         def->mirror->format = STORAGE_FORMAT_RAW;
     expand_group(def, ctx->def);

@@ -526,6 +526,16 @@ static gboolean graphics_validate(const DeviceInfo *dev, const DeviceContext *ct
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                          "%s graphics do not support multiple listens for one graphics device",
                          graphics_type_to_string(def->type));
+    for (guint i = 0; i < def->listens->len; i++) {
+        const GraphicsListen *listen = g_ptr_array_index(def->listens, i);
+
+        if (listen->type == LISTEN_NETWORK && listen->network == NULL)
+            return error_set(error, VIR_ERR_XML_ERROR, "'network' attribute is required for listen type 'network'");
+    }
+    if (def->type == GRAPHICS_SPICE && def->tls_port > 0)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "spice TLS port %d is set, but TLS of displays is not supported: leave out tlsPort",
+                         def->tls_port);
     if (def->type == GRAPHICS_SPICE && def->connected != AUTH_CONNECTED_DEFAULT && def->passwd == NULL)
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "graphics attribute connected needs passwd");
     if (def->type == GRAPHICS_DBUS && def->p2p && def->dbus_address != NULL)

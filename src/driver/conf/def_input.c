@@ -115,6 +115,12 @@ static gboolean input_validate(const DeviceInfo *dev, const DeviceContext *ctx, 
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                          "only USB and virtio inputs have a model: '%s' is not possible on bus '%s'",
                          virtio_model_to_string(def->model), input_bus_to_string(def->bus));
+    if (def->bus == INPUT_BUS_VIRTIO &&
+        (def->model == VIRTIO_MODEL_TRANSITIONAL || def->model == VIRTIO_MODEL_NON_TRANSITIONAL) &&
+        def->type != INPUT_PASSTHROUGH)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "virtio (non-)transitional models are not supported for input type=%s",
+                         input_type_to_string(def->type));
     if (def->bus != INPUT_BUS_VIRTIO && virtio_options_given(&def->virtio))
         return error_set(
             error, VIR_ERR_CONFIG_UNSUPPORTED,

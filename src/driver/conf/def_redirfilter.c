@@ -34,12 +34,14 @@ static gboolean parse_version(xmlNodePtr node, int *ret, GError **error)
 {
     g_autofree char *text = xml_get_attr(node, "version");
     guint major, minor;
-    int end = 0;
+    int dot = 0, end = 0;
 
     if (text == NULL || strcmp(text, "-1") == 0)
         return TRUE;
-    if (sscanf(text, "%2u.%2u%n", &major, &minor, &end) != 2 || text[end] != '\0')
+    if (sscanf(text, "%2u.%n%2u%n", &major, &dot, &minor, &end) != 2 || text[end] != '\0')
         return error_set(error, VIR_ERR_XML_ERROR, "Cannot parse USB version %s", text);
+    if (end - dot == 1) /* "9.4" is 9.40 */
+        minor *= 10;
     *ret = (int)((major / 10) << 12 | (major % 10) << 8 | (minor / 10) << 4 | (minor % 10));
     return TRUE;
 }

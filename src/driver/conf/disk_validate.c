@@ -67,6 +67,40 @@ static gboolean check_target(const DiskDef *def, GError **error)
     return TRUE;
 }
 
+/* "vdb1": a target names a whole disk. */
+static gboolean check_partition(const DiskDef *def, GError **error)
+{
+    return !g_ascii_isdigit(def->target[strlen(def->target) - 1]) || def->device == DISK_DEVICE_FLOPPY ||
+           error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                     "invalid disk target '%s', partitions can't appear in disk targets", def->target);
+}
+
+/* Formats that a definition may name and QEMU cannot read, of the image and all that it names below. */
+static gboolean check_formats(const DiskDef *def, GError **error)
+{
+    for (const StorageSource *s = def->source; s != NULL; s = s->backing) {
+        if (s->format == STORAGE_FORMAT_COW)
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "'cow' storage format is not supported");
+        if (s->format == STORAGE_FORMAT_DIR)
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                             "'directory' storage format is not directly supported by QEMU, use 'dir' disk type "
+                             "instead");
+        if (s->format == STORAGE_FORMAT_ISO)
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                             "storage format 'iso' is not directly supported by QEMU, use 'raw' instead");
+        if (s->encryption == NULL || s->encryption->engine == ENCRYPTION_ENGINE_LIBRBD)
+            continue;
+        if (s->encryption->format == ENCRYPTION_DEFAULT || s->encryption->format == ENCRYPTION_QCOW)
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "old qcow/qcow2 encryption is not supported");
+        if (s->format != STORAGE_FORMAT_QCOW2 && s->format != STORAGE_FORMAT_RAW && s->format != STORAGE_FORMAT_NONE)
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                             "encryption is supported only with 'raw' and 'qcow2' image format");
+    }
+    return !def->shareable || def->readonly || def->source->format == STORAGE_FORMAT_RAW || def->source->format == STORAGE_FORMAT_NONE ||
+           error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                     "shared access for disk '%s' requires use of supported storage format", def->target);
+}
+
 static gboolean check_lun(const DiskDef *def, GError **error)
 {
     const StorageSource *source = def->source;
@@ -337,7 +371,8 @@ gboolean disk_validate(const DeviceInfo *dev, const DeviceContext *ctx, GError *
     const DiskDef *def = (const DiskDef *)dev;
 
     (void)ctx;
-    return check_target(def, error) && storage_source_validate(def->source, error) && check_lun(def, error) &&
+    return check_target(def, error) && check_partition(def, error) && check_formats(def, error) &&
+           storage_source_validate(def->source, error) && check_lun(def, error) &&
            disk_iotune_validate(&def->iotune, error) && check_bus(def, error) && check_virtio(def, error) &&
            check_driver(def, error) && check_names(def, error) && check_vhostuser(def, error) &&
            check_startup_policy(def, error) && check_transient(def, error);

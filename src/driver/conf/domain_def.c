@@ -36,12 +36,6 @@ static void seclabel_free(gpointer data)
     g_free(seclabel);
 }
 
-static void qemu_env_clear(gpointer data)
-{
-    g_free(((QemuEnv *)data)->name);
-    g_free(((QemuEnv *)data)->value);
-}
-
 DomainDef *domain_def_new(void)
 {
     DomainDef *def = g_new0(DomainDef, 1);
@@ -54,9 +48,7 @@ DomainDef *domain_def_new(void)
     def->default_iothread_pool_min = def->default_iothread_pool_max = -1;
     def->sysinfo = g_ptr_array_new_with_free_func((GDestroyNotify)sysinfo_def_free);
     def->seclabels = g_ptr_array_new_with_free_func(seclabel_free);
-    def->qemu.args = g_ptr_array_new_with_free_func(g_free);
-    def->qemu.env = g_array_new(FALSE, TRUE, sizeof(QemuEnv));
-    g_array_set_clear_func(def->qemu.env, qemu_env_clear);
+    qemu_namespace_init(&def->qemu);
     for (int kind = 0; kind < DEVICE_KIND_LAST; kind++)
         def->devices[kind] = g_ptr_array_new_with_free_func((GDestroyNotify)device_def_free);
     return def;
@@ -94,9 +86,7 @@ void domain_def_free(DomainDef *def)
     g_free(def->keywrap);
     g_free(def->launch_security);
     g_free(def->idmap);
-    g_ptr_array_unref(def->qemu.args);
-    g_array_unref(def->qemu.env);
-    g_free(def->qemu.rest);
+    qemu_namespace_clear(&def->qemu);
     g_free(def);
 }
 
@@ -291,51 +281,6 @@ static gboolean parse_seclabels(DomainDef *def, xmlNodePtr domain, guint flags, 
     return TRUE;
 }
 
-static gboolean parse_qemu_commandline(QemuNamespace *qemu, xmlNodePtr node, GError **error)
-{
-    XML_FOREACH(child, node, NULL)
-    {
-        if (xml_is(child, "arg")) {
-            char *value = xml_get_attr(child, "value");
-
-            if (value == NULL)
-                return error_set(error, VIR_ERR_INTERNAL_ERROR, "No qemu command-line argument specified");
-            g_ptr_array_add(qemu->args, value);
-        } else if (xml_is(child, "env")) {
-            QemuEnv env = {.name = xml_get_attr(child, "name"), .value = xml_get_attr(child, "value")};
-
-            g_array_append_val(qemu->env, env);
-            if (env.name == NULL || *env.name == '\0' || g_ascii_isdigit(*env.name) ||
-                strspn(env.name, G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "_") != strlen(env.name))
-                return error_set(error, VIR_ERR_INTERNAL_ERROR,
-                                 "Invalid environment name '%s' of element 'qemu:env'",
-                                 env.name != NULL ? env.name : "");
-        }
-    }
-    return TRUE;
-}
-
-static gboolean parse_qemu_namespace(DomainDef *def, xmlNodePtr domain, GError **error)
-{
-    XML_FOREACH(child, domain, NULL)
-    {
-        if (child->ns == NULL || g_strcmp0((const char *)child->ns->href, QEMU_XML_NAMESPACE) != 0)
-            continue;
-        def->qemu.given = TRUE;
-        if (xml_is(child, "commandline")) {
-            if (!parse_qemu_commandline(&def->qemu, child, error))
-                return FALSE;
-        } else {
-            g_autofree char *text = xml_node_dump(child);
-            char *all = g_strconcat(def->qemu.rest != NULL ? def->qemu.rest : "", text, "\n", NULL);
-
-            g_free(def->qemu.rest);
-            def->qemu.rest = all;
-        }
-    }
-    return TRUE;
-}
-
 /* An element that is only kept, in libvirt's style. */
 static void write_element(XmlWriter *w, xmlNodePtr node)
 {
@@ -438,7 +383,7 @@ static gboolean parse_all(DomainDef *def, xmlNodePtr domain, const DeviceContext
     if (!parse_sysinfo(def, domain, error) || !os_def_parse(&def->os, domain, error) ||
         !features_def_parse(&def->features, domain, error) || !clock_def_parse(&def->clock, domain, error) ||
         !parse_actions(def, domain, error) || !parse_seclabels(def, domain, ctx->flags, error) ||
-        !parse_qemu_namespace(def, domain, error))
+        !qemu_namespace_parse(&def->qemu, domain, error))
         return FALSE;
     def->keywrap = keep_child(domain, "keywrap");
     def->launch_security = keep_child(domain, "launchSecurity");

@@ -16,6 +16,7 @@
 #include "driver/conf/device_def.h"
 #include "driver/conf/features_def.h"
 #include "driver/conf/os_def.h"
+#include "driver/conf/qemu_namespace.h"
 #include "driver/conf/tune_def.h"
 
 #define DOMAIN_NAME_MAX 255
@@ -91,17 +92,6 @@ typedef struct SeclabelDef {
     Tristate relabel;
     char *label, *imagelabel, *baselabel;
 } SeclabelDef;
-
-/* <qemu:commandline>, <qemu:capabilities>, <qemu:override>, <qemu:deprecation> */
-typedef struct QemuEnv {
-    char *name, *value; /* value may be NULL */
-} QemuEnv;
-typedef struct QemuNamespace {
-    gboolean given; /* the prefix was declared and something of it is used */
-    GPtrArray *args; /* char * */
-    GArray *env; /* QemuEnv */
-    char *rest; /* the other elements of the namespace as they stood; refused in validation */
-} QemuNamespace;
 
 struct DomainDef {
     VirtType virt_type;

@@ -669,6 +669,18 @@ static gboolean fill_devices(DomainDef *def, const DeviceContext *ctx, GError **
     return TRUE;
 }
 
+/* A label of no model is of the host's, and that has none. */
+static void fill_seclabel(DomainDef *def)
+{
+    SeclabelDef *seclabel = def->seclabels->len == 1 ? g_ptr_array_index(def->seclabels, 0) : NULL;
+
+    if (seclabel == NULL || seclabel->model != NULL)
+        return;
+    seclabel->model = g_strdup("none");
+    seclabel->type = SECLABEL_NONE;
+    seclabel->relabel = TRISTATE_NO;
+}
+
 gboolean domain_def_post_parse(DomainDef *def, const DomainDefEnv *env, guint flags, GError **error)
 {
     DeviceContext ctx = {.flags = flags, .def = def, .env = env != NULL ? env : &domain_def_env_default};
@@ -682,7 +694,9 @@ gboolean domain_def_post_parse(DomainDef *def, const DomainDefEnv *env, guint fl
     fill_controller_indexes(def);
     if (!fill_firmware(def, env, error))
         return FALSE;
-    if (env->rich_defaults && (flags & DOMAIN_DEF_PARSE_ABI_UPDATE))
+    if (flags & DOMAIN_DEF_PARSE_INACTIVE)
+        fill_seclabel(def);
+    if (env->rich_defaults && (flags & DOMAIN_DEF_PARSE_ABI_UPDATE) && !(flags & DOMAIN_DEF_PARSE_NO_RICH))
         add_rich_defaults(def);
     if (!add_chipset_devices(def, env, error) || !fill_cpu(def, env, error) || !fill_vcpus(def, error))
         return FALSE;

@@ -185,29 +185,6 @@ static void format_seclabel(XmlWriter *w, const SeclabelDef *seclabel, guint fla
     xml_close(w);
 }
 
-static void format_qemu(XmlWriter *w, const QemuNamespace *qemu)
-{
-    if (qemu->args->len > 0 || qemu->env->len > 0) {
-        xml_open(w, "qemu:commandline");
-        for (guint i = 0; i < qemu->args->len; i++) {
-            xml_open(w, "qemu:arg");
-            xml_attr(w, "value", g_ptr_array_index(qemu->args, i));
-            xml_close(w);
-        }
-        for (guint i = 0; i < qemu->env->len; i++) {
-            const QemuEnv *env = &g_array_index(qemu->env, QemuEnv, i);
-
-            xml_open(w, "qemu:env");
-            xml_attr(w, "name", env->name);
-            xml_attr(w, "value", env->value);
-            xml_close(w);
-        }
-        xml_close(w);
-    }
-    if (qemu->rest != NULL)
-        xml_raw_verbatim(w, qemu->rest);
-}
-
 void domain_def_format_into(XmlWriter *w, const DomainDef *def, guint flags)
 {
     if (def->id == -1 && !(flags & DOMAIN_DEF_FORMAT_STATUS))
@@ -235,7 +212,7 @@ void domain_def_format_into(XmlWriter *w, const DomainDef *def, guint flags)
     format_kept(w, def->keywrap);
     format_kept(w, def->launch_security);
     if (def->qemu.given)
-        format_qemu(w, &def->qemu);
+        qemu_namespace_format(w, &def->qemu);
     xml_close(w);
 }
 

@@ -201,31 +201,6 @@ static gboolean check_controllers(const DomainDef *def, GError **error)
 }
 
 /* A USB device or host bus needs its controller. */
-static gboolean check_usb(const DomainDef *def, GError **error)
-{
-    gboolean none = FALSE, other = FALSE;
-
-    DOMAIN_DEF_FOREACH(ControllerDef, controller, def, DEVICE_CONTROLLER)
-    {
-        if (controller->type != CONTROLLER_USB)
-            continue;
-        if (controller->model == USB_MODEL_NONE)
-            none = TRUE;
-        else
-            other = TRUE;
-    }
-    if (none && other)
-        return error_set(error, VIR_ERR_XML_DETAIL,
-                         "Can't add another USB controller: USB is disabled for this domain");
-    DOMAIN_DEF_FOREACH(DiskDef, disk, def, DEVICE_DISK)
-    {
-        if (none && disk->bus == DISK_BUS_USB)
-            return error_set(error, VIR_ERR_XML_ERROR,
-                             "Device configuration is not compatible: Domain has USB bus disabled");
-    }
-    return TRUE;
-}
-
 /* --- the rest of the definition ----------------------------------------------------------------------- */
 
 static gboolean check_memory(const DomainDef *def, GError **error)
@@ -329,15 +304,6 @@ static gboolean check_os(const DomainDef *def, GError **error)
 
     if (os->root != NULL)
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "element 'root' of 'os' is not supported");
-    if (os->loader.type == LOADER_PFLASH && os->firmware == FIRMWARE_NONE && os->loader.path == NULL)
-        return error_set(error, VIR_ERR_XML_DETAIL,
-                         "no loader path specified and firmware auto selection disabled");
-    if (os->loader.stateless == TRISTATE_YES &&
-        (os->loader.nvram_path != NULL || os->loader.nvram_template != NULL))
-        return error_set(error, VIR_ERR_XML_DETAIL, "NVRAM is not permitted when loader is stateless");
-    if (os->firmware == FIRMWARE_NONE && os->loader.type == LOADER_ROM && os->loader.stateless == TRISTATE_NO)
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
-                         "Only pflash loader type permits NVRAM. Firmware type 'rom' is stateless");
     if (os->smbios == SMBIOS_SYSINFO && domain_def_sysinfo(def, FALSE) == NULL)
         return error_set(error, VIR_ERR_XML_ERROR, "Domain '%s' sysinfo are not available", def->name);
     return TRUE;
@@ -353,7 +319,6 @@ static gboolean check_unsupported(const DomainDef *def, GError **error)
         {"element 'launchSecurity'", def->launch_security != NULL},
         {"element 'cachetune' or 'memorytune'",
          def->cputune.resctrl != NULL && def->cputune.resctrl->len > 0},
-        {"an element of the qemu namespace other than 'commandline'", def->qemu.rest != NULL},
         {"on_lockfailure", def->on_lockfailure != LOCKFAIL_DEFAULT},
     };
 
@@ -403,7 +368,7 @@ gboolean domain_def_validate(const DomainDef *def, const DomainDefEnv *env, GErr
         !check_cpu(def, ctx.env, error) || !check_features(def, error) || !check_clock(def, error) ||
         !check_os(def, error) || !check_unsupported(def, error) || !check_seclabels(def, error) ||
         !check_devices(def, &ctx, error) || !check_disks(def, error) || !check_controllers(def, error) ||
-        !check_usb(def, error))
+        !domain_rules_check(def, error))
         return FALSE;
     duplicates = duplicates_new(def, error);
     ok = domain_def_visit(def, check_duplicates, &duplicates);

@@ -6,3 +6,5 @@
 
 /* One device by its own rules, the shared ones and the back end's. */
 gboolean device_def_validate(const DeviceInfo *dev, const DeviceContext *ctx, GError **error);
+/* What joins parts of the definition with one another (domain_rules.c). */
+gboolean domain_rules_check(const DomainDef *def, GError **error);

@@ -129,9 +129,6 @@ static gboolean parse_firmware(OsDef *os, xmlNodePtr node, GError **error)
         os->firmware_features_given = TRUE;
         os->firmware_features[feature] = enabled;
     }
-    if (os->firmware_features_given && os->firmware == FIRMWARE_NONE)
-        return error_set(error, VIR_ERR_XML_ERROR,
-                         "firmware features require firmware autoselection: set os/@firmware");
     return TRUE;
 }
 

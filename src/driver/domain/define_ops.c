@@ -16,6 +16,7 @@
 #include "driver/domain/persist.h"
 #include "driver/driver.h"
 #include "driver/rpc/call.h"
+#include "driver/rpc/client.h"
 
 /* --- what clients send back
  * --------------------------------------------------------------------------------- */
@@ -77,10 +78,18 @@ Domain *domain_claim_locked(Driver *driver, const DomainDef *def, guint flags, c
     }
 }
 
+guint domain_new_flags(Call *call)
+{
+    const char *uri = client_get_data(call_client(call), CLIENT_URI_KEY);
+    guint flags = DOMAIN_DEF_PARSE_INACTIVE | DOMAIN_DEF_PARSE_ABI_UPDATE;
+
+    return uri != NULL && g_str_has_prefix(uri, "qemu:") ? flags | DOMAIN_DEF_PARSE_NO_RICH : flags;
+}
+
 static gboolean define(Call *call, const char *xml, guint flags, WireDomain *ret, GError **error)
 {
     Driver *driver = call_driver(call);
-    guint parse = DOMAIN_DEF_PARSE_INACTIVE | DOMAIN_DEF_PARSE_ABI_UPDATE;
+    guint parse = domain_new_flags(call);
     g_autoptr(DomainDef) def = NULL;
     g_autoptr(Domain) dom = NULL;
     gboolean is_new, added;

@@ -147,6 +147,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Domain, domain_unref)
 
 /* --- from a call to a domain ---------------------------------------------------------------------------- */
 
+/* define_ops.c: the flags of parsing a new definition of this client's: those of kite:/// get more by default than those
+ * who think that they talk to libvirt's QEMU driver. */
+guint domain_new_flags(Call *call);
+
 /* The domain a call names (by uuid, as libvirt looks it up). New reference, or NULL and VIR_ERR_NO_DOMAIN.
  * wire: pointer to a generated struct with uuid and name. */
 #define domain_from_wire(call, wire, error) domain_for_call((call), (wire)->uuid, (wire)->name, (error))

@@ -43,7 +43,7 @@ static gboolean create_xml(Call *call, const char *xml, guint flags, WireDomain 
     Driver *driver = call_driver(call);
     const DomainStart start = {
         .flags = flags, .client = call_client(call), .started_detail = VIR_DOMAIN_EVENT_STARTED_BOOTED};
-    guint parse = DOMAIN_DEF_PARSE_INACTIVE | DOMAIN_DEF_PARSE_ABI_UPDATE;
+    guint parse = domain_new_flags(call);
     g_autoptr(DomainDef) def = NULL;
     g_autoptr(Domain) dom = NULL;
 
