@@ -304,6 +304,11 @@ static gboolean usb_wanted(const DeviceInfo *dev)
                                   (dev->address.type == ADDRESS_USB && dev->address.u.usb.port[0] == 0));
 }
 
+typedef struct UsbPortCheck {
+    const DomainDef *def;
+    GError **error;
+} UsbPortCheck;
+
 /* Hubs are added while the ports of all controllers do not suffice for the devices. */
 static void usb_add_hubs(DomainDef *def)
 {
@@ -336,6 +341,42 @@ static void usb_add_hubs(DomainDef *def)
     }
 }
 
+/* A port that was asked for: on a root that has it, or below a hub. */
+static gboolean usb_port_exists(DeviceInfo *dev, gpointer data)
+{
+    UsbPortCheck *check = data;
+    const guint *port = dev->address.u.usb.port;
+    guint bus = dev->address.u.usb.bus, path[USB_PORT_DEPTH] = {0};
+    guint ports = usb_bus_ports(check->def, bus);
+
+    if (dev->address.type != ADDRESS_USB || port[0] == 0 || (!is_usb_device(dev) && dev->kind != DEVICE_HUB) ||
+        ports == 0)
+        return TRUE;
+    for (guint level = 0; level < USB_PORT_DEPTH && port[level] != 0; level++) {
+        const DeviceInfo *hub;
+
+        if (port[level] > ports)
+            return error_set(check->error, VIR_ERR_XML_ERROR, "requested USB port %u not present on USB bus %u",
+                             port[level], bus);
+        path[level] = port[level];
+        if (level + 1 == USB_PORT_DEPTH || port[level + 1] == 0)
+            break;
+        hub = usb_device_at(check->def, bus, path);
+        if (hub == NULL || hub->kind != DEVICE_HUB)
+            return error_set(check->error, VIR_ERR_XML_ERROR, "there is no hub at port %u in USB address bus: %u",
+                             port[level], bus);
+        ports = USB_HUB_PORTS;
+    }
+    return TRUE;
+}
+
+static gboolean usb_check_ports(DomainDef *def, GError **error)
+{
+    UsbPortCheck check = {.def = def, .error = error};
+
+    return domain_def_visit(def, usb_port_exists, &check);
+}
+
 gboolean address_assign_usb(DomainDef *def, DeviceInfo *only, gboolean not_new, GError **error)
 {
     static const DeviceKind kinds[] = {DEVICE_HOSTDEV, DEVICE_DISK,     DEVICE_CONTROLLER, DEVICE_INPUT,
@@ -350,6 +391,8 @@ gboolean address_assign_usb(DomainDef *def, DeviceInfo *only, gboolean not_new, 
                 return TRUE;
         }
     }
+    if (!usb_check_ports(def, error))
+        return FALSE;
     usb_add_hubs(def);
     DOMAIN_DEF_FOREACH(HubDef, hub, def, DEVICE_HUB)
     {

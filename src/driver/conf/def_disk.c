@@ -392,14 +392,7 @@ static gboolean disk_post_parse(DeviceInfo *dev, const DeviceContext *ctx, GErro
         def->snapshot = DISK_SNAPSHOT_NO;
     if (def->source->type == STORAGE_TYPE_NVME && def->source->nvme_managed == TRISTATE_ABSENT)
         def->source->nvme_managed = TRISTATE_YES;
-    /* iSCSI without a unit means unit 0. */
-    if (def->source->type == STORAGE_TYPE_NETWORK && def->source->protocol == STORAGE_PROTOCOL_ISCSI &&
-        def->source->path != NULL && strchr(def->source->path, '/') == NULL) {
-        char *path = g_strconcat(def->source->path, "/0", NULL);
-
-        g_free(def->source->path);
-        def->source->path = path;
-    }
+    storage_source_add_unit(def->source);
     if (def->driver_name == NULL)
         def->driver_name = g_strdup("qemu");
     for (StorageSource *s = def->source; s != NULL; s = s->backing) {

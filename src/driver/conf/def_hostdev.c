@@ -384,6 +384,8 @@ static gboolean hostdev_post_parse(DeviceInfo *dev, const DeviceContext *ctx, GE
 
     (void)ctx;
     (void)error;
+    if (def->mode == HOSTDEV_MODE_SUBSYSTEM && def->type == HOSTDEV_SCSI && def->iscsi != NULL)
+        storage_source_add_unit(def->iscsi);
     if (def->mode == HOSTDEV_MODE_SUBSYSTEM && def->type == HOSTDEV_MDEV &&
         def->mdev_model == MDEV_VFIO_PCI && def->display == TRISTATE_ABSENT)
         def->display = TRISTATE_NO;

@@ -237,4 +237,5 @@ void storage_format_format(XmlWriter *w, const StorageSource *source);
 void storage_metadata_cache_format(XmlWriter *w, const StorageSource *source);
 
 /* Rules of each image of the chain. VIR_ERR_CONFIG_UNSUPPORTED. */
+void storage_source_add_unit(StorageSource *source); /* an iSCSI target without a unit means unit 0 */
 gboolean storage_source_validate(const StorageSource *source, GError **error);

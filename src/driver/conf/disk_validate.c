@@ -96,7 +96,8 @@ static gboolean check_formats(const DiskDef *def, GError **error)
             return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                              "encryption is supported only with 'raw' and 'qcow2' image format");
     }
-    return !def->shareable || def->readonly || def->source->format == STORAGE_FORMAT_RAW || def->source->format == STORAGE_FORMAT_NONE ||
+    return !def->shareable || def->readonly || def->source->format == STORAGE_FORMAT_RAW ||
+           def->source->format == STORAGE_FORMAT_NONE ||
            error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                      "shared access for disk '%s' requires use of supported storage format", def->target);
 }

@@ -337,7 +337,11 @@ static gboolean parse_devices(DomainDef *def, xmlNodePtr domain, const DeviceCon
         dev = device_def_parse_node(child, ctx, error);
         if (dev == NULL)
             return FALSE;
-        domain_def_insert(def, dev);
+        /* A copy keeps the order of what it was made from: controllers that were added stand last, as with libvirt. */
+        if (ctx->flags & DOMAIN_DEF_PARSE_STATUS)
+            g_ptr_array_add(def->devices[dev->kind], dev);
+        else
+            domain_def_insert(def, dev);
     }
     return TRUE;
 }

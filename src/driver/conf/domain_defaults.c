@@ -166,6 +166,14 @@ static gboolean is_default_cpu_wanted(const DomainDef *def)
     return def->cpu == NULL || (def->cpu->mode == CPU_MODE_CUSTOM && def->cpu->model == NULL);
 }
 
+/* What QEMU's own default is, by binary. */
+static const char *emulated_cpu(const DomainDef *def)
+{
+    gboolean is_32bit = def->emulator != NULL ? g_str_has_suffix(def->emulator, "-i386") : strcmp(def->os.arch, "i686") == 0;
+
+    return is_32bit ? "qemu32" : "qemu64";
+}
+
 static gboolean fill_cpu(DomainDef *def, const DomainDefEnv *env, GError **error)
 {
     CpuDef *cpu;
@@ -175,7 +183,7 @@ static gboolean fill_cpu(DomainDef *def, const DomainDefEnv *env, GError **error
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                          "check attribute specified for CPU with no model");
     if (is_default_cpu_wanted(def)) {
-        const char *model = env->default_cpu != NULL ? env->default_cpu(env, def) : "qemu64";
+        const char *model = env->default_cpu != NULL ? env->default_cpu(env, def) : emulated_cpu(def);
 
         if (model == NULL)
             return TRUE;
@@ -650,13 +658,17 @@ static gboolean fill_boot(DomainDef *def, GError **error)
 /* A live XML that is defined again names sockets that its run made up. */
 static void drop_run_paths(DomainDef *def, const DomainDefEnv *env)
 {
+    /* Those of libvirt's own daemons mean nothing here, whatever host a definition comes from. */
+    const char *const made_up[] = {env->run_dir, "/var/lib/libvirt/qemu/channel/", "/run/libvirt/qemu/channel/"};
+
     if (env->run_dir == NULL)
         return;
     DOMAIN_DEF_FOREACH(ChrDef, channel, def, DEVICE_CHANNEL)
     {
-        if (channel->source.type == CHR_TYPE_UNIX && channel->source.path != NULL &&
-            g_str_has_prefix(channel->source.path, env->run_dir))
-            g_clear_pointer(&channel->source.path, g_free);
+        for (gsize i = 0; channel->source.type == CHR_TYPE_UNIX && i < G_N_ELEMENTS(made_up); i++) {
+            if (channel->source.path != NULL && g_str_has_prefix(channel->source.path, made_up[i]))
+                g_clear_pointer(&channel->source.path, g_free);
+        }
     }
 }
 

@@ -346,6 +346,18 @@ static gboolean check_seclabels(const DomainDef *def, GError **error)
     return TRUE;
 }
 
+static gboolean check_hostdevs(const DomainDef *def, GError **error)
+{
+    DOMAIN_DEF_FOREACH(DeviceInfo, dev, def, DEVICE_HOSTDEV)
+    {
+        for (guint i = 0; i < dev_i; i++) {
+            if (device_def_ops(DEVICE_HOSTDEV)->matches(domain_def_get(def, DEVICE_HOSTDEV, i), dev))
+                return error_set(error, VIR_ERR_XML_ERROR, "Hostdev already exists in the domain configuration");
+        }
+    }
+    return TRUE;
+}
+
 static gboolean check_devices(const DomainDef *def, const DeviceContext *ctx, GError **error)
 {
     for (int kind = 0; kind < DEVICE_KIND_LAST; kind++) {
@@ -367,7 +379,8 @@ gboolean domain_def_validate(const DomainDef *def, const DomainDefEnv *env, GErr
     if (!domain_name_check(def->name, error) || !check_memory(def, error) ||
         !check_cpu(def, ctx.env, error) || !check_features(def, error) || !check_clock(def, error) ||
         !check_os(def, error) || !check_unsupported(def, error) || !check_seclabels(def, error) ||
-        !check_devices(def, &ctx, error) || !check_disks(def, error) || !check_controllers(def, error) ||
+        !check_devices(def, &ctx, error) || !check_hostdevs(def, error) ||
+        !check_disks(def, error) || !check_controllers(def, error) ||
         !domain_rules_check(def, error))
         return FALSE;
     duplicates = duplicates_new(def, error);

@@ -255,6 +255,18 @@ static gboolean validate_one(const StorageSource *source, GError **error)
     }
 }
 
+void storage_source_add_unit(StorageSource *source)
+{
+    char *path;
+
+    if (source->type != STORAGE_TYPE_NETWORK || source->protocol != STORAGE_PROTOCOL_ISCSI || source->path == NULL ||
+        strchr(source->path, '/') != NULL)
+        return;
+    path = g_strconcat(source->path, "/0", NULL);
+    g_free(source->path);
+    source->path = path;
+}
+
 gboolean storage_source_validate(const StorageSource *source, GError **error)
 {
     for (; source != NULL; source = source->backing) {

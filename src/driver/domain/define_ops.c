@@ -21,20 +21,6 @@
 /* --- what clients send back
  * --------------------------------------------------------------------------------- */
 
-/* In the order in which it will be read again, so that a definition looks the same now and after a restart.
- */
-static void settle_controllers(DomainDef *def)
-{
-    g_autoptr(GPtrArray) all = g_ptr_array_new();
-
-    for (guint i = 0; i < domain_def_n(def, DEVICE_CONTROLLER); i++)
-        g_ptr_array_add(all, domain_def_get(def, DEVICE_CONTROLLER, i));
-    for (guint i = 0; i < all->len; i++)
-        domain_def_steal(def, g_ptr_array_index(all, i));
-    for (guint i = 0; i < all->len; i++)
-        domain_def_insert(def, g_ptr_array_index(all, i));
-}
-
 /* The listen address that the daemon's settings gave the running domain. */
 static void forget_listen_addresses(DomainDef *def, const DomainDef *live)
 {
@@ -51,7 +37,6 @@ static void forget_listen_addresses(DomainDef *def, const DomainDef *live)
 
 void domain_def_settle(const DomainDef *live, DomainDef *def)
 {
-    settle_controllers(def);
     if (live != NULL)
         forget_listen_addresses(def, live);
 }

@@ -61,7 +61,6 @@ static DomainDef *next_config(Domain *dom, const char *xml, Action action, guint
         *ret_mac = g_strdup(((InterfaceDef *)dev)->mac);
     if (!edit_config(def, &dev, action, env, error))
         return NULL;
-    domain_def_settle(NULL, def);
     return g_steal_pointer(&def);
 }
 
@@ -180,7 +179,6 @@ static gboolean detach_alias_job(Domain *dom, const char *alias, guint flags, GE
         wanted = dev != NULL ? device_def_copy(dev, def, env, error) : NULL;
         if (wanted == NULL || !device_config_detach(def, &wanted, env, error))
             return FALSE;
-        domain_def_settle(NULL, def);
     }
     if (live != NULL) {
         gboolean done;

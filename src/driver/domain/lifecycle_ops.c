@@ -54,7 +54,6 @@ static gboolean create_xml(Call *call, const char *xml, guint flags, WireDomain 
     def = domain_def_parse(xml, domain_env(driver), parse, error);
     if (def == NULL || !watch_autodestroy(call, flags, error))
         return FALSE;
-    domain_def_settle(NULL, def);
     dom = domain_claim_locked(driver, def, DOMAIN_CLAIM_CREATE, "virDomainCreateXML", error);
     if (dom == NULL)
         return FALSE;
