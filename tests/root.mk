@@ -11,6 +11,7 @@ ROOT_TESTS = \
 	tests/root/test_faults.py \
 	tests/root/test_scale.py \
 	tests/root/test_devices.py \
+	tests/root/test_firmware.py \
 	tests/root/test_chains.py \
 	tests/root/test_run_vm.py \
 	tests/root/test_vmm.py \
