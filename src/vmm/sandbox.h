@@ -14,7 +14,7 @@
 
 typedef struct SandboxOptions {
     bool seccomp;
-    bool chroot; /* where allowed: empty root in a mount namespace of its own */
+    bool chroot; /* where allowed: an empty root of its own, and namespaces for IPC and host name */
     bool drop_privileges; /* capabilities, no_new_privs, limits */
     int64_t uid, gid; /* -1: keep */
 } SandboxOptions;

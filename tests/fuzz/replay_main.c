@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Runs a fuzz target over files and folders named on the command line: corpora are replayed in make check. */
-#include <dirent.h>
+/* Runs a fuzz target over files and folders named on the command line: corpora are replayed in make check. Nothing of it
+ * is there with LIBFUZZER, which brings a main() of its own. */
+#include <stddef.h>
 #include <stdint.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#ifndef LIBFUZZER
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static int count;
 
@@ -64,3 +68,4 @@ int main(int argc, char **argv)
     printf("ok 1 - %d inputs replayed\n1..1\n", count);
     return 0;
 }
+#endif

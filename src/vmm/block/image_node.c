@@ -579,7 +579,7 @@ static void node_submit(Block *block, BlockRequest *request)
 
 static void node_flush_queue(Block *block)
 {
-    block_io_submit(((ImageNode *)block)->io);
+    block_io_flush(((ImageNode *)block)->io);
 }
 
 static int node_resize(Block *block, uint64_t size, Err *err)

@@ -62,7 +62,7 @@ static void ring_ready(void *opaque, uint32_t events)
     }
 }
 
-void block_io_submit(BlockIo *io)
+static void block_io_submit(BlockIo *io)
 {
     while (io->unsubmitted > 0) {
         int n = io_uring_submit(&io->ring);
@@ -77,9 +77,18 @@ void block_io_submit(BlockIo *io)
     }
 }
 
+void block_io_flush(BlockIo *io)
+{
+    if (io->unsubmitted == 0)
+        return;
+    block_io_submit(io);
+    /* What the page cache had is done already. */
+    ring_ready(io, 0);
+}
+
 static void submit_deferred(void *opaque)
 {
-    block_io_submit(opaque);
+    block_io_flush(opaque);
 }
 
 static struct io_uring_sqe *get_sqe(BlockIo *io)

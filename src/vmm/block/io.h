@@ -38,11 +38,12 @@ void block_io_free(BlockIo *io);
 void block_io_attach_loop(BlockIo *io, Loop *loop);
 bool block_io_has_ring(const BlockIo *io);
 
-/* Queues one transfer; iov stays until done. false: no room now, call block_io_submit() and use a job. */
+/* Queues one transfer; iov stays until done. false: no room now, use a job. */
 bool block_io_rw(BlockIo *io, bool write, int fd, const struct iovec *iov, unsigned count, uint64_t offset,
                  BlockTransfer *transfer);
 bool block_io_sync(BlockIo *io, int fd, BlockTransfer *transfer);
-/* Hands what is queued to the kernel. Happens by itself at the end of the loop's turn. */
-void block_io_submit(BlockIo *io);
+/* Hands what is queued to the kernel and ends what is done at once: transfers' done() are called. Happens by itself at the
+ * end of the loop's turn. */
+void block_io_flush(BlockIo *io);
 /* work runs on a worker, or at once here when there can be no thread. */
 void block_io_job(BlockIo *io, BlockJob *job);
