@@ -246,6 +246,19 @@ def tuning():
 
 
 @case
+def numa():
+    """memory comes from the nodes that numatune names; a node that is not there is named"""
+    start("numa", "spin", extra="<numatune><memory mode='strict' nodeset='0'/></numatune>")
+    with open("/proc/%d/numa_maps" % vmm_pids()[0]) as f:
+        assert " bind:0 " in f.read()
+    assert "strict" in virsh("numatune", "numa")
+    gone("numa")
+    define("numa", "spin", extra="<numatune><memory mode='strict' nodeset='900'/></numatune>")
+    fails("start", "numa", contains="NUMA node 900 is unavailable")
+    virsh("undefine", "numa")
+
+
+@case
 def last_words(daemon):
     """a VMM that dies says why in the log, and the domain is crashed"""
     start("die", "spin")

@@ -156,8 +156,10 @@ static gboolean check_memory(const DomainDef *def, char **reason)
     if (tune->hugepages != NULL && tune->hugepages->len == 1 &&
         g_array_index(tune->hugepages, HugePage, 0).nodes != NULL)
         return vmm_support_no(reason, "<hugepages> for some cells only");
-    if (def->numatune.memory_given || (def->numatune.memnodes != NULL && def->numatune.memnodes->len > 0))
-        return vmm_support_no(reason, "<numatune>");
+    if (def->numatune.placement_auto)
+        return vmm_support_no(reason, "<numatune><memory placement='auto'>");
+    if (def->numatune.memnodes != NULL && def->numatune.memnodes->len > 0)
+        return vmm_support_no(reason, "<numatune><memnode>");
     for (guint i = 0; i < numa_def_n_cells(&def->numa); i++) {
         const NumaCell *cell = numa_def_cell(&def->numa, i);
 
