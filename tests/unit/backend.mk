@@ -8,7 +8,9 @@ tests_lib_run_vm_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
 tests_lib_run_vm_LDADD = $(BACKEND_LIBS)
 
 check_PROGRAMS += tests/unit/test_qemu_args
-tests_unit_test_qemu_args_SOURCES = tests/unit/test_qemu_args.c
+tests_unit_test_qemu_args_SOURCES = tests/unit/test_qemu_args.c tests/lib/definition.c tests/lib/definition.h \
+	tests/lib/golden.c tests/lib/golden.h
+tests_unit_test_qemu_args_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 tests_unit_test_qemu_args_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
 tests_unit_test_qemu_args_LDADD = $(BACKEND_LIBS)
 TESTS += tests/unit/test_qemu_args
@@ -25,9 +27,10 @@ check_LIBRARIES += tests/unit/libvmmside.a
 tests_unit_libvmmside_a_SOURCES = tests/unit/vmm_side.h tests/unit/vmm_side.c
 tests_unit_libvmmside_a_CFLAGS = $(VMM_CFLAGS)
 check_PROGRAMS += tests/unit/test_vmm_desc
-tests_unit_test_vmm_desc_SOURCES = tests/unit/test_vmm_desc.c
+tests_unit_test_vmm_desc_SOURCES = tests/unit/test_vmm_desc.c tests/lib/definition.c tests/lib/definition.h \
+	tests/lib/golden.c tests/lib/golden.h
 tests_unit_test_vmm_desc_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
-tests_unit_test_vmm_desc_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
+tests_unit_test_vmm_desc_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit -I$(top_srcdir)/tests/lib
 tests_unit_test_vmm_desc_LDADD = $(BACKEND_LIBS) tests/unit/libvmmside.a $(VMM_TEST_LIBS)
 TESTS += tests/unit/test_vmm_desc
 EXTRA_DIST += tests/golden/vmmdesc

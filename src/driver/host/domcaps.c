@@ -13,6 +13,7 @@
 #include "common/xml.h"
 #include "driver/conf/supported.h"
 #include "driver/host/cpu_models.h"
+#include "driver/host/domcaps_xml.h"
 #include "driver/host/firmware.h"
 #include "driver/host/vmm_caps.h"
 
@@ -118,40 +119,13 @@ static gboolean possible(const Asked *a, Supported what, const char *value)
 
 /* --- writing -------------------------------------------------------------------------------------------- */
 
-static void enum_open(XmlWriter *w, const char *name)
-{
-    xml_open(w, "enum");
-    xml_attr(w, "name", name);
-}
-
 static void write_enum(XmlWriter *w, const Asked *a, const char *name, Supported what)
 {
-    enum_open(w, name);
+    domcaps_open_enum(w, name);
     for (const char *const *value = supported_values(what); *value != NULL; value++) {
         if (possible(a, what, *value))
             xml_element_text(w, "value", *value);
     }
-    xml_close(w);
-}
-
-static void write_values(XmlWriter *w, const char *name, const char *const *values)
-{
-    enum_open(w, name);
-    for (; *values != NULL; values++)
-        xml_element_text(w, "value", *values);
-    xml_close(w);
-}
-#define VALUES(...) (const char *const[]){__VA_ARGS__, NULL}
-
-static void supported_open(XmlWriter *w, const char *name, gboolean supported)
-{
-    xml_open(w, name);
-    xml_attr(w, "supported", supported ? "yes" : "no");
-}
-
-static void supported_only(XmlWriter *w, const char *name, gboolean supported)
-{
-    supported_open(w, name, supported);
     xml_close(w);
 }
 
@@ -163,7 +137,7 @@ static void write_device(XmlWriter *w, const Asked *a, const char *element, guin
 
     for (const char *const *value = supported_values(what[0]); *value != NULL; value++)
         any = any || possible(a, what[0], *value);
-    supported_open(w, element, any);
+    domcaps_open(w, element, any);
     for (guint i = 0; any && i < count; i++)
         write_enum(w, a, names[i], what[i]);
     xml_close(w);
@@ -176,18 +150,18 @@ static void write_os(XmlWriter *w, const Asked *a)
     g_autoptr(GPtrArray) images = firmware_loaders(a->arch, a->machine);
     gboolean efi = images->len > 0, secure = firmware_secure(a->arch, a->machine);
 
-    supported_open(w, "os", TRUE);
-    enum_open(w, "firmware");
+    domcaps_open(w, "os", TRUE);
+    domcaps_open_enum(w, "firmware");
     xml_element_text(w, "value", "bios");
     if (efi)
         xml_element_text(w, "value", "efi");
     xml_close(w);
-    supported_open(w, "loader", TRUE);
+    domcaps_open(w, "loader", TRUE);
     for (guint i = 0; i < images->len; i++)
         xml_element_text(w, "value", images->pdata[i]);
-    write_values(w, "type", efi ? VALUES("rom", "pflash") : VALUES("rom"));
-    write_values(w, "readonly", VALUES("yes", "no"));
-    write_values(w, "secure", secure ? VALUES("yes", "no") : VALUES("no"));
+    domcaps_enum(w, "type", efi ? DOMCAPS_VALUES("rom", "pflash") : DOMCAPS_VALUES("rom"));
+    domcaps_enum(w, "readonly", DOMCAPS_VALUES("yes", "no"));
+    domcaps_enum(w, "secure", secure ? DOMCAPS_VALUES("yes", "no") : DOMCAPS_VALUES("no"));
     xml_close(w);
     xml_close(w);
 }
@@ -256,7 +230,7 @@ static void write_simple_mode(XmlWriter *w, const char *name, const char *enum_n
     xml_attr(w, "name", name);
     xml_attr(w, "supported", supported ? "yes" : "no");
     if (supported)
-        write_values(w, enum_name, VALUES("on", "off"));
+        domcaps_enum(w, enum_name, DOMCAPS_VALUES("on", "off"));
     xml_close(w);
 }
 
@@ -274,7 +248,7 @@ static void write_cpu(XmlWriter *w, const Asked *a)
 
 static void write_disk_buses(XmlWriter *w, const Asked *a)
 {
-    supported_open(w, "disk", TRUE);
+    domcaps_open(w, "disk", TRUE);
     write_enum(w, a, "diskDevice", SUPPORTED_DISK_DEVICE);
     write_enum(w, a, "bus", SUPPORTED_DISK_BUS);
     write_enum(w, a, "model", SUPPORTED_DISK_MODEL);
@@ -285,19 +259,19 @@ static void write_hostdev(XmlWriter *w, const Asked *a)
 {
     gboolean vfio = access("/dev/vfio/vfio", F_OK) == 0;
 
-    supported_open(w, "hostdev", TRUE);
+    domcaps_open(w, "hostdev", TRUE);
     write_enum(w, a, "mode", SUPPORTED_HOSTDEV_MODE);
     write_enum(w, a, "startupPolicy", SUPPORTED_STARTUP_POLICY);
-    enum_open(w, "subsysType");
+    domcaps_open_enum(w, "subsysType");
     for (const char *const *type = supported_values(SUPPORTED_HOSTDEV_TYPE); *type != NULL; type++) {
         if (possible(a, SUPPORTED_HOSTDEV_TYPE, *type) && (vfio || !g_str_equal(*type, "pci")) &&
             !g_str_equal(*type, "mdev") && !g_str_equal(*type, "scsi_host"))
             xml_element_text(w, "value", *type);
     }
     xml_close(w);
-    enum_open(w, "capsType");
+    domcaps_open_enum(w, "capsType");
     xml_close(w);
-    write_values(w, "pciBackend", vfio ? VALUES("default", "vfio") : VALUES("default"));
+    domcaps_enum(w, "pciBackend", vfio ? DOMCAPS_VALUES("default", "vfio") : DOMCAPS_VALUES("default"));
     xml_close(w);
 }
 
@@ -305,29 +279,29 @@ static void write_devices(XmlWriter *w, const Asked *a)
 {
     xml_open(w, "devices");
     write_disk_buses(w, a);
-    write_device(w, a, "graphics", 1, VALUES("type"), (const Supported[]){SUPPORTED_GRAPHICS});
-    write_device(w, a, "video", 1, VALUES("modelType"), (const Supported[]){SUPPORTED_VIDEO});
+    write_device(w, a, "graphics", 1, DOMCAPS_VALUES("type"), (const Supported[]){SUPPORTED_GRAPHICS});
+    write_device(w, a, "video", 1, DOMCAPS_VALUES("modelType"), (const Supported[]){SUPPORTED_VIDEO});
     write_hostdev(w, a);
-    write_device(w, a, "rng", 2, VALUES("model", "backendModel"),
+    write_device(w, a, "rng", 2, DOMCAPS_VALUES("model", "backendModel"),
                  (const Supported[]){SUPPORTED_RNG_MODEL, SUPPORTED_RNG_BACKEND});
-    write_device(w, a, "filesystem", 1, VALUES("driverType"), (const Supported[]){SUPPORTED_FILESYSTEM_DRIVER});
-    write_device(w, a, "tpm", 3, VALUES("model", "backendModel", "backendVersion"),
+    write_device(w, a, "filesystem", 1, DOMCAPS_VALUES("driverType"), (const Supported[]){SUPPORTED_FILESYSTEM_DRIVER});
+    write_device(w, a, "tpm", 3, DOMCAPS_VALUES("model", "backendModel", "backendVersion"),
                  (const Supported[]){SUPPORTED_TPM_MODEL, SUPPORTED_TPM_BACKEND, SUPPORTED_TPM_VERSION});
-    write_device(w, a, "redirdev", 1, VALUES("bus"), (const Supported[]){SUPPORTED_REDIRDEV_BUS});
-    write_device(w, a, "channel", 1, VALUES("type"), (const Supported[]){SUPPORTED_CHANNEL_TYPE});
+    write_device(w, a, "redirdev", 1, DOMCAPS_VALUES("bus"), (const Supported[]){SUPPORTED_REDIRDEV_BUS});
+    write_device(w, a, "channel", 1, DOMCAPS_VALUES("type"), (const Supported[]){SUPPORTED_CHANNEL_TYPE});
     xml_close(w);
 }
 
 static void write_features(XmlWriter *w, const Asked *a)
 {
     xml_open(w, "features");
-    supported_only(w, "gic", FALSE);
-    supported_only(w, "vmcoreinfo", qemu_caps_has_device(a->caps, "vmcoreinfo"));
-    supported_only(w, "genid", qemu_caps_has_device(a->caps, "vmgenid"));
-    supported_only(w, "backingStoreInput", TRUE);
-    supported_only(w, "backup", FALSE);
-    supported_only(w, "sev", FALSE);
-    supported_only(w, "sgx", FALSE);
+    domcaps_empty(w, "gic", FALSE);
+    domcaps_empty(w, "vmcoreinfo", qemu_caps_has_device(a->caps, "vmcoreinfo"));
+    domcaps_empty(w, "genid", qemu_caps_has_device(a->caps, "vmgenid"));
+    domcaps_empty(w, "backingStoreInput", TRUE);
+    domcaps_empty(w, "backup", FALSE);
+    domcaps_empty(w, "sev", FALSE);
+    domcaps_empty(w, "sgx", FALSE);
     xml_close(w);
 }
 
@@ -432,13 +406,13 @@ char *domcaps_xml(Host *host, QemuCapsCache *cache, const DomcapsRequest *asked,
     xml_open(w, "vcpu");
     xml_attr_u64(w, "max", max_vcpus(&a));
     xml_close(w);
-    supported_only(w, "iothreads", qemu_caps_has_device(a.caps, "iothread"));
+    domcaps_empty(w, "iothreads", qemu_caps_has_device(a.caps, "iothread"));
     write_os(w, &a);
     write_cpu(w, &a);
-    supported_open(w, "memoryBacking", TRUE);
-    write_values(w, "sourceType",
-                 qemu_caps_has_device(a.caps, "memory-backend-memfd") ? VALUES("file", "anonymous", "memfd")
-                                                                      : VALUES("file", "anonymous"));
+    domcaps_open(w, "memoryBacking", TRUE);
+    domcaps_enum(w, "sourceType",
+                 qemu_caps_has_device(a.caps, "memory-backend-memfd") ? DOMCAPS_VALUES("file", "anonymous", "memfd")
+                                                                      : DOMCAPS_VALUES("file", "anonymous"));
     xml_close(w);
     write_devices(w, &a);
     write_features(w, &a);

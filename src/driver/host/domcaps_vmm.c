@@ -7,33 +7,12 @@
 #include "common/error.h"
 #include "common/xml.h"
 #include "driver/host/cpu_models.h"
+#include "driver/host/domcaps_xml.h"
 #include "driver/host/vmm_caps.h"
-
-static void supported_open(XmlWriter *w, const char *name, gboolean supported)
-{
-    xml_open(w, name);
-    xml_attr(w, "supported", supported ? "yes" : "no");
-}
-
-static void supported_only(XmlWriter *w, const char *name, gboolean supported)
-{
-    supported_open(w, name, supported);
-    xml_close(w);
-}
-
-static void write_values(XmlWriter *w, const char *name, const char *const *values)
-{
-    xml_open(w, "enum");
-    xml_attr(w, "name", name);
-    for (; *values != NULL; values++)
-        xml_element_text(w, "value", *values);
-    xml_close(w);
-}
-#define VALUES(...) (const char *const[]){__VA_ARGS__, NULL}
 
 static void write_enum(XmlWriter *w, const char *name, Supported what)
 {
-    write_values(w, name, vmm_caps_values(what));
+    domcaps_enum(w, name, vmm_caps_values(what));
 }
 
 static void write_mode(XmlWriter *w, const char *name, const char *enum_name)
@@ -41,7 +20,7 @@ static void write_mode(XmlWriter *w, const char *name, const char *enum_name)
     xml_open(w, "mode");
     xml_attr(w, "name", name);
     xml_attr(w, "supported", "yes");
-    write_values(w, enum_name, VALUES("on", "off"));
+    domcaps_enum(w, enum_name, DOMCAPS_VALUES("on", "off"));
     xml_close(w);
 }
 
@@ -64,7 +43,7 @@ static void write_device(XmlWriter *w, const char *element, guint count, const c
 {
     gboolean any = *vmm_caps_values(what[0]) != NULL;
 
-    supported_open(w, element, any);
+    domcaps_open(w, element, any);
     for (guint i = 0; any && i < count; i++)
         write_enum(w, names[i], what[i]);
     xml_close(w);
@@ -73,17 +52,17 @@ static void write_device(XmlWriter *w, const char *element, guint count, const c
 static void write_devices(XmlWriter *w)
 {
     xml_open(w, "devices");
-    write_device(w, "disk", 3, VALUES("diskDevice", "bus", "model"),
+    write_device(w, "disk", 3, DOMCAPS_VALUES("diskDevice", "bus", "model"),
                  (const Supported[]){SUPPORTED_DISK_DEVICE, SUPPORTED_DISK_BUS, SUPPORTED_DISK_MODEL});
-    write_device(w, "graphics", 1, VALUES("type"), (const Supported[]){SUPPORTED_GRAPHICS});
-    write_device(w, "video", 1, VALUES("modelType"), (const Supported[]){SUPPORTED_VIDEO});
-    supported_only(w, "hostdev", FALSE);
-    write_device(w, "rng", 2, VALUES("model", "backendModel"),
+    write_device(w, "graphics", 1, DOMCAPS_VALUES("type"), (const Supported[]){SUPPORTED_GRAPHICS});
+    write_device(w, "video", 1, DOMCAPS_VALUES("modelType"), (const Supported[]){SUPPORTED_VIDEO});
+    domcaps_empty(w, "hostdev", FALSE);
+    write_device(w, "rng", 2, DOMCAPS_VALUES("model", "backendModel"),
                  (const Supported[]){SUPPORTED_RNG_MODEL, SUPPORTED_RNG_BACKEND});
-    supported_only(w, "filesystem", FALSE);
-    supported_only(w, "tpm", FALSE);
-    supported_only(w, "redirdev", FALSE);
-    write_device(w, "channel", 1, VALUES("type"), (const Supported[]){SUPPORTED_CHANNEL_TYPE});
+    domcaps_empty(w, "filesystem", FALSE);
+    domcaps_empty(w, "tpm", FALSE);
+    domcaps_empty(w, "redirdev", FALSE);
+    write_device(w, "channel", 1, DOMCAPS_VALUES("type"), (const Supported[]){SUPPORTED_CHANNEL_TYPE});
     xml_close(w);
 }
 
@@ -124,24 +103,24 @@ char *domcaps_vmm_xml(Host *host, const DomcapsRequest *r, GError **error)
     xml_open(w, "vcpu");
     xml_attr_u64(w, "max", MIN(VMM_VCPUS_MAX, MAX(host_kvm_max_vcpus(host), 1)));
     xml_close(w);
-    supported_only(w, "iothreads", TRUE);
-    supported_open(w, "os", TRUE);
+    domcaps_empty(w, "iothreads", TRUE);
+    domcaps_open(w, "os", TRUE);
     xml_open(w, "enum");
     xml_attr(w, "name", "firmware");
     xml_close(w);
-    supported_only(w, "loader", FALSE);
+    domcaps_empty(w, "loader", FALSE);
     xml_close(w);
     write_cpu(w, host);
-    supported_open(w, "memoryBacking", TRUE);
-    write_values(w, "sourceType", VALUES("anonymous", "memfd"));
+    domcaps_open(w, "memoryBacking", TRUE);
+    domcaps_enum(w, "sourceType", DOMCAPS_VALUES("anonymous", "memfd"));
     xml_close(w);
     write_devices(w);
     xml_open(w, "features");
     for (gsize i = 0; i < G_N_ELEMENTS(no_features); i++)
-        supported_only(w, no_features[i], FALSE);
-    supported_only(w, "backingStoreInput", TRUE);
+        domcaps_empty(w, no_features[i], FALSE);
+    domcaps_empty(w, "backingStoreInput", TRUE);
     for (gsize i = 0; i < G_N_ELEMENTS(no_more); i++)
-        supported_only(w, no_more[i], FALSE);
+        domcaps_empty(w, no_more[i], FALSE);
     xml_close(w);
     xml_close(w);
     return xml_writer_finish(w);

@@ -11,6 +11,6 @@ libkitehost_a_SOURCES = \
 	%D%/capabilities.h %D%/capabilities.c %D%/domcaps.h %D%/domcaps.c %D%/firmware.h %D%/firmware.c \
 	%D%/qemu_caps.h %D%/qemu_caps_private.h %D%/qemu_probe.h \
 	%D%/qemu_caps.c %D%/qemu_caps_cache.c %D%/qemu_probe.c \
-	%D%/domcaps_vmm.c %D%/vmm_caps.h %D%/vmm_caps.c
+	%D%/domcaps_vmm.c %D%/domcaps_xml.h %D%/domcaps_xml.c %D%/vmm_caps.h %D%/vmm_caps.c
 libkitehost_a_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
 libkitehost_a_CPPFLAGS = $(AM_CPPFLAGS) $(PATH_CPPFLAGS)

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* See domcaps_xml.h. */
+#include "driver/host/domcaps_xml.h"
+
+void domcaps_open(XmlWriter *w, const char *name, gboolean supported)
+{
+    xml_open(w, name);
+    xml_attr(w, "supported", supported ? "yes" : "no");
+}
+
+void domcaps_empty(XmlWriter *w, const char *name, gboolean supported)
+{
+    domcaps_open(w, name, supported);
+    xml_close(w);
+}
+
+void domcaps_open_enum(XmlWriter *w, const char *name)
+{
+    xml_open(w, "enum");
+    xml_attr(w, "name", name);
+}
+
+void domcaps_enum(XmlWriter *w, const char *name, const char *const *values)
+{
+    domcaps_open_enum(w, name);
+    for (; *values != NULL; values++)
+        xml_element_text(w, "value", *values);
+    xml_close(w);
+}
