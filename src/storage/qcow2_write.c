@@ -16,6 +16,7 @@
 
 #define BATCH 64u
 #define MAX_RUN 512u
+#define READ_ACROSS (16u * 1024) /* a gap that is read along, to read once */
 #define FILL_BY_ZEROING (64u * 1024) /* longer edges of zeros are not written but zeroed */
 
 /* ---- In place ---- */
@@ -128,6 +129,28 @@ static int fill_edge(Qcow2 *q, uint64_t offset, uint64_t length, uint64_t host, 
     if (image->luks != NULL)
         luks_encrypt(image->luks, host, *ret_buffer, length);
     return 0;
+}
+
+/*
+ * Both edges of a small write between them by one read across the gap, into one buffer (a->fill[0]); *ret_second is where
+ * the second one begins. 1: not worth it, or not possible; each is to be filled by itself.
+ */
+static int fill_both(Qcow2 *q, uint64_t start, uint64_t data, uint64_t data_end, uint64_t end, void **ret_buffer,
+                     void **ret_second)
+{
+    struct iovec iov;
+
+    if (q->image->luks != NULL || data == start || data_end == end || data_end - data > READ_ACROSS ||
+        (data_end - start) % 4096 != 0 || range_reads_zero(q->image, start, data - start) ||
+        range_reads_zero(q->image, data_end, end - data_end))
+        return 1;
+    if (posix_memalign(ret_buffer, 4096, ALIGN_UP(end - start, (uint64_t)512)) != 0) {
+        *ret_buffer = NULL;
+        return -ENOMEM;
+    }
+    iov = (struct iovec){.iov_base = *ret_buffer, .iov_len = end - start};
+    *ret_second = (char *)*ret_buffer + (data_end - start);
+    return image_read_any(q->image, &iov, 1, start);
 }
 
 /* ---- Allocating ---- */
@@ -268,6 +291,7 @@ int qcow2_begin_write(Image *image, uint64_t offset, uint64_t length, ImageReque
     uint64_t run_start, data_end, edge_start, edge_end;
     Qcow2Entry old_first = {0}, old_last = {0};
     Qcow2Alloc *a = NULL;
+    void *second = NULL; /* what is copied behind the data */
     bool fresh = false;
     int ret = 1;
 
@@ -307,17 +331,22 @@ int qcow2_begin_write(Image *image, uint64_t offset, uint64_t length, ImageReque
         if (qcow2_kind(q, old_last, (uint32_t)((data_end - 1 - run_start) >> q->sc_bits)) == QCOW2_NORMAL)
             edge_end = data_end;
     }
-    ret = fill_edge(q, edge_start, offset - edge_start, a->host_offset + (edge_start - run_start), fresh, &a->fill[0]);
-    if (ret == 0)
-        ret = fill_edge(q, data_end, edge_end - data_end, a->host_offset + (data_end - run_start), fresh,
-                        &a->fill[1]);
+    ret = fill_both(q, edge_start, offset, data_end, edge_end, &a->fill[0], &second);
+    if (ret == 1) {
+        ret = fill_edge(q, edge_start, offset - edge_start, a->host_offset + (edge_start - run_start), fresh,
+                        &a->fill[0]);
+        if (ret == 0)
+            ret = fill_edge(q, data_end, edge_end - data_end, a->host_offset + (data_end - run_start), fresh,
+                            &a->fill[1]);
+        second = a->fill[1];
+    }
     if (ret < 0) {
         qcow2_end_write(image, request, ret);
         return ret;
     }
     add_fill(request, file, a->host_offset + (edge_start - run_start), offset - edge_start, a->fill[0]);
     image_request_add(request, IMAGE_EXTENT_DATA, file, a->host_offset + (offset - run_start), data_end - offset, 0);
-    add_fill(request, file, a->host_offset + (data_end - run_start), edge_end - data_end, a->fill[1]);
+    add_fill(request, file, a->host_offset + (data_end - run_start), edge_end - data_end, second);
     return 0;
 }
 
