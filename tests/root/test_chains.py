@@ -2,7 +2,10 @@
 """Backing chains of running guests: what the XML shows, figures of each layer, chains that are broken."""
 import os
 import re
+import signal
+import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import kitehost
@@ -284,6 +287,45 @@ def kite_vmm(daemon):
     fails("start", "kvm", contains="image '%s/k.vmdk' is neither raw nor qcow2, which kite-vmm does not support" % WORK)
     image("k-top.qcow2", "k-middle.qcow2")
     fails("start", "kvm", contains="was not specified in the image metadata")
+
+
+@case
+def dead_file_server():
+    """a file whose server does not answer holds up nobody else, and its own guest only for a while"""
+    if kitehost.PEER:
+        raise Skip("libvirtd waits")
+    dead = image("dead.raw", kind="raw")
+    served = image("served.raw", kind="raw")
+    server = subprocess.Popen(["qemu-storage-daemon", "--blockdev", "file,node-name=f,filename=" + served, "--export",
+                               "fuse,id=e,node-name=f,writable=on,mountpoint=" + dead],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        wait_for("mount", lambda: server.poll() is not None or "dead.raw" in open("/proc/mounts").read(), 20)
+        if server.poll() is not None:
+            raise Skip("no FUSE here: %s" % server.stdout.read().decode())
+        define("hung", disk(dead, kind="raw"))
+        define("other", disk(image("other.qcow2")))
+        server.send_signal(signal.SIGSTOP)
+        start = subprocess.Popen(["virsh", "-c", kitehost.URI, "start", "hung"], stdout=subprocess.PIPE,
+                                 stderr=subprocess.STDOUT, text=True)
+        began = time.monotonic()
+        virsh("start", "other", "--paused")
+        assert "block.count=1" in virsh("domstats", "other", "--block")
+        text = virsh("domstats", "--block")
+        assert "Domain: 'hung'" in text and "Domain: 'other'" in text, text
+        assert virsh("domstate", "other") == "paused"
+        virsh("destroy", "other")
+        assert start.poll() is None or time.monotonic() - began > 4, start.stdout.read()
+        text = start.communicate(timeout=60)[0]
+        assert start.returncode == 1 and "its file system does not answer" in text, text
+        fails("domblkinfo", "hung", "vda", contains="timed out")
+        server.send_signal(signal.SIGCONT)
+        wait_for("the file again", lambda: virsh("start", "hung", "--paused", check=False)[0] == 0)
+        virsh("destroy", "hung")
+    finally:
+        server.send_signal(signal.SIGCONT)
+        server.terminate()
+        server.wait(20)
 
 
 @case
