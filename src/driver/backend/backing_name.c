@@ -93,9 +93,8 @@ static gboolean parse_url(const char *url, StorageSource *source, gboolean *ret_
 /* nbd:HOST:PORT[:exportname=NAME] and nbd:unix:PATH[:exportname=NAME] */
 static gboolean parse_nbd(const char *name, StorageSource *source, GError **error)
 {
-    const char *export = strstr(name, ":exportname=");
-    g_autofree char *place =
-        export != NULL ? g_strndup(name + 4, (gsize)(export - name - 4)) : g_strdup(name + 4);
+    const char *begin = name + strlen("nbd:"), *export = strstr(begin, ":exportname=");
+    g_autofree char *place = export != NULL ? g_strndup(begin, (gsize)(export - begin)) : g_strdup(begin);
     StorageHost *host = add_host(source);
     char *colon = strrchr(place, ':');
 
