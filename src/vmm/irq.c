@@ -41,7 +41,23 @@ struct Irq {
     struct kvm_irq_routing *routing; /* room for all; grows */
     unsigned routing_size;
     bool routed; /* KVM has our table; atomic */
+    struct {
+        bool on;
+        uint64_t address;
+        uint32_t data;
+    } lines[IRQ_LINES]; /* messages of lines, split controllers only */
+    void (*line_changed)(void *opaque, unsigned line, bool level);
+    void *line_opaque;
 };
+
+static struct kvm_irq_routing_entry message_route(unsigned gsi, uint64_t address, uint32_t data)
+{
+    return (struct kvm_irq_routing_entry){
+        .gsi = gsi,
+        .type = KVM_IRQ_ROUTING_MSI,
+        .u.msi = {.address_lo = (uint32_t)address, .address_hi = (uint32_t)(address >> 32), .data = data},
+    };
+}
 
 /* Under the lock: the whole table anew, as KVM wants it. */
 static int push_routes(Irq *irq)
@@ -70,16 +86,15 @@ static int push_routes(Irq *irq)
             e[n++].u.irqchip.pin = i == 0 ? 2 : i;
         }
     }
+    for (unsigned i = 0; i < IRQ_LINES; i++) {
+        if (irq->lines[i].on)
+            e[n++] = message_route(i, irq->lines[i].address, irq->lines[i].data);
+    }
     for (unsigned i = 0; i < irq->gsi_count; i++) {
         const IrqMsi *msi = irq->gsis[i];
 
-        if (msi == NULL)
-            continue;
-        e[n].gsi = MSI_GSI_FIRST + i;
-        e[n].type = KVM_IRQ_ROUTING_MSI;
-        e[n].u.msi.address_lo = (uint32_t)msi->address;
-        e[n].u.msi.address_hi = (uint32_t)(msi->address >> 32);
-        e[n++].u.msi.data = msi->data;
+        if (msi != NULL)
+            e[n++] = message_route(MSI_GSI_FIRST + i, msi->address, msi->data);
     }
     irq->routing->nr = n;
     __atomic_store_n(&irq->routed, true, __ATOMIC_RELEASE);
@@ -120,8 +135,42 @@ static void route_lines(Irq *irq)
         log_error("KVM_SET_GSI_ROUTING: %s", strerror(-r));
 }
 
+void irq_set_line_handler(Irq *irq, void (*changed)(void *opaque, unsigned line, bool level), void *opaque)
+{
+    irq->line_changed = changed;
+    irq->line_opaque = opaque;
+}
+
+void irq_line_route(Irq *irq, unsigned line, bool on, uint64_t address, uint32_t data)
+{
+    bool same;
+
+    if (line >= IRQ_LINES)
+        return;
+    pthread_mutex_lock(&irq->lock);
+    same = irq->lines[line].on == on &&
+           (!on || (irq->lines[line].address == address && irq->lines[line].data == data));
+    irq->lines[line].on = on;
+    irq->lines[line].address = address;
+    irq->lines[line].data = data;
+    if (!same && push_routes(irq) < 0)
+        log_error("cannot route interrupt line %u", line);
+    pthread_mutex_unlock(&irq->lock);
+}
+
+void irq_message(Irq *irq, uint64_t address, uint32_t data)
+{
+    struct kvm_msi msi = {.address_lo = (uint32_t)address, .address_hi = (uint32_t)(address >> 32), .data = data};
+
+    (void)kvm_signal_msi(irq->vm, &msi);
+}
+
 void irq_line_set(Irq *irq, unsigned gsi, bool level)
 {
+    if (irq->line_changed != NULL) {
+        irq->line_changed(irq->line_opaque, gsi, level);
+        return;
+    }
     if (!__atomic_load_n(&irq->routed, __ATOMIC_ACQUIRE)) {
         if (!level)
             return;

@@ -23,6 +23,12 @@ void irq_line_set(Irq *irq, unsigned gsi, bool level);
 /* A line that is raised by an edge only (GED, RTC). */
 void irq_line_pulse(Irq *irq, unsigned gsi);
 
+/* For an IOAPIC that is not KVM's (isa/ioapic.h). Lines go to the handler; a line's message is what KVM takes its
+ * end from, on: whether the line can interrupt at all; a message goes to the local APICs at once. */
+void irq_set_line_handler(Irq *irq, void (*changed)(void *opaque, unsigned line, bool level), void *opaque);
+void irq_line_route(Irq *irq, unsigned line, bool on, uint64_t address, uint32_t data);
+void irq_message(Irq *irq, uint64_t address, uint32_t data);
+
 /*
  * One MSI or MSI-X vector: an eventfd, a GSI of its own while it is routed. Masked, or without an address,
  * raising it leaves it pending in the eventfd; unmasking delivers it (PCI 3.0, 6.8.2.9).

@@ -18,6 +18,7 @@ VMM_C_FILES = \
 	%D%/chardev/chardev.c \
 	%D%/irq.c \
 	%D%/isa/acpi_hw.c \
+	%D%/isa/ioapic.c \
 	%D%/isa/legacy.c \
 	%D%/isa/rtc.c \
 	%D%/isa/serial.c \
@@ -84,6 +85,7 @@ VMM_H_FILES = \
 	%D%/chardev/chardev.h \
 	%D%/irq.h \
 	%D%/isa/acpi_hw.h \
+	%D%/isa/ioapic.h \
 	%D%/isa/legacy.h \
 	%D%/isa/serial.h \
 	%D%/kvm.h \

@@ -200,6 +200,7 @@ int machine_reset(Machine *m, bool guest, Err *err)
     pthread_mutex_unlock(&m->lock);
     pci_host_reset(m->pci);
     acpi_hw_reset(m->acpi_hw);
+    ioapic_reset(m->ioapic);
     for (unsigned i = 0; i < SERIAL_PORTS; i++) {
         if (m->serials[i] != NULL)
             serial_reset(m->serials[i]);
@@ -343,6 +344,7 @@ static int make_platform(Machine *m, Err *err)
     int r;
 
     if ((r = bus_new(&m->bus, err)) < 0 || (r = irq_new(m->kvm, &m->irq, err)) < 0 ||
+        (d->split_irqchip && (r = ioapic_new(m->bus, m->irq, &m->ioapic, err)) < 0) ||
         (r = acpi_hw_new(m->bus, m->irq, &acpi_host, &m->acpi_hw, err)) < 0 ||
         (r = legacy_new(m->bus, &legacy_host, &m->legacy, err)) < 0 ||
         (r = rtc_new(m->bus, d->rtc_offset, &m->rtc, err)) < 0)
@@ -372,6 +374,14 @@ static int make_pci(Machine *m, unsigned physical_bits, Err *err)
     return pci_host_new(m->bus, &layout, &m->pci, err);
 }
 
+static void on_end_of_interrupt(void *opaque, uint8_t vector)
+{
+    Machine *m = opaque;
+
+    if (m->ioapic != NULL)
+        ioapic_end_of_interrupt(m->ioapic, vector);
+}
+
 static void enter_vcpu_thread(void *opaque)
 {
     Machine *m = opaque;
@@ -394,6 +404,7 @@ static int make_vcpus(Machine *m, struct kvm_cpuid2 *cpuid, Err *err)
                      .bus = m->bus,
                      .main_loop = m->loop,
                      .event = on_vcpu_event,
+                     .end_of_interrupt = on_end_of_interrupt,
                      .opaque = m,
                      .prepare = enter_vcpu_thread};
     const CpuTopology *t = &m->desc->topology;
@@ -401,6 +412,10 @@ static int make_vcpus(Machine *m, struct kvm_cpuid2 *cpuid, Err *err)
 
     for (unsigned i = 0; i < m->desc->cpus_max; i++)
         m->apic_ids[i] = cpu_apic_id(t, i);
+    /* Interrupts of devices reach no farther (8 bits, of which all ones is everybody). */
+    if (m->apic_ids[m->desc->cpus_max - 1] > 254)
+        return err_set(err, E2BIG, "this CPU topology needs the APIC id %u, the highest is 254; choose powers of two",
+                       m->apic_ids[m->desc->cpus_max - 1]);
     for (unsigned i = 0; i < m->desc->cpus_max && r == 0; i++) {
         cpuid_specialize(cpuid, t, m->apic_ids[i]);
         r = vcpu_new(&host, i, m->apic_ids[i], cpuid, stats_vcpu(m->stats, i), &m->vcpus[i], err);
@@ -509,6 +524,7 @@ void machine_free(Machine *m)
     acpi_hw_free(m->acpi_hw);
     legacy_free(m->legacy);
     rtc_free(m->rtc);
+    ioapic_free(m->ioapic);
     irq_free(m->irq);
     bus_free(m->bus);
     stats_free(m->stats);

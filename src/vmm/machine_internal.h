@@ -9,6 +9,7 @@
 #include "vmm/bus.h"
 #include "vmm/irq.h"
 #include "vmm/isa/acpi_hw.h"
+#include "vmm/isa/ioapic.h"
 #include "vmm/isa/legacy.h"
 #include "vmm/isa/serial.h"
 #include "vmm/kvm.h"
@@ -67,6 +68,7 @@ struct Machine {
     GuestMemory *memory;
     Bus *bus;
     Irq *irq;
+    Ioapic *ioapic; /* split controllers only */
     PciHost *pci;
     AcpiHw *acpi_hw;
     Legacy *legacy;

@@ -412,6 +412,10 @@ static void handle_exit(Vcpu *vcpu)
     case KVM_EXIT_INTR:
     case KVM_EXIT_IRQ_WINDOW_OPEN:
         break;
+    case KVM_EXIT_IOAPIC_EOI:
+        if (vcpu->host.end_of_interrupt)
+            vcpu->host.end_of_interrupt(vcpu->host.opaque, run->eoi.vector);
+        break;
     case KVM_EXIT_SHUTDOWN:
         raise_event(vcpu, VCPU_EVENT_RESET, "triple fault");
         break;

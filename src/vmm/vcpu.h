@@ -33,6 +33,8 @@ typedef struct VcpuHost {
     Loop *main_loop;
     /* On the vCPU's thread; the vCPU has asked itself to pause already. text: what to log, or NULL. */
     void (*event)(void *opaque, unsigned index, VcpuEvent event, const char *text);
+    /* The guest ended a level-triggered interrupt of an IOAPIC that is not KVM's; the vCPU's thread. May be NULL. */
+    void (*end_of_interrupt)(void *opaque, uint8_t vector);
     void *opaque;
     /* Runs first on each vCPU thread (sandbox). May be NULL. */
     void (*prepare)(void *opaque);

@@ -267,7 +267,7 @@ def main():
        "virtio-rng round trip with MSI-X", (status, out, log))
     status, out, log = run("loop")
     ok("status 4f" in out and "works again" in out, "descriptor loop: needs reset, works after it", (status, out, log))
-    for cpus in 2, 4:
+    for cpus in 2, 4, 64:
         status, out, log = run(f"smp{cpus}", "--cpus", str(cpus))
         ok(f"cpus up {cpus - 1:02x}" in out and f"ipis {cpus - 1:02x}" in out, f"{cpus} CPUs start and take interrupts",
            (status, out, log))
@@ -294,6 +294,12 @@ def main():
     g.call("system_powerdown")
     ok(g.wait_text("event 00000001") and g.wait_text("again 00000000"), "power button through the event device", g.text)
     ok(g.wait_event("SHUTDOWN")["data"] == {"guest": True, "reason": "guest-shutdown"} and g.end() == 0, "guest powers off")
+
+    for level in "", "-level":
+        g = Qmp("button" + level, **{"split-irqchip": True})
+        ok(g.wait_text("waiting"), "with split interrupt controllers: guest waits for the power button", g.text)
+        g.call("system_powerdown")
+        ok(g.wait_text("event 00000001") and g.end() == 0, f"and gets it through our IOAPIC{level}", g.text)
 
     g = Qmp("spin", cpus={"count": 2})
     ok(g.wait_text("guest spin") and g.call("query-status")["status"] == "running", "runs")

@@ -320,7 +320,8 @@ static void test_loop(void)
 }
 
 static volatile uint32_t aps_up, aps_hit;
-static uint8_t ap_stacks[16][4096];
+enum { CPUS_MAX = 64 };
+static uint8_t ap_stacks[CPUS_MAX][4096];
 
 void ap_main(void)
 {
@@ -341,6 +342,8 @@ static void delay(void)
 
 static void test_smp(unsigned cpus)
 {
+    if (cpus > CPUS_MAX)
+        return;
     interrupts_on();
     for (long i = 0; i < trampoline_end - trampoline; i++)
         ((volatile char *)TRAMPOLINE)[i] = trampoline[i];
@@ -361,11 +364,11 @@ static void test_smp(unsigned cpus)
     line("ipis ", hits[65], 2);
 }
 
-static void test_button(void)
+static void test_button(bool level)
 {
     interrupts_on();
     *reg32(IOAPIC) = 0x10 + 2 * 9;
-    *reg32(IOAPIC + 0x10) = 66; /* edge, high, to APIC 0 */
+    *reg32(IOAPIC + 0x10) = 66 | (level ? 1u << 15 : 0); /* edge or level, high, to APIC 0 */
     print("waiting\n");
     while (hits[66] == 0)
         __asm__ volatile("sti; hlt");
@@ -542,10 +545,11 @@ void guest_main(uint32_t info)
         test_net();
     else if (equal(test, "loop"))
         test_loop();
-    else if (equal(test, "smp2"))
-        test_smp(2);
-    else if (equal(test, "smp4"))
-        test_smp(4);
+    else if (test[0] == 's' && test[1] == 'm') { /* smpN */
+        const char *number = test + 3;
+
+        test_smp(next_number(&number));
+    }
     else if (equal(test, "fill"))
         test_fill();
     else if (equal(test, "smbios"))
@@ -553,7 +557,9 @@ void guest_main(uint32_t info)
     else if (equal(test, "obey"))
         test_obey();
     else if (equal(test, "button"))
-        test_button();
+        test_button(false);
+    else if (equal(test, "button-level"))
+        test_button(true);
     else if (equal(test, "reset"))
         test_reset(false);
     else if (equal(test, "kbdreset"))

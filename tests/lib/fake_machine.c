@@ -114,7 +114,8 @@ int kvm_irq_line(KvmVm *vm, unsigned gsi, bool level)
 int kvm_signal_msi(KvmVm *vm, const struct kvm_msi *msi)
 {
     (void)vm;
-    (void)msi;
+    fake_kvm.messages++;
+    fake_kvm.message = *msi;
     return 1;
 }
 

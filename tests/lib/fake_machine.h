@@ -23,6 +23,8 @@ typedef struct FakeKvm {
     unsigned ioeventfds;
     unsigned vcpus;
     unsigned nmis;
+    unsigned messages; /* KVM_SIGNAL_MSI */
+    struct kvm_msi message; /* the last */
 } FakeKvm;
 extern FakeKvm fake_kvm;
 
