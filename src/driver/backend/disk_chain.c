@@ -2,11 +2,13 @@
 /* Backing chains: see disk_chain.h. */
 #include "driver/backend/disk_chain.h"
 
-#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/error.h"
+#include "common/slow_file.h"
 #include "driver/backend/backing_name.h"
 #include "storage/probe_client.h"
 
@@ -39,20 +41,27 @@ static StorageFormat format_of(ImageFormat found)
  */
 static gboolean look_at(StorageSource *backing, const char *name, const StorageSource *above, GError **error)
 {
+    gboolean declared = backing->format != STORAGE_FORMAT_NONE;
     ImageProbe probe;
     struct stat st;
     int r;
 
-    r = probe_path(backing->path, &probe, &st, NULL);
+    if (declared) {
+        r = slow_file_open(backing->path, O_PATH, &st, 0);
+        if (r >= 0)
+            close(r);
+    } else {
+        r = probe_path(backing->path, &probe, &st, NULL);
+    }
     if (r < 0) {
         /* A folder, or a file that is not there or cannot be read: whoever opens it next says so. */
-        if (backing->format == STORAGE_FORMAT_NONE)
+        if (!declared)
             backing->format = STORAGE_FORMAT_RAW;
         return TRUE;
     }
     if (S_ISBLK(st.st_mode))
         backing->type = STORAGE_TYPE_BLOCK;
-    if (backing->format != STORAGE_FORMAT_NONE)
+    if (declared)
         return TRUE;
     if (probe.backing_name[0] != '\0' || probe.data_file[0] != '\0')
         return error_set(error, VIR_ERR_OPERATION_INVALID,

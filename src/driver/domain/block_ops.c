@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/slow_file.h"
 #include "driver/backend/monitor.h"
 #include "driver/conf/domain_def.h"
 #include "driver/domain/domain_private.h"
@@ -328,9 +329,9 @@ gboolean call_domain_block_peek(Call *call, const DomainBlockPeekArgs *args, Dom
     dom = domain_from_wire(call, &args->dom, error);
     if (dom == NULL || (path = peek_path(dom, args->path, error)) == NULL)
         return FALSE;
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    fd = slow_file_open(path, O_RDONLY | O_NONBLOCK, NULL, 0);
     if (fd < 0)
-        return error_set_errno(error, errno, "Failed to open file '%s'", path);
+        return error_set_errno(error, -fd, "Failed to open file '%s'", path);
     buffer = g_malloc(MAX(args->size, 1));
     while (length < args->size && args->offset <= G_MAXINT64 - length &&
            (n = pread(fd, buffer + length, args->size - length, (off_t)(args->offset + length))) > 0)
