@@ -6,6 +6,7 @@ usage: check_kvm.py [KITE_VMM GUEST]       (default: those of the build folder, 
 """
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -223,6 +224,28 @@ def console():
     ok(g.end() == 0, "console input")
 
 
+def main_ticks(g):
+    """CPU time of the main thread, in hundredths of a second."""
+    with open(f"/proc/{g.p.pid}/task/{g.p.pid}/stat") as f:
+        return sum(int(x) for x in f.read().rsplit(")", 1)[1].split()[11:13])
+
+
+def shrinking():
+    """The image is cut short and grows holes under a running guest; then its file system has no room."""
+    for policy, what in ("report", "I/O errors or zeroes"), ("stop", "a stop or zeroes"):
+        fd = disk_file(fill=b"x" * 65536)
+        g = Qmp("diskspeed16", blockdevs=[{"driver": "file", "node-name": "node", "fd": fd}],
+                devices=[{"driver": "virtio-blk-pci", "id": "disk0", "drive": "node", "rerror": policy}])
+        g.wait_text("speed start")
+        os.ftruncate(fd, 5000)
+        status = g.call("query-status")["status"]
+        ok(status in ("running", "io-error", "shutdown"), f"image truncated under a guest that reads: {what}", status)
+        os.ftruncate(fd, 4 << 20)
+        g.call("cont")
+        ok(g.wait_text("speed end", 60) and g.end() == 0, "it goes on when the image is whole again", g.text)
+        os.close(fd)
+
+
 def tap():
     import fcntl
     import struct
@@ -249,6 +272,26 @@ def tap():
     ok(g.call("set_link", name="net0", up=False) == {} and g.call("set_link", name="net0", up=True) == {}, "set_link")
     packets.send(head + b"end" + b"x" * 97)
     ok(g.end() == 0, "and the last one", g.text)
+
+    fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+    name = fcntl.ioctl(fd, 0x400454CA, struct.pack("16sH22x", b"kitecheck%d", 0x5002))[:16].split(b"\0")[0].decode()
+    os.set_inheritable(fd, True)
+    g = Qmp("net", netdevs=[{"type": "tap", "id": "net", "fds": [fd]}],
+            devices=[{"driver": "virtio-net-pci", "id": "net0", "netdev": "net", "mac": "52:54:00:01:02:03"}])
+    os.close(fd)
+    g.wait_text("net sent")
+    before = main_ticks(g)
+    subprocess.run(["ip", "link", "del", name], check=True)
+    for _ in range(100):
+        g.call("query-status")
+    ok(g.call("query-status")["status"] == "running", "the tap is deleted: the guest runs on")
+    end = time.monotonic() + 0.5
+    while time.monotonic() < end:
+        g.call("query-status")
+        select.select([g.sock], [], [], 0.05)
+    ok(main_ticks(g) - before < 40, "and nobody spins", (before, main_ticks(g)))
+    g.call("quit")
+    g.end()
 
 
 def main():
@@ -343,6 +386,7 @@ def main():
 
     watchdog()
     disks()
+    shrinking()
     console()
     tap()
 

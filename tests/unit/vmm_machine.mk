@@ -90,3 +90,13 @@ tests_fuzz_fuzz_vmm_registers_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
 tests_fuzz_fuzz_vmm_registers_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_vmm_registers_LDADD = $(VMM_DEVICE_LIBS)
 endif
+
+# The sandbox is part of the program, not of the library.
+check_PROGRAMS += tests/unit/test_sandbox
+tests_unit_test_sandbox_SOURCES = tests/unit/test_sandbox.c src/vmm/sandbox.c
+nodist_tests_unit_test_sandbox_SOURCES = src/vmm/seccomp_filters.h
+tests_unit_test_sandbox_CFLAGS = $(VMM_CFLAGS)
+tests_unit_test_sandbox_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_unit_test_sandbox_LDADD = $(VMM_MACHINE_LIBS)
+src/vmm/tests_unit_test_sandbox-sandbox.$(OBJEXT): src/vmm/seccomp_filters.h
+TESTS += tests/unit/test_sandbox
