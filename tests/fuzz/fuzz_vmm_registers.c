@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Every register a guest can reach on a machine with ports, an rng on each bus and a serial port: PCI configuration and
- * MSI-X, virtio-pci, ACPI, serial, RTC, keyboard controller, debug port, pvpanic. The input is a list of accesses, 8
+ * Every register a guest can reach on a machine with ports, a bridge, an rng on each bus, a watchdog and a serial port: PCI
+ * configuration and MSI-X, virtio-pci, ACPI, IOAPIC, serial, RTC, keyboard controller, debug port, pvpanic. The input is a list of accesses, 8
  * bytes each:  kind  select  offset(2)  value(4).
  */
 #include <stdint.h>
@@ -15,18 +15,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char description[] =
     "{\"memory\": {\"size\": 4194304}, \"cpus\": {\"count\": 1, \"max\": 3}, \"on-panic\": \"reset\","
+    " \"split-irqchip\": true,"
     " \"chardevs\": [{\"id\": \"c0\"}], \"serials\": [\"c0\"],"
-    " \"ports\": [{\"id\": \"pci.1\", \"addr\": \"1.0\"}],"
+    " \"ports\": [{\"id\": \"pci.1\", \"addr\": \"1.0\"}, {\"id\": \"pci.2\", \"addr\": \"2.0\"},"
+    "             {\"id\": \"pci.3\", \"driver\": \"pcie-pci-bridge\", \"bus\": \"pci.2\"}],"
     " \"devices\": [{\"driver\": \"virtio-rng-pci\", \"id\": \"rng0\", \"bus\": \"pcie.0\"},"
-    "               {\"driver\": \"virtio-rng-pci\", \"id\": \"rng1\", \"bus\": \"pci.1\"}]}";
+    "               {\"driver\": \"virtio-rng-pci\", \"id\": \"rng1\", \"bus\": \"pci.1\"},"
+    "               {\"driver\": \"i6300esb\", \"id\": \"watchdog0\", \"bus\": \"pci.3\"}]}";
 
-enum { PIO, ECAM, BAR, RAM, RAW, TURN, KINDS };
+enum { PIO, ECAM, BAR, RAM, RAW, TURN, CONTROLLER, KINDS };
 enum { ACCESSES_MAX = 400 };
 
 /* Where a device's registers are now, wherever the guest has moved them. */
 static uint64_t bar_address(Machine *m, unsigned device)
 {
-    PciDevice *pci = machine_device_at(m, device) ? virtio_pci_device(m->devices[device].transport) : NULL;
+    PciDevice *pci = device < m->device_count ? m->devices[device].pci : NULL;
 
     for (unsigned i = 0; pci != NULL && i < PCI_BARS; i++) {
         if (pci->bars[i].mapped)
@@ -57,11 +60,14 @@ static void one(Machine *m, const uint8_t *d)
         address = PCI_ECAM_BASE + ((uint64_t)(d[1] >> 6) << 20) + ((d[1] & 0x3fu) << 12) + (offset & 0xfff);
         break;
     case BAR:
-        address = bar_address(m, d[1] & 1) + (offset & 0x7fff);
+        address = bar_address(m, d[1] & 3) + (offset & 0x7fff);
         break;
     case RAM:
         (void)memory_write(m->memory, 0x10000 + offset, &value, 4);
         return;
+    case CONTROLLER:
+        address = IOAPIC_ADDRESS + (offset & 0x10);
+        break;
     case RAW:
         address = (uint64_t)d[1] << 24 | offset;
         break;
