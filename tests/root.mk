@@ -12,6 +12,8 @@ ROOT_TESTS = \
 	tests/root/test_scale.py \
 	tests/root/test_devices.py \
 	tests/root/test_firmware.py \
+	tests/root/test_backends.py \
+	tests/root/test_auth.py \
 	tests/root/test_chains.py \
 	tests/root/test_run_vm.py \
 	tests/root/test_vmm.py \
@@ -20,12 +22,13 @@ ROOT_TESTS = \
 INTEROP_TESTS = \
 	tests/interop/test_virsh.py \
 	tests/interop/test_python.py \
+	tests/interop/test_sweep.py \
 	tests/interop/test_virt_install.py \
 	tests/interop/test_storage.py \
 	tests/interop/test_go.py \
 	tests/interop/test_virt_manager.py
 
-EXTRA_DIST += $(ROOT_TESTS) $(INTEROP_TESTS) tests/lib/kitehost.py tests/lib/testcgroup.py tests/lib/vmmguest.py tests/lib/mkguest.sh tests/lib/guest-init.sh \
+EXTRA_DIST += $(ROOT_TESTS) $(INTEROP_TESTS) tests/interop/sweep_calls.py tests/lib/kitehost.py tests/lib/testcgroup.py tests/lib/vmmguest.py tests/lib/mkguest.sh tests/lib/guest-init.sh \
 	tests/lib/pexpect_lite.py tests/bench/bench.py tests/bench/density.py tests/bench/vmm.py tests/run-all tests/interop/go/main.go
 
 # A staged installation that the tests lay over /usr in a mount namespace.

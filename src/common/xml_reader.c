@@ -115,7 +115,7 @@ xmlDocPtr xml_parse(const char *text, const char *what, const char *root, GError
     }
     name = (const char *)xmlDocGetRootElement(doc)->name;
     if (root != NULL && strcmp(name, root) != 0) {
-        error_set(error, VIR_ERR_XML_ERROR, "unexpected root element <%s>, expecting <%s>", name, root);
+        error_set(error, VIR_ERR_XML_ERROR, "expecting root element of '%s', not '%s'", root, name);
         xmlFreeDoc(doc);
         return NULL;
     }

@@ -18,6 +18,13 @@
         return TRUE;                                                                                         \
     }
 
+/* The same of a call with flags; known: those that libvirt has for it. */
+#define EMPTY_FLAGS(name, Type, known)                                                                       \
+    gboolean call_##name(Call *call, const Type##Args *args, Type##Ret *ret, GError **error)                 \
+    {                                                                                                        \
+        return call_check_flags(call, args->flags, known, error);                                            \
+    }
+
 /* The object that args name is not there. */
 #define ABSENT(name, Type, number, ...)                                                                      \
     gboolean call_##name(Call *call, const Type##Args *args, Type##Ret *ret, GError **error)                 \

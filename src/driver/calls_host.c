@@ -210,7 +210,7 @@ static const char *vmm_path(const Driver *driver)
 /* Neither back end starts encrypted guests, so there is nothing to say about the host's ability either. */
 gboolean call_node_get_sev_info(Call *call, const NodeGetSevInfoArgs *args, NodeGetSevInfoRet *ret, GError **error)
 {
-    return call_check_flags(call, args->flags, 0, error) &&
+    return call_check_flags(call, args->flags, VIR_TYPED_PARAM_STRING_OKAY, error) &&
            error_set(error, VIR_ERR_OPERATION_UNSUPPORTED, "no hypervisor here supports SEV guests");
 }
 

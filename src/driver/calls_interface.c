@@ -11,7 +11,8 @@ EMPTY(connect_num_of_interfaces, ConnectNumOfInterfaces)
 EMPTY(connect_list_interfaces, ConnectListInterfaces)
 EMPTY(connect_num_of_defined_interfaces, ConnectNumOfDefinedInterfaces)
 EMPTY(connect_list_defined_interfaces, ConnectListDefinedInterfaces)
-EMPTY(connect_list_all_interfaces, ConnectListAllInterfaces)
+EMPTY_FLAGS(connect_list_all_interfaces, ConnectListAllInterfaces,
+            VIR_CONNECT_LIST_INTERFACES_INACTIVE | VIR_CONNECT_LIST_INTERFACES_ACTIVE)
 
 ABSENT(interface_lookup_by_name, InterfaceLookupByName, VIR_ERR_NO_INTERFACE,
        "couldn't find interface named '%s'", args->name)

@@ -14,7 +14,10 @@ EMPTY(connect_list_defined_networks, ConnectListDefinedNetworks)
 EMPTY(connect_list_networks, ConnectListNetworks)
 EMPTY(connect_num_of_defined_networks, ConnectNumOfDefinedNetworks)
 EMPTY(connect_num_of_networks, ConnectNumOfNetworks)
-EMPTY(connect_list_all_networks, ConnectListAllNetworks)
+EMPTY_FLAGS(connect_list_all_networks, ConnectListAllNetworks,
+            VIR_CONNECT_LIST_NETWORKS_INACTIVE | VIR_CONNECT_LIST_NETWORKS_ACTIVE |
+                VIR_CONNECT_LIST_NETWORKS_PERSISTENT | VIR_CONNECT_LIST_NETWORKS_TRANSIENT |
+                VIR_CONNECT_LIST_NETWORKS_AUTOSTART | VIR_CONNECT_LIST_NETWORKS_NO_AUTOSTART)
 
 ABSENT(network_lookup_by_name, NetworkLookupByName, VIR_ERR_NO_NETWORK,
        "no network with matching name '%s'", args->name)

@@ -7,8 +7,8 @@
 #define ERROR_FROM VIR_FROM_NODEDEV
 #include "driver/calls_absent.h"
 
-EMPTY(node_num_of_devices, NodeNumOfDevices)
-EMPTY(node_list_devices, NodeListDevices)
+EMPTY_FLAGS(node_num_of_devices, NodeNumOfDevices, 0)
+EMPTY_FLAGS(node_list_devices, NodeListDevices, 0)
 EMPTY(connect_list_all_node_devices, ConnectListAllNodeDevices)
 
 ABSENT(node_device_lookup_by_name, NodeDeviceLookupByName, VIR_ERR_NO_NODE_DEVICE,

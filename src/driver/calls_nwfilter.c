@@ -9,8 +9,8 @@
 
 EMPTY(connect_num_of_nwfilters, ConnectNumOfNwfilters)
 EMPTY(connect_list_nwfilters, ConnectListNwfilters)
-EMPTY(connect_list_all_nwfilters, ConnectListAllNwfilters)
-EMPTY(connect_list_all_nwfilter_bindings, ConnectListAllNwfilterBindings)
+EMPTY_FLAGS(connect_list_all_nwfilters, ConnectListAllNwfilters, 0)
+EMPTY_FLAGS(connect_list_all_nwfilter_bindings, ConnectListAllNwfilterBindings, 0)
 
 ABSENT(nwfilter_lookup_by_name, NwfilterLookupByName, VIR_ERR_NO_NWFILTER,
        "no nwfilter with matching name '%s'", args->name)

@@ -9,7 +9,9 @@
 
 EMPTY(connect_num_of_secrets, ConnectNumOfSecrets)
 EMPTY(connect_list_secrets, ConnectListSecrets)
-EMPTY(connect_list_all_secrets, ConnectListAllSecrets)
+EMPTY_FLAGS(connect_list_all_secrets, ConnectListAllSecrets,
+            VIR_CONNECT_LIST_SECRETS_EPHEMERAL | VIR_CONNECT_LIST_SECRETS_NO_EPHEMERAL |
+                VIR_CONNECT_LIST_SECRETS_PRIVATE | VIR_CONNECT_LIST_SECRETS_NO_PRIVATE)
 
 ABSENT(secret_lookup_by_uuid, SecretLookupByUuid, VIR_ERR_NO_SECRET,
        "no secret with matching uuid '%s'", UUID(args->uuid))

@@ -190,7 +190,7 @@ def hot_plug():
         same(before, live("hot"), "scsi")
     # twice the same, and both sides at once
     virsh("attach-disk", "hot", a, "vdb", "--live", "--config", "--driver", "qemu", "--subdriver", "raw")
-    fails("attach-disk", "hot", b, "vdb", "--live", contains="target vdb already exists")
+    fails("attach-disk", "hot", b, "vdb", "--live", contains="target 'vdb' duplicated for disk sources")
     assert a in config("hot") and a in live("hot")
     fails("attach-device", "hot", write("dev.xml", disk_xml(b, "hda", "sata")), "--live", contains="cannot be hotplugged")
     fails("attach-device", "hot", write("dev.xml", disk_xml(WORK + "/nothere.img", "vdd")), "--live", contains="nothere.img")

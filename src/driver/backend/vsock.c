@@ -28,7 +28,8 @@ int vsock_open(VsockDef *vsock, GError **error)
     int errnum = EADDRINUSE;
 
     if (fd < 0) {
-        error_set_errno(error, errno, "unable to open vhost-vsock device (load the module vhost_vsock)");
+        error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "unable to open vhost-vsock device (load the module vhost_vsock): %s",
+                  g_strerror(errno));
         return -1;
     }
     for (guint cid = first; errnum == EADDRINUSE && cid <= last; cid++) {

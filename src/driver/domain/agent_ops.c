@@ -153,7 +153,7 @@ gboolean call_domain_fsthaw(Call *call, const DomainFsthawArgs *args, DomainFsth
 gboolean call_domain_fstrim(Call *call, const DomainFstrimArgs *args, DomainFstrimRet *ret, GError **error)
 {
     if (args->mountPoint != NULL)
-        return error_set(error, VIR_ERR_OPERATION_INVALID, "Specifying mount point is not supported for now");
+        return error_set(error, VIR_ERR_ARGUMENT_UNSUPPORTED, "Specifying mount point is not supported for now");
     WITH_AGENT(0);
     return command(agent, "guest-fstrim",
                    json_pack("{s:I}", "minimum", (json_int_t)MIN(args->minimum, G_MAXINT64)), NULL, error);

@@ -373,6 +373,7 @@ static gboolean set_bandwidth(Setting *s, const DomainSetInterfaceParametersArgs
     DomainDef *defs[] = {s->live, s->config};
     InterfaceDef *nets[2] = {NULL, NULL};
     NetBandwidth next[2];
+    InterfaceType type;
 
     for (guint i = 0; i < 2; i++) {
         if (defs[i] == NULL)
@@ -380,17 +381,17 @@ static gboolean set_bandwidth(Setting *s, const DomainSetInterfaceParametersArgs
         nets[i] = (InterfaceDef *)domain_def_find_interface(defs[i], args->device);
         if (nets[i] == NULL)
             return error_set(error, VIR_ERR_INVALID_ARG, "Can't find device %s", args->device);
+        type = interface_actual_type(nets[i]);
+        if (type != INTERFACE_BRIDGE && type != INTERFACE_NETWORK && type != INTERFACE_ETHERNET)
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                             "setting bandwidth on interfaces of type '%s' is not implemented yet",
+                             interface_type_to_string(type));
         if (!next_bandwidth(&nets[i]->bandwidth, args, &next[i], error))
             return FALSE;
     }
     if (nets[0] != NULL) {
-        InterfaceType type = interface_actual_type(nets[0]);
-
-        if ((type != INTERFACE_BRIDGE && type != INTERFACE_NETWORK && type != INTERFACE_ETHERNET) ||
-            nets[0]->target == NULL)
-            return error_set(error, VIR_ERR_OPERATION_UNSUPPORTED,
-                             "setting bandwidth on interfaces of type '%s' is not implemented yet",
-                             interface_type_to_string(type));
+        if (nets[0]->target == NULL)
+            return error_set(error, VIR_ERR_OPERATION_INVALID, "interface '%s' has no device on the host", args->device);
         if (!tap_set_bandwidth(nets[0]->target, &next[0], error)) {
             tap_set_bandwidth(nets[0]->target, &nets[0]->bandwidth, NULL);
             return FALSE;

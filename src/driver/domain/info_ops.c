@@ -3,6 +3,7 @@
  * RPC handlers that tell what a domain is: state, information, XML, flags, sizes, jobs, messages. All take
  * the state lock only: they answer at once whatever the guest, its monitor or a job on the domain does.
  */
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -219,7 +220,7 @@ gboolean call_domain_get_job_info(Call *call, const DomainGetJobInfoArgs *args, 
 {
     WITH_DOMAIN(dom);
     ret->type = VIR_DOMAIN_JOB_NONE;
-    return TRUE;
+    return domain_require_active(dom, error);
 }
 
 gboolean call_domain_get_job_stats(Call *call, const DomainGetJobStatsArgs *args, DomainGetJobStatsRet *ret,
@@ -230,7 +231,7 @@ gboolean call_domain_get_job_stats(Call *call, const DomainGetJobStatsArgs *args
         return FALSE;
     WITH_DOMAIN(dom);
     ret->type = VIR_DOMAIN_JOB_NONE;
-    return TRUE;
+    return (args->flags & VIR_DOMAIN_JOB_STATS_COMPLETED) != 0 || domain_require_active(dom, error);
 }
 
 gboolean call_domain_abort_job(Call *call, const DomainAbortJobArgs *args, DomainAbortJobRet *ret,
@@ -239,6 +240,19 @@ gboolean call_domain_abort_job(Call *call, const DomainAbortJobArgs *args, Domai
     WITH_DOMAIN(dom);
     return domain_require_active(dom, error) &&
            error_set(error, VIR_ERR_OPERATION_INVALID, "no job is active on the domain");
+}
+
+gboolean call_domain_abort_job_flags(Call *call, const DomainAbortJobFlagsArgs *args, DomainAbortJobFlagsRet *ret,
+                                     GError **error)
+{
+    if (!call_check_flags(call, args->flags, VIR_DOMAIN_ABORT_JOB_POSTCOPY, error))
+        return FALSE;
+    WITH_DOMAIN(dom);
+    return domain_require_active(dom, error) &&
+           error_set(error, VIR_ERR_OPERATION_INVALID, "%s",
+                     (args->flags & VIR_DOMAIN_ABORT_JOB_POSTCOPY)
+                         ? "current job is not outgoing migration in post-copy mode"
+                         : "no job is active on the domain");
 }
 
 /* --- managed save --------------------------------------------------------------------------------------- */
@@ -259,8 +273,7 @@ gboolean call_domain_managed_save_remove(Call *call, const DomainManagedSaveRemo
     if (!call_check_flags(call, args->flags, 0, error))
         return FALSE;
     WITH_DOMAIN(dom);
-    return error_set(error, VIR_ERR_OPERATION_INVALID,
-                     "Failed to remove managed save file: domain '%s' has none", dom->name);
+    return error_set_errno(error, ENOENT, "Failed to remove managed save file of domain '%s'", dom->name);
 }
 
 /* --- messages ------------------------------------------------------------------------------------------- */

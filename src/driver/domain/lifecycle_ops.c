@@ -182,7 +182,7 @@ static gboolean by_agent(Domain *dom, gboolean reboot, GError **error)
 }
 
 /* The power button; a reboot is the same, and a reset once the guest has shut down. */
-static gboolean by_power_button(Domain *dom, const char *api, gboolean reboot, GError **error)
+static gboolean by_power_button(Domain *dom, const char *api, gboolean must_run, gboolean reboot, GError **error)
 {
     g_autoptr(VmProcess) vm = NULL;
     gboolean done;
@@ -191,7 +191,7 @@ static gboolean by_power_button(Domain *dom, const char *api, gboolean reboot, G
     vm = begin(dom, api, &state, error);
     if (vm == NULL)
         return FALSE;
-    if (state != VIR_DOMAIN_RUNNING && !reboot) {
+    if (state != VIR_DOMAIN_RUNNING && must_run) {
         error_set(error, VIR_ERR_OPERATION_INVALID, "domain is not running");
         domain_job_end(dom);
         return FALSE;
@@ -208,7 +208,7 @@ static gboolean by_power_button(Domain *dom, const char *api, gboolean reboot, G
 /* wants_agent, wants_acpi: asked for by flag. Neither: the agent when it is there, and the button if it
  * fails. */
 static gboolean power_off(Domain *dom, const char *api, gboolean wants_agent, gboolean wants_acpi,
-                          gboolean reboot, GError **error)
+                          gboolean must_run, gboolean reboot, GError **error)
 {
     gboolean any = !wants_agent && !wants_acpi;
     gboolean only_agent = wants_agent && !wants_acpi;
@@ -235,7 +235,7 @@ static gboolean power_off(Domain *dom, const char *api, gboolean wants_agent, gb
         if (!active)
             return TRUE;
     }
-    return by_power_button(dom, api, reboot, error);
+    return by_power_button(dom, api, must_run, reboot, error);
 }
 
 static gboolean shut_down(Call *call, const WireDomain *wire, guint flags, GError **error)
@@ -254,7 +254,7 @@ static gboolean shut_down(Call *call, const WireDomain *wire, guint flags, GErro
         reboot = dom->live->on_poweroff == ACTION_RESTART || dom->live->on_poweroff == ACTION_RENAME_RESTART;
     lock_release(&dom->lock);
     return power_off(dom, "virDomainShutdown", (flags & VIR_DOMAIN_SHUTDOWN_GUEST_AGENT) != 0,
-                     (flags & VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) != 0, reboot, error);
+                     (flags & VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) != 0, TRUE, reboot, error);
 }
 
 gboolean call_domain_shutdown(Call *call, const DomainShutdownArgs *args, DomainShutdownRet *ret,
@@ -285,7 +285,7 @@ gboolean call_domain_reboot(Call *call, const DomainRebootArgs *args, DomainRebo
         reboot = dom->live->on_reboot != ACTION_DESTROY && dom->live->on_reboot != ACTION_PRESERVE;
     lock_release(&dom->lock);
     return power_off(dom, "virDomainReboot", (args->flags & VIR_DOMAIN_REBOOT_GUEST_AGENT) != 0,
-                     (args->flags & VIR_DOMAIN_REBOOT_ACPI_POWER_BTN) != 0, reboot, error);
+                     (args->flags & VIR_DOMAIN_REBOOT_ACPI_POWER_BTN) != 0, FALSE, reboot, error);
 }
 
 gboolean call_domain_reset(Call *call, const DomainResetArgs *args, DomainResetRet *ret, GError **error)

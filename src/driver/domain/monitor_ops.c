@@ -16,6 +16,21 @@
 #include "driver/domain/domain_private.h"
 #include "driver/rpc/call.h"
 
+/* Without blanks between words, as libvirt hands replies on: scripts look for "status":"running". What cannot be taken
+ * apart (a number beyond 63 bits) stays as the monitor wrote it. */
+static void make_compact(char **text)
+{
+    json_t *value = json_loads(*text, 0, NULL);
+    char *compact = value != NULL ? json_dumps(value, JSON_COMPACT) : NULL;
+
+    if (compact != NULL) {
+        g_free(*text);
+        *text = g_strdup(compact);
+        free(compact);
+    }
+    json_decref(value);
+}
+
 static gboolean monitor_command(Call *call, Domain *dom, const char *command, guint flags, char **ret_result,
                                 GError **error)
 {
@@ -48,6 +63,8 @@ static gboolean monitor_command(Call *call, Domain *dom, const char *command, gu
     good = qmp_call_raw(vm_process_qmp(vm), message, fds, n_fds, 0, ret_result, error);
     for (guint i = 0; i < n_fds; i++)
         close(fds[i]);
+    if (good)
+        make_compact(ret_result);
     return good;
 }
 

@@ -136,7 +136,7 @@ gboolean host_alloc_pages(Host *host, int cell, guint64 size_kib, guint64 count,
     guint64 now, want;
 
     if (size_kib == host_page_kib(host))
-        return error_set(error, VIR_ERR_OPERATION_INVALID, "system pages pool can't be modified");
+        return error_set(error, VIR_ERR_OPERATION_UNSUPPORTED, "system pages pool can't be modified");
     if (!check_size(host, cell, size_kib, &dir, error))
         return FALSE;
     path = g_build_filename(dir, "nr_hugepages", NULL);
