@@ -73,8 +73,23 @@ def pss_beyond_ram(pid):
 
 # --- throughput: one guest on both, tests/guest/bench.h -----------------------------------------------------------
 
+def worked(pid):
+    """Nanoseconds that the threads of a VMM have run, but for the vCPU's: the guest polls."""
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{task}/comm", encoding="ascii", errors="replace") as f:
+                if f.read().startswith("CPU "):
+                    continue
+            with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as f:
+                total += int(f.read().split()[0])
+        except OSError:
+            pass # it has ended
+    return total
+
+
 def timed(argv, during=None):
-    """Seconds between the guest's "go" and "done"."""
+    """Seconds between the guest's "go" and "done", and of CPU that the VMM took meanwhile."""
     process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     text, start = b"", None
     try:
@@ -83,11 +98,11 @@ def timed(argv, during=None):
             now = time.perf_counter()
             text += data
             if start is None and b"go\n" in text:
-                start = now
+                start, before = now, worked(process.pid)
                 if during:
                     during(text)
             if b"done\n" in text:
-                return now - start
+                return now - start, (worked(process.pid) - before) / 1e9
             if not data:
                 break
         raise RuntimeError("the guest said " + repr(text[-200:]))
@@ -103,7 +118,8 @@ def kite_device(test, disk=None, net=None):
 
 def qemu_device(test, disk=None, net=None):
     argv = [QEMU, "-M", "microvm,pcie=on,isa-serial=on", "-accel", "kvm", "-cpu", "host", "-m", "32", "-nodefaults",
-            "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio", "-kernel", guest, "-append", test]
+            "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio", "-kernel", guest, "-append", test,
+            "-name", "bench,debug-threads=on"]
     if disk:
         argv += ["-blockdev", f"driver=file,filename={disk.split(',')[0]},node-name=f,aio=io_uring"
                  f",cache.direct={'on' if ',direct' in disk else 'off'}",
@@ -115,17 +131,19 @@ def qemu_device(test, disk=None, net=None):
 
 
 def compare(what, count, test, during=None, rounds=3, **parts):
-    """One line: how many a second, and how many times QEMU's."""
+    """One line: how many a second, how many times QEMU's; CPU of the VMM for one, in µs, and how many times ours QEMU takes."""
     figures = {}
     for _ in range(rounds):
         for name, make in (("kite-vmm", kite_device), ("qemu", qemu_device)):
             try:
-                figures.setdefault(name, []).append(count / timed(make(test, **parts), during))
+                seconds, cpu = timed(make(test, **parts), during)
+                figures.setdefault(name, []).append((count / seconds, cpu / count * 1e6))
             except (OSError, RuntimeError) as e:
                 print(f"# {what}: {name}: {str(e)[:300]}")
                 return
-    ours, theirs = statistics.median(figures["kite-vmm"]), statistics.median(figures["qemu"])
-    print(f"{what:36} {ours:12.0f} {theirs:12.0f} {ours / theirs:8.2f}", flush=True)
+    (ours, our_cpu), (theirs, their_cpu) = ([statistics.median(v) for v in zip(*figures[n])] for n in ("kite-vmm", "qemu"))
+    print(f"{what:36} {ours:10.0f} {theirs:10.0f} {ours / theirs:7.2f} {our_cpu:9.1f} {their_cpu:9.1f} "
+          f"{their_cpu / max(our_cpu, 0.01):7.2f}", flush=True)
 
 
 def flood(interface, size):
@@ -160,7 +178,7 @@ def stop_senders():
 
 
 def throughput(scale):
-    print(f"\n{'in one second':36} {'kite-vmm':>12} {'qemu':>12} {'times':>8}")
+    print(f"\n{'in one second; CPU of one, µs':36} {'kite-vmm':>10} {'qemu':>10} {'times':>7} {'kite-vmm':>9} {'qemu':>9} {'times':>7}")
     with tempfile.TemporaryDirectory() as folder:
         raw, top, base = (os.path.join(folder, n) for n in ("raw.img", "top.qcow2", "base.qcow2"))
         with open(raw, "wb") as f:
