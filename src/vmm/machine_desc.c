@@ -162,6 +162,7 @@ static int parse_memory(Reader *root, MachineDesc *d)
     m->mergeable = get_bool(&r, "mergeable", false);
     m->thp = get_bool(&r, "thp", false);
     m->prealloc = get_bool(&r, "prealloc", false);
+    m->locked = get_bool(&r, "locked", false);
     m->dump_guest = get_bool(&r, "dump-guest-core", false);
     if (m->hugepage_size & (m->hugepage_size - 1))
         fail(&r, "hugepage-size", "must be a power of two");

@@ -15,7 +15,8 @@
  *   on-panic        "pause", "exit", "reset", "run"
  *   watchdog-action "reset", "shutdown", "poweroff", "pause", "debug", "none", "inject-nmi"
  *   sandbox         {seccomp, uid, gid, chroot}
- *   memory          {size, reserve, shared, hugepages, hugepage-size, mergeable, thp, prealloc, dump-guest-core}
+ *   memory          {size, reserve, shared, hugepages, hugepage-size, mergeable, thp, prealloc, locked,
+ *                  dump-guest-core}
  *   cpus            {count, max, sockets, dies, cores, threads, model, enforce, features [..], hide-hypervisor}
  *   numa            [{cpus [..], memory, distances [..]}]
  *   boot            {kernel-fd, initrd-fd, cmdline}

@@ -99,6 +99,8 @@ static int populate(GuestMemory *memory, uint8_t *host, uint64_t size, int *ret_
         for (uint64_t at = 0; at < size; at += 4096)
             ((volatile uint8_t *)host)[at] = 0;
     }
+    if (o->locked && mlock(host, size) < 0)
+        return err_set(err, errno, "cannot lock %" PRIu64 " MiB of guest memory: %s", size >> 20, strerror(errno));
     return 0;
 }
 
@@ -159,7 +161,7 @@ int memory_new(const MemoryOptions *options, GuestMemory **ret, Err *err)
         memory_free(memory);
         return r;
     }
-    memory->options.prealloc = false; /* what is added later is only taken when the guest uses it */
+    memory->options.prealloc = memory->options.locked = false; /* what is added later is taken when the guest uses it */
     *ret = memory;
     return 0;
 }

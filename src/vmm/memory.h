@@ -43,6 +43,7 @@ typedef struct MemoryOptions {
     bool mergeable; /* MADV_MERGEABLE, private memory only */
     bool thp; /* MADV_HUGEPAGE */
     bool prealloc; /* touch all of it before the guest runs */
+    bool locked; /* and never let it be swapped: mlock(2) */
     bool dump_guest; /* leave guest RAM in core dumps */
 } MemoryOptions;
 

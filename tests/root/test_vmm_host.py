@@ -260,6 +260,20 @@ def numa():
 
 
 @case
+def locked():
+    """locked memory is in RAM before the guest runs, and stays there"""
+    define("lock", "spin", extra="<memoryBacking><locked/></memoryBacking>")
+    assert VMM in virsh("dumpxml", "lock"), virsh("dominfo", "lock")
+    code, text = virsh("start", "lock", check=False)
+    if code:
+        assert "cannot lock 64 MiB of guest memory" in text, text
+        virsh("undefine", "lock")
+        raise kitehost.Skip("this host does not let root lock memory")
+    assert int(status(vmm_pids()[0])["VmLck"].split()[0]) >= 64 << 10, status(vmm_pids()[0])
+    gone("lock")
+
+
+@case
 def last_words(daemon):
     """a VMM that dies says why in the log, and the domain is crashed"""
     start("die", "spin")

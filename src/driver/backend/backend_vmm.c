@@ -159,6 +159,7 @@ static VmProcess *launch(const BackendConfig *config, DomainDef *live, const VmS
         .output_fd = log,
         .uid = (uid_t)-1, /* its sandbox does that, after it made its root empty */
         .gid = (gid_t)-1,
+        .max_locked = live->memtune.locked ? G_MAXUINT64 : 0,
     };
 
     backend_spawn_options(&spawn, options);

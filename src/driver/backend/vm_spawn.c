@@ -94,8 +94,12 @@ static int child_main(void *data)
 
         if (setrlimit(RLIMIT_CORE, &core) < 0 && spawn->max_core != 0)
             return child_fail(context, "set the limit of core dumps");
-        if (spawn->max_locked != 0 && setrlimit(RLIMIT_MEMLOCK, &locked) < 0)
-            return child_fail(context, "set the limit of locked memory");
+        /* Not allowed to raise it: up to where it goes. If that is too little the VM will say so. */
+        if (spawn->max_locked != 0 && setrlimit(RLIMIT_MEMLOCK, &locked) < 0 &&
+            getrlimit(RLIMIT_MEMLOCK, &locked) == 0) {
+            locked.rlim_cur = locked.rlim_max;
+            setrlimit(RLIMIT_MEMLOCK, &locked);
+        }
     }
     if (spawn->gate != NULL && child_wait(context) < 0)
         return child_fail(context, "wait until it is placed");

@@ -34,6 +34,8 @@ static json_t *make_memory(const DomainDef *def)
     }
     if (tune->allocation == MEMORY_ALLOCATION_IMMEDIATE || json_object_get(memory, "hugepages") != NULL)
         json_object_set_new(memory, "prealloc", json_true());
+    if (tune->locked)
+        json_object_set_new(memory, "locked", json_true());
     /* Room for growth, and for what the alignment of each device costs. */
     if (def->max_memory > domain_def_memory_initial(def))
         prop_uint(memory, "reserve", (def->max_memory - domain_def_memory_initial(def)) * 1024 +

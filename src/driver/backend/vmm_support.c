@@ -147,8 +147,8 @@ static gboolean check_memory(const DomainDef *def, char **reason)
 {
     const MemoryTune *tune = &def->memtune;
 
-    if (tune->locked)
-        return vmm_support_no(reason, "<memoryBacking><locked>");
+    if (tune->locked && def->max_memory != 0)
+        return vmm_support_no(reason, "<memoryBacking><locked> together with <maxMemory>");
     if (tune->source == MEMORY_SOURCE_FILE)
         return vmm_support_no(reason, "<memoryBacking><source type='file'>");
     if (tune->hugepages != NULL && tune->hugepages->len > 1)
