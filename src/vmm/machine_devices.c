@@ -330,7 +330,12 @@ static int add_pci_device(Machine *m, const VirtioDeviceKind *kind, const char *
         return r;
     if (m->started && m->state != RUN_RUNNING && d.pci->ops->set_running)
         d.pci->ops->set_running(d.pci, false);
+    /* A vCPU that holds the bus may be waiting for this thread: pausing serves it first. */
+    if (m->started && m->state == RUN_RUNNING)
+        machine_pause_vcpus(m);
     r = pci_attach(pci_bus, d.pci, devfn, err);
+    if (m->started && m->state == RUN_RUNNING)
+        machine_resume_vcpus(m);
     if (r < 0) {
         d.pci->ops->free(d.pci);
         return r;

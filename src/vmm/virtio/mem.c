@@ -9,7 +9,8 @@
  * The device owns a range of the address space behind RAM. Management says how much of it the guest should
  * have (requested-size); the guest plugs and unplugs blocks of its own choice until it has that. A block that
  * is unplugged goes back to the host. The whole range is RAM to KVM from the start (nothing is behind it
- * until it is touched), so plugging costs nothing and vhost needs no news.
+ * until it is touched), so plugging costs nothing and vhost needs no news. A guest that touches unplugged blocks all the
+ * same gets zeroes and memory (5.15.6 leaves it undefined): never more than `size`, which is what the host must reckon with.
  *
  * A request that the guest may not make is answered with an error (5.15.6); one that is no request at all
  * breaks the device. A driver that starts again unplugs everything first, so a reset changes nothing here.
