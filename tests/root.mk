@@ -14,6 +14,7 @@ ROOT_TESTS = \
 	tests/root/test_firmware.py \
 	tests/root/test_backends.py \
 	tests/root/test_auth.py \
+	tests/root/test_cgroup.py \
 	tests/root/test_chains.py \
 	tests/root/test_run_vm.py \
 	tests/root/test_vmm.py \

@@ -37,3 +37,9 @@ EXTRA_DIST += tests/golden/guestcpu
 # The daemon as a process; needs no root.
 TESTS += tests/unit/test_daemon.py
 EXTRA_DIST += tests/unit/test_daemon.py
+
+check_PROGRAMS += tests/unit/test_cgroup
+tests_unit_test_cgroup_SOURCES = tests/unit/test_cgroup.c
+tests_unit_test_cgroup_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
+tests_unit_test_cgroup_LDADD = $(tests_unit_test_host_LDADD)
+TESTS += tests/unit/test_cgroup

@@ -19,6 +19,7 @@
 #include "driver/conf/def_memory.h"
 #include "driver/conf/def_watchdog.h"
 #include "driver/domain/devices.h"
+#include "driver/domain/placement.h"
 #include "driver/domain/domain_events.h"
 #include "driver/domain/persist.h"
 #include "driver/driver.h"
@@ -155,8 +156,13 @@ static gboolean plug(Domain *dom, VmProcess *vm, guint64 run, DeviceInfo **dev, 
         return FALSE;
     domain_def_assign_device_alias(live, *dev);
     if (!domain_def_validate_attach(live, *dev, env, error) ||
-        !ops_of(vm)->plug(dom->driver->backend_config, vm, live, *dev, error) ||
-        !domain_still_running(dom, run, error))
+        !placement_allow_devices(dom, live, (*dev)->kind, *dev, error))
+        return FALSE;
+    if (!ops_of(vm)->plug(dom->driver->backend_config, vm, live, *dev, error)) {
+        placement_allow_devices(dom, live, DEVICE_DISK, NULL, NULL);
+        return FALSE;
+    }
+    if (!domain_still_running(dom, run, error))
         return FALSE;
     lock_acquire(&dom->lock);
     if ((*dev)->kind == DEVICE_MEMORY)
@@ -453,7 +459,11 @@ gboolean device_live_detach_found(Domain *dom, DeviceInfo *dev, gboolean wait, G
         device_finish_removal(dom, vm, alias);
     else
         log_debug("domain '%s': the guest has not let go of '%s' yet", dom->name, alias);
-    return domain_still_running(dom, run, error);
+    if (!domain_still_running(dom, run, error))
+        return FALSE;
+    if (gone)
+        placement_allow_devices(dom, dom->live, DEVICE_DISK, NULL, NULL);
+    return TRUE;
 }
 
 gboolean device_live_detach(Domain *dom, const DeviceInfo *wanted, gboolean wait, GError **error)

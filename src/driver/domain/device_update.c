@@ -10,6 +10,7 @@
 #include "driver/conf/def_interface.h"
 #include "driver/conf/def_memory.h"
 #include "driver/domain/devices.h"
+#include "driver/domain/placement.h"
 #include "driver/driver.h"
 
 enum { TRAY_WAIT_SECONDS = 5 };
@@ -60,6 +61,8 @@ gboolean device_change_media(Domain *dom, DiskDef *disk, DiskDef *wanted, gboole
     if (disk->mirror != NULL)
         return error_set(error, VIR_ERR_OPERATION_UNSUPPORTED,
                          "can't change media while a block job is running on the device");
+    if (!placement_allow_devices(dom, dom->live, DEVICE_DISK, &wanted->info, error))
+        return FALSE;
     done = ops->change_media(config, vm, dom->live, disk, wanted->source, force, &cause);
     if (!done && !force && is_locked(vm, disk)) {
         if (!wait_for_tray(dom, vm, disk))
@@ -79,6 +82,7 @@ gboolean device_change_media(Domain *dom, DiskDef *disk, DiskDef *wanted, gboole
     wanted->source = storage_source_new(STORAGE_TYPE_FILE);
     dom->updated = TRUE;
     lock_release(&dom->lock);
+    placement_allow_devices(dom, dom->live, DEVICE_DISK, NULL, NULL);
     return TRUE;
 }
 

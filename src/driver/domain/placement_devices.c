@@ -126,7 +126,7 @@ gboolean placement_allow_devices(Domain *dom, const DomainDef *live, DeviceKind 
     g_autoptr(GArray) devices = NULL;
     const Driver *driver = dom->driver;
 
-    if (!cgroup_has(cgroup, CGROUP_DEVICES))
+    if (live == NULL || !cgroup_has(cgroup, CGROUP_DEVICES)) /* it has ended meanwhile */
         return TRUE;
     devices = g_array_new(FALSE, FALSE, sizeof(CgroupDevice));
     placement_collect_devices(devices, live,
