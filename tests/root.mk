@@ -18,6 +18,7 @@ ROOT_TESTS = \
 	tests/root/test_chains.py \
 	tests/root/test_run_vm.py \
 	tests/root/test_vmm.py \
+	tests/root/test_vmm_cpu.py \
 	tests/root/test_vmm_devices.py \
 	tests/root/test_vmm_host.py
 INTEROP_TESTS = \

@@ -275,6 +275,18 @@ bool kvm_has_msr(KvmVm *vm, uint32_t index)
     return found;
 }
 
+uint64_t kvm_feature_msr(const KvmVm *vm, uint32_t index)
+{
+    union {
+        struct kvm_msrs head;
+        uint8_t room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+    } one = {.room = {0}};
+
+    one.head.nmsrs = 1;
+    one.head.entries[0].index = index;
+    return ioctl(vm->kvm_fd, KVM_GET_MSRS, &one) == 1 ? one.head.entries[0].data : 0;
+}
+
 int kvm_clock_get(KvmVm *vm, struct kvm_clock_data *ret)
 {
     memset(ret, 0, sizeof *ret);

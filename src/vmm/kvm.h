@@ -55,6 +55,8 @@ int kvm_vcpu_create(KvmVm *vm, unsigned id, Err *err);
 int kvm_supported_cpuid(KvmVm *vm, struct kvm_cpuid2 **ret, Err *err);
 /* KVM_GET_MSR_INDEX_LIST: whether a guest may have this MSR. */
 bool kvm_has_msr(KvmVm *vm, uint32_t index);
+/* What KVM can give a guest in this MSR (a system KVM_GET_MSRS); 0 when it knows nothing of it. */
+uint64_t kvm_feature_msr(const KvmVm *vm, uint32_t index);
 /* kvmclock stops while the VM is paused (KVM_GET_CLOCK, KVM_SET_CLOCK). */
 int kvm_clock_get(KvmVm *vm, struct kvm_clock_data *ret);
 int kvm_clock_set(KvmVm *vm, const struct kvm_clock_data *clock);

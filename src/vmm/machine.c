@@ -408,6 +408,7 @@ static int make_vcpus(Machine *m, struct kvm_cpuid2 *cpuid, Err *err)
                      .opaque = m,
                      .prepare = enter_vcpu_thread};
     const CpuTopology *t = &m->desc->topology;
+    uint64_t capabilities = cpuid_arch_capabilities(m->kvm, &m->desc->cpu_model, &m->cpu_choice);
     int r = 0;
 
     for (unsigned i = 0; i < m->desc->cpus_max; i++)
@@ -420,6 +421,8 @@ static int make_vcpus(Machine *m, struct kvm_cpuid2 *cpuid, Err *err)
         cpuid_specialize(cpuid, t, m->apic_ids[i]);
         r = vcpu_new(&host, i, m->apic_ids[i], cpuid, stats_vcpu(m->stats, i), &m->vcpus[i], err);
         m->vcpu_count += r == 0;
+        if (r == 0 && cpuid_has_feature(cpuid, "arch-capabilities"))
+            r = vcpu_set_msr(m->vcpus[i], CPU_ARCH_CAPABILITIES, capabilities, err);
         m->cpu_slots[i].parked = i >= m->desc->cpus;
         acpi_hw_set_cpu(m->acpi_hw, i, i < m->desc->cpus, false);
     }
@@ -446,7 +449,7 @@ static int build(Machine *m, Err *err)
     if ((r = memory_new(&d->memory, &m->memory, err)) < 0 ||
         (r = kvm_memory_sync(m->kvm, m->memory, err)) < 0 ||
         (r = stats_new(d->stats_fd, d->memory.size, &m->stats, err)) < 0 ||
-        (r = cpuid_build(m->kvm, &d->cpu_model, &d->topology, &cpuid, err)) < 0)
+        (r = cpuid_build(m->kvm, &d->cpu_model, &d->topology, &cpuid, &m->cpu_choice, err)) < 0)
         return r;
     /* Interrupt controllers come before vCPUs, whose local APICs are made with them. */
     machine_init_device_host(m);

@@ -74,6 +74,9 @@ int machine_exit_status(const Machine *machine);
 
 /* All places for vCPUs; those that are not plugged are parked. */
 unsigned machine_vcpu_count(const Machine *machine);
+/* Of query-cpus-fast's "qom-path"; -1: none plugged has it. */
+int machine_cpu_at_path(const Machine *machine, const char *path);
+const CpuChoice *machine_cpu_choice(const Machine *machine);
 bool machine_cpu_plugged(const Machine *machine, unsigned index);
 void machine_cpu_type(const Machine *machine, char *ret, size_t size);
 void machine_cpu_path(const Machine *machine, unsigned index, char *ret, size_t size);

@@ -43,6 +43,23 @@ void machine_cpu_path(const Machine *m, unsigned index, char *ret, size_t size)
         snprintf(ret, size, "/machine/unattached/device[%u]", index);
 }
 
+int machine_cpu_at_path(const Machine *m, const char *path)
+{
+    char its[128];
+
+    for (unsigned i = 0; i < m->vcpu_count; i++) {
+        machine_cpu_path(m, i, its, sizeof its);
+        if (machine_cpu_plugged(m, i) && strcmp(its, path) == 0)
+            return (int)i;
+    }
+    return -1;
+}
+
+const CpuChoice *machine_cpu_choice(const Machine *m)
+{
+    return &m->cpu_choice;
+}
+
 bool machine_is_cpu_type(const char *driver)
 {
     size_t n = strlen(driver), end = strlen("-x86_64-cpu");

@@ -85,6 +85,7 @@ struct Machine {
     unsigned vcpu_count;
     MachineCpu cpu_slots[DESC_CPUS_MAX];
     uint32_t apic_ids[DESC_CPUS_MAX];
+    CpuChoice cpu_choice; /* all of them have the same */
 
     Loop *iothreads[MACHINE_LIST_MAX];
     char *iothread_ids[MACHINE_LIST_MAX];

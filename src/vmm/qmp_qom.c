@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * QMP commands on devices: properties, balloon and memory, removable media (QEMU 7.2, qapi/qom.json,
- * machine.json, block.json). The one place in QEMU's object tree that exists here is /machine/peripheral/ID.
+ * machine.json, block.json). Two places of QEMU's object tree exist here: /machine/peripheral/ID, and CPUs where
+ * query-cpus-fast says that they are.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -57,6 +58,58 @@ static void do_set(void *opaque)
     a->result = a->dev->ops->set_property(a->dev, a->name, a->value, a->err);
 }
 
+/* --- processors --- */
+
+static json_t *feature_words(const CpuWords *set)
+{
+    static const char *const registers[] = {[CPU_EAX] = "EAX", [CPU_EBX] = "EBX", [CPU_ECX] = "ECX", [CPU_EDX] = "EDX"};
+    json_t *list = json_array();
+    const CpuFeature *w;
+
+    for (unsigned i = 0; (w = cpu_word_at(i)) != NULL; i++) {
+        if (w->reg != CPU_MSR)
+            json_array_append_new(list, json_pack("{s:I, s:I, s:s, s:I}", "cpuid-input-eax", (json_int_t)w->function,
+                                                  "cpuid-input-ecx", (json_int_t)w->index, "cpuid-register",
+                                                  registers[w->reg], "features", (json_int_t)set->bits[i]));
+    }
+    return list;
+}
+
+static json_t *feature_names(const CpuWords *set)
+{
+    json_t *list = json_array();
+    const CpuFeature *f;
+
+    for (unsigned at = 0; (f = cpu_words_next(set, &at)) != NULL;)
+        json_array_append_new(list, json_string(f->name));
+    return list;
+}
+
+/* What QEMU's processors have of the kind, and each feature by its name. */
+static int cpu_property(Machine *m, const char *name, json_t **ret, Err *err)
+{
+    const CpuChoice *choice = machine_cpu_choice(m);
+    const CpuFeature *f = cpu_feature_find(name);
+    char type[64];
+
+    machine_cpu_type(m, type, sizeof type);
+    if (strcmp(name, "type") == 0)
+        *ret = json_string(type);
+    else if (strcmp(name, "feature-words") == 0)
+        *ret = feature_words(&choice->given);
+    else if (strcmp(name, "filtered-features") == 0)
+        *ret = feature_words(&choice->missing);
+    else if (strcmp(name, "unavailable-features") == 0)
+        *ret = feature_names(&choice->missing);
+    else if (f != NULL)
+        *ret = json_boolean(cpu_words_have(&choice->given, f));
+    else
+        return err_set(err, ENOENT, "Property '%s.%.60s' not found", type, name);
+    return *ret != NULL ? 0 : -ENOMEM;
+}
+
+/* --- both --- */
+
 static int access_property(Machine *m, json_t *args, json_t *value, json_t **ret, Err *err)
 {
     Access a = {
@@ -79,6 +132,8 @@ static int access_property(Machine *m, json_t *args, json_t *value, json_t **ret
 int qmp_qom_get(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
 {
     (void)s;
+    if (machine_cpu_at_path(m, string_arg(args, "path")) >= 0)
+        return cpu_property(m, string_arg(args, "property"), ret, err);
     return access_property(m, args, NULL, ret, err);
 }
 

@@ -82,22 +82,34 @@ static int call(Vcpu *vcpu, unsigned long request, const char *name, void *arg, 
 }
 #define CALL(vcpu, request, arg, err) call(vcpu, request, #request, arg, err)
 
-/* MSRs one by one: a host without one of them is no reason to fail. */
+static bool set_msr(Vcpu *vcpu, const struct kvm_msr_entry *msr)
+{
+    union {
+        struct kvm_msrs head;
+        uint8_t room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+    } one = {.room = {0}};
+
+    one.head.nmsrs = 1;
+    one.head.entries[0] = *msr;
+    return ioctl(vcpu->fd, KVM_SET_MSRS, &one) == 1;
+}
+
+/* One by one: a host without one of them is no reason to fail. */
 static void set_reset_msrs(Vcpu *vcpu)
 {
     unsigned count;
     const struct kvm_msr_entry *msrs = regs_reset_msrs(&count);
 
-    for (unsigned i = 0; i < count; i++) {
-        union {
-            struct kvm_msrs head;
-            uint8_t room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
-        } one = {.room = {0}};
+    for (unsigned i = 0; i < count; i++)
+        (void)set_msr(vcpu, &msrs[i]);
+}
 
-        one.head.nmsrs = 1;
-        one.head.entries[0] = msrs[i];
-        (void)ioctl(vcpu->fd, KVM_SET_MSRS, &one);
-    }
+int vcpu_set_msr(Vcpu *vcpu, uint32_t index, uint64_t value, Err *err)
+{
+    const struct kvm_msr_entry msr = {.index = index, .data = value};
+
+    return set_msr(vcpu, &msr) ? 0 : err_set(err, EINVAL, "vCPU %u: KVM does not take 0x%llx for MSR 0x%x", vcpu->index,
+                                             (unsigned long long)value, index);
 }
 
 /* LINT1 is the NMI, as the MADT says; LINT0 stays masked: there is no PIC behind it. */

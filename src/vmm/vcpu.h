@@ -50,6 +50,8 @@ void vcpu_free(Vcpu *vcpu); /* stops and joins the thread */
 
 /* Sets registers for the kernel's entry; only the boot CPU needs it. Paused or not started. */
 int vcpu_set_boot(Vcpu *vcpu, const struct kvm_regs *regs, const struct kvm_sregs *sregs, Err *err);
+/* An MSR that resets leave alone. Not started. */
+int vcpu_set_msr(Vcpu *vcpu, uint32_t index, uint64_t value, Err *err);
 /* The segment and control registers after power-on, for regs_boot(). */
 int vcpu_get_reset_sregs(Vcpu *vcpu, struct kvm_sregs *ret, Err *err);
 /* Back to the state after power-on. Paused. */

@@ -294,6 +294,51 @@ def tap():
     g.end()
 
 
+REGISTERS = ("EAX", "EBX", "ECX", "EDX")
+FOLLOWS = {(1, "EDX"): 1 << 28, (1, "ECX"): 1 << 27, (0x80000001, "ECX"): 2,  # topology, and CR4
+           (7, "ECX"): 1 << 16 | 1 << 4}  # LA57, which a KVM in software lists and hides; CR4
+
+
+def features_of(model, *features):
+    """A guest with that processor: (what QMP says it has, by leaf and register; what its own CPUID says; g.call of it)."""
+    g = Qmp("cpuid", cpus={"count": 1, "model": model, "enforce": False, "features": list(features)})
+    g.wait_text("told")
+    ask = {"path": g.call("query-cpus-fast")[0]["qom-path"]}
+    words = {(w["cpuid-input-eax"], w["cpuid-input-ecx"], w["cpuid-register"]): w["features"]
+             for w in g.call("qom-get", property="feature-words", **ask)}
+    rows = [[int(x, 16) for x in row.split()[1:]] for row in g.text.decode().splitlines() if row.startswith("cpuid ")]
+    seen = {(row[0], reg): row[1 + i] for row in rows for i, reg in enumerate(REGISTERS)}
+    missing = g.call("qom-get", property="unavailable-features", **ask)
+    g.call("quit")
+    g.end()
+    return words, seen, missing
+
+
+def agree(words, seen, exact):
+    """Registers that differ. A KVM in software lets the processor's own bits through: not exact, none may lack."""
+    both = [(leaf, reg, value, seen[leaf, reg]) for (leaf, index, reg), value in words.items()
+            if index == 0 and (leaf, reg) in seen]
+    return [(hex(leaf), reg, hex(value), hex(its)) for leaf, reg, value, its in both
+            if ((value ^ its) if exact else (value & ~its)) & ~FOLLOWS.get((leaf, reg), 0)]
+
+
+def processors():
+    """The guest finds in CPUID what QMP says that it has: models, features beyond them, and what is not there."""
+    host, seen, missing = features_of("host")
+    exact = not agree(host, seen, True)
+    ok(not agree(host, seen, False) and missing == [], "the host's processor", agree(host, seen, False))
+    words, seen, missing = features_of("kvm64")
+    ok(not agree(words, seen, exact), "a named model", agree(words, seen, exact))
+    ok(words[1, 0, "EDX"] & ~host[1, 0, "EDX"] == 0 and words[1, 0, "ECX"] & 1 << 31, "has only what there is", words)
+    beyond = host[7, 0, "EBX"] & 2  # tsc-adjust
+    words, seen, missing = features_of("kvm64", "+tsc_adjust", "+avx512-4fmaps", "-x2apic")
+    ok(not agree(words, seen, exact), "with features", agree(words, seen, exact))
+    ok(words[7, 0, "EBX"] == beyond and seen[7, "EBX"] & 2 == beyond and ("tsc-adjust" in missing) != bool(beyond),
+       "one that the model does not have, when the host has it", (words, missing))
+    ok("avx512-4fmaps" in missing or host[7, 0, "EDX"] & 8, "one that the host lacks is told", missing)
+    ok(not seen[1, "ECX"] & 1 << 21, "one is switched off")
+
+
 def main():
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         print("1..0 # SKIP no /dev/kvm")
@@ -384,6 +429,7 @@ def main():
     g.call("quit")
     ok(g.end() == 0, "quit after it")
 
+    processors()
     watchdog()
     disks()
     shrinking()

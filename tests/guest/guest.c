@@ -518,6 +518,28 @@ static void test_scribble(void)
     print("scribbled\n");
 }
 
+/* What the processor says of itself, then it stays. */
+static void test_cpuid(void)
+{
+    static const uint32_t leaves[] = {0, 1, 6, 7, 0x80000001, 0x80000007, 0x80000008};
+
+    for (unsigned i = 0; i < sizeof leaves / sizeof leaves[0]; i++) {
+        uint32_t r[4] = {leaves[i], 0, 0, 0};
+
+        __asm__ volatile("cpuid" : "+a"(r[0]), "=b"(r[1]), "+c"(r[2]), "=d"(r[3]));
+        print("cpuid ");
+        print_hex(leaves[i], 8);
+        for (unsigned k = 0; k < 4; k++) {
+            put(' ');
+            print_hex(r[k], 8);
+        }
+        put('\n');
+    }
+    print("told\n");
+    for (;;)
+        pause_cpu();
+}
+
 void guest_main(uint32_t info)
 {
     const char *test = (const char *)*(uint64_t *)(uint64_t)(info + 24);
@@ -564,6 +586,8 @@ void guest_main(uint32_t info)
         test_reset(false);
     else if (equal(test, "kbdreset"))
         test_reset(true);
+    else if (equal(test, "cpuid"))
+        test_cpuid();
     else if (equal(test, "nmi"))
         test_nmi();
     else if (equal(test, "watchdog"))

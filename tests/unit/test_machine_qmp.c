@@ -114,6 +114,15 @@ static void test_cpus(void)
 {
     ok(answers("{\"execute\": \"query-cpus-fast\"}", "\"cpu-index\":1") && !strstr(received, "\"cpu-index\":2"),
        "two CPUs are plugged");
+    ok(answers("{\"execute\": \"qom-get\", \"arguments\": {\"path\": \"/machine/unattached/device[1]\","
+               " \"property\": \"feature-words\"}}", "\"cpuid-register\"") && strstr(received, "\"cpuid-input-ecx\""),
+       "feature-words of a CPU");
+    ok(answers("{\"execute\": \"qom-get\", \"arguments\": {\"path\": \"/machine/unattached/device[0]\","
+               " \"property\": \"unavailable-features\"}}", "[]"), "none of the host's is unavailable");
+    ok(answers("{\"execute\": \"qom-get\", \"arguments\": {\"path\": \"/machine/unattached/device[0]\","
+               " \"property\": \"mds-no\"}}", "true"), "a feature in an MSR by its name");
+    ok(answers("{\"execute\": \"qom-get\", \"arguments\": {\"path\": \"/machine/unattached/device[0]\","
+               " \"property\": \"bogus\"}}", "not found"), "no other property");
     ok(answers("{\"execute\": \"query-hotpluggable-cpus\"}", "host-x86_64-cpu") && strstr(received, "device[1]") &&
        !strstr(received, "device[2]"),
        "of four");

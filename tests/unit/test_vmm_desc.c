@@ -11,6 +11,7 @@
 #include "definition.h"
 #include "driver/backend/backend.h"
 #include "driver/backend/vmm_desc.h"
+#include "driver/host/cpu_features.h"
 #include "driver/host/vmm_caps.h"
 #include "vmm_side.h"
 
@@ -68,6 +69,10 @@ static void test_tables(void)
     for (const char *const *name = vmm_caps_cpu_models(); *name != NULL; name++) {
         if (!vmm_side_has_cpu_model(*name))
             g_error("kite-vmm has no CPU model '%s'", *name);
+    }
+    for (guint i = 0; cpu_feature_name(i) != NULL; i++) {
+        if (!vmm_side_has_cpu_feature(cpu_feature_name(i)))
+            g_error("kite-vmm has no CPU feature '%s'", cpu_feature_name(i));
     }
 }
 

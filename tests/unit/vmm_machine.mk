@@ -8,7 +8,8 @@ tests_lib_libfakemachine_a_CFLAGS = $(VMM_CFLAGS)
 tests_lib_libfakemachine_a_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
 
 check_PROGRAMS += tests/unit/test_machine_boot tests/unit/test_machine_acpi tests/unit/test_machine_pci \
-	tests/unit/test_machine_desc tests/unit/test_machine_qmp tests/unit/test_machine_watchdog tests/unit/test_machine_ioapic
+	tests/unit/test_machine_desc tests/unit/test_machine_qmp tests/unit/test_machine_watchdog tests/unit/test_machine_ioapic \
+	tests/unit/test_cpuid
 tests_unit_test_machine_ioapic_SOURCES = tests/unit/test_machine_ioapic.c
 tests_unit_test_machine_ioapic_CFLAGS = $(VMM_CFLAGS)
 tests_unit_test_machine_ioapic_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
@@ -17,6 +18,10 @@ tests_unit_test_machine_watchdog_SOURCES = tests/unit/test_machine_watchdog.c
 tests_unit_test_machine_watchdog_CFLAGS = $(VMM_CFLAGS)
 tests_unit_test_machine_watchdog_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
 tests_unit_test_machine_watchdog_LDADD = $(VMM_MACHINE_LIBS)
+tests_unit_test_cpuid_SOURCES = tests/unit/test_cpuid.c
+tests_unit_test_cpuid_CFLAGS = $(VMM_CFLAGS)
+tests_unit_test_cpuid_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_unit_test_cpuid_LDADD = $(VMM_MACHINE_LIBS)
 tests_unit_test_machine_boot_SOURCES = tests/unit/test_machine_boot.c
 tests_unit_test_machine_boot_CFLAGS = $(VMM_CFLAGS)
 tests_unit_test_machine_boot_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
@@ -38,7 +43,8 @@ tests_unit_test_machine_qmp_CFLAGS = $(VMM_CFLAGS)
 tests_unit_test_machine_qmp_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
 tests_unit_test_machine_qmp_LDADD = $(VMM_MACHINE_LIBS)
 TESTS += tests/unit/test_machine_boot tests/unit/test_machine_acpi tests/unit/test_machine_pci \
-	tests/unit/test_machine_desc tests/unit/test_machine_qmp tests/unit/test_machine_watchdog tests/unit/test_machine_ioapic
+	tests/unit/test_machine_desc tests/unit/test_machine_qmp tests/unit/test_machine_watchdog tests/unit/test_machine_ioapic \
+	tests/unit/test_cpuid
 
 # The QMP schema against the sources.
 TESTS += tests/unit/test_qmp_schema.py

@@ -3,7 +3,6 @@
 #include "vmm_side.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "vmm/arch/x86_64/cpu_models.h"
@@ -35,10 +34,14 @@ bool vmm_side_has_device(const char *driver)
 
 bool vmm_side_has_cpu_model(const char *name)
 {
-    struct kvm_cpuid2 *empty = calloc(1, sizeof *empty);
+    const CpuWords none = {0};
+    CpuWords its;
     Err err = {0};
-    int r = cpu_model_apply(empty, name, false, &err);
 
-    free(empty);
-    return r == 0;
+    return cpu_model_words(name, &none, &its, &err) == 0;
+}
+
+bool vmm_side_has_cpu_feature(const char *name)
+{
+    return cpu_feature_find(name) != NULL;
 }

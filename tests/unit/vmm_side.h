@@ -9,3 +9,4 @@
 bool vmm_side_accepts(const char *text, char *problem, size_t size);
 bool vmm_side_has_device(const char *driver);
 bool vmm_side_has_cpu_model(const char *name);
+bool vmm_side_has_cpu_feature(const char *name);

@@ -15,9 +15,6 @@ gboolean guest_cpu_prepare(const BackendConfig *config, DomainDef *live, const Q
 {
     const CpuHypervisor hv = {config->cpu_host, caps, live->virt_type == VIRT_KVM};
 
-    /* kite-vmm adds no features to a named model: it gives the host's own for host-model. */
-    if (caps == NULL && live->cpu != NULL && live->cpu->mode == CPU_MODE_HOST_MODEL)
-        return TRUE;
     return config->cpu_host == NULL || live->cpu == NULL ||
            cpu_guest_prepare(live->cpu, live->os.arch != NULL ? live->os.arch : "x86_64", &hv, error);
 }

@@ -66,16 +66,6 @@ guint vmm_desc_vcpus_at_boot(const DomainDef *def)
     return n;
 }
 
-/* Then the host need not have all of the model: the daemon has held the rest against it. */
-static gboolean switches_off(const CpuDef *cpu)
-{
-    for (guint i = 0; i < cpu->features->len; i++) {
-        if (g_array_index(cpu->features, CpuFeature, i).policy == CPU_FEATURE_DISABLE)
-            return TRUE;
-    }
-    return FALSE;
-}
-
 static json_t *make_cpus(const DomainDef *def)
 {
     const CpuDef *cpu = def->cpu;
@@ -95,9 +85,8 @@ static json_t *make_cpus(const DomainDef *def)
     else if (cpu != NULL && cpu->model != NULL)
         model = cpu->model;
     json_object_set_new(cpus, "model", json_string(model));
-    /* libvirt's check='none': whatever of the model the host lacks is left out. */
-    if (cpu == NULL || cpu->check == CPU_CHECK_NONE || cpu->check == CPU_CHECK_DEFAULT || switches_off(cpu))
-        json_object_set_new(cpus, "enforce", json_false());
+    /* What is missing is the daemon's to judge: before (guest_cpu_prepare()) and after (guest_cpu_read_back()). */
+    json_object_set_new(cpus, "enforce", json_false());
     if (cpu != NULL && cpu->sockets != 0) {
         json_object_set_new(cpus, "sockets", json_integer(cpu->sockets));
         json_object_set_new(cpus, "dies", json_integer(MAX(cpu->dies, 1)));

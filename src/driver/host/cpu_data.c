@@ -34,6 +34,21 @@ static void leave_out_switched_on(CpuData *data)
         cpu_features_set(&data->features, (guint)cpu_feature_number(names[i]), FALSE);
 }
 
+enum { ARCH_CAPABILITIES = 0x10a };
+
+/* FALSE: KVM does not give its guests this one. */
+static gboolean read_kvm_msr(int kvm, guint32 index, guint64 *ret)
+{
+    g_autofree struct kvm_msrs *ask = g_malloc0(sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry));
+
+    ask->nmsrs = 1;
+    ask->entries[0].index = index;
+    if (ioctl(kvm, KVM_GET_MSRS, ask) != 1)
+        return FALSE;
+    *ret = ask->entries[0].data;
+    return TRUE;
+}
+
 /* --- the processor ------------------------------------------------------------------------------------- */
 
 static void set_vendor(CpuData *data, const char *id)
@@ -109,21 +124,14 @@ static gboolean read_msr(guint32 index, guint64 *ret)
 {
     autofd msr = open("/dev/cpu/0/msr", O_RDONLY | O_CLOEXEC);
     autofd kvm = open("/dev/kvm", O_RDONLY | O_CLOEXEC);
-    g_autofree struct kvm_msrs *ask = g_malloc0(sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry));
 
     if (msr >= 0 && pread(msr, ret, sizeof(*ret), (off_t)index) == (ssize_t)sizeof(*ret))
         return TRUE;
-    ask->nmsrs = 1;
-    ask->entries[0].index = index;
-    if (kvm < 0 || ioctl(kvm, KVM_GET_MSRS, ask) != 1)
-        return FALSE;
-    *ret = ask->entries[0].data;
-    return TRUE;
+    return kvm >= 0 && read_kvm_msr(kvm, index, ret);
 }
 
 static void add_msr(CpuData *data)
 {
-    enum { ARCH_CAPABILITIES = 0x10a };
     guint64 value;
 
     if (cpu_features_has_name(&data->features, "arch-capabilities") && read_msr(ARCH_CAPABILITIES, &value))
@@ -207,6 +215,22 @@ CpuData *cpu_data_host(Host *host)
 
 enum { KVM_CPUID_ENTRIES = 256 };
 
+#ifdef KVM_GET_SUPPORTED_CPUID
+/* What KVM's list of CPUID leaves out, and what its guests find in the MSR. */
+static void add_emulated(CpuData *data, int kvm)
+{
+    guint64 value;
+
+    cpu_features_add_name(&data->features, "hypervisor");
+    cpu_features_add_name(&data->features, "x2apic");
+    cpu_features_add_name(&data->features, "arat");
+    if (ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0)
+        cpu_features_add_name(&data->features, "tsc-deadline");
+    if (read_kvm_msr(kvm, ARCH_CAPABILITIES, &value))
+        cpu_features_add_word(&data->features, &(CpuWord){ARCH_CAPABILITIES, 0, CPU_WORD_MSR, (guint32)value});
+}
+#endif
+
 static gboolean add_kvm(CpuData *data)
 {
 #ifdef KVM_GET_SUPPORTED_CPUID
@@ -224,6 +248,7 @@ static gboolean add_kvm(CpuData *data)
         for (guint32 r = 0; r < 4; r++)
             cpu_features_add_word(&data->features, &(CpuWord){e->function, e->index, r, regs[r]});
     }
+    add_emulated(data, kvm);
     leave_out_switched_on(data);
     return TRUE;
 #else

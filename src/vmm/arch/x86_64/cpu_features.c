@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * CPUID bits by name: Intel SDM 2A, CPUID; AMD APM 3, appendix E; Linux kvm/x86/cpuid.rst.
+ * CPUID bits by name: Intel SDM 2A, CPUID; AMD APM 3, appendix E; Linux kvm/x86/cpuid.rst. Bits of MSRs: SDM 4.
  */
 #include "vmm/arch/x86_64/cpu_features.h"
 
@@ -22,6 +22,7 @@ static const CpuFeature features[] = {
     {"est", 1, 0, CPU_ECX, 7},
     {"tm2", 1, 0, CPU_ECX, 8},
     {"ssse3", 1, 0, CPU_ECX, 9},
+    {"cid", 1, 0, CPU_ECX, 10},
     {"fma", 1, 0, CPU_ECX, 12},
     {"cx16", 1, 0, CPU_ECX, 13},
     {"xtpr", 1, 0, CPU_ECX, 14},
@@ -38,6 +39,7 @@ static const CpuFeature features[] = {
     {"tsc-deadline", 1, 0, CPU_ECX, 24},
     {"aes", 1, 0, CPU_ECX, 25},
     {"xsave", 1, 0, CPU_ECX, 26},
+    {"osxsave", 1, 0, CPU_ECX, 27},
     {"avx", 1, 0, CPU_ECX, 28},
     {"f16c", 1, 0, CPU_ECX, 29},
     {"rdrand", 1, 0, CPU_ECX, 30},
@@ -70,9 +72,11 @@ static const CpuFeature features[] = {
     {"ss", 1, 0, CPU_EDX, 27},
     {"ht", 1, 0, CPU_EDX, 28},
     {"tm", 1, 0, CPU_EDX, 29},
+    {"ia64", 1, 0, CPU_EDX, 30},
     {"pbe", 1, 0, CPU_EDX, 31},
     {"fsgsbase", 7, 0, CPU_EBX, 0},
     {"tsc-adjust", 7, 0, CPU_EBX, 1},
+    {"sgx", 7, 0, CPU_EBX, 2},
     {"bmi1", 7, 0, CPU_EBX, 3},
     {"hle", 7, 0, CPU_EBX, 4},
     {"avx2", 7, 0, CPU_EBX, 5},
@@ -81,6 +85,7 @@ static const CpuFeature features[] = {
     {"erms", 7, 0, CPU_EBX, 9},
     {"invpcid", 7, 0, CPU_EBX, 10},
     {"rtm", 7, 0, CPU_EBX, 11},
+    {"cmt", 7, 0, CPU_EBX, 12},
     {"mpx", 7, 0, CPU_EBX, 14},
     {"avx512f", 7, 0, CPU_EBX, 16},
     {"avx512dq", 7, 0, CPU_EBX, 17},
@@ -89,6 +94,7 @@ static const CpuFeature features[] = {
     {"smap", 7, 0, CPU_EBX, 20},
     {"avx512ifma", 7, 0, CPU_EBX, 21},
     {"avx512-ifma", 7, 0, CPU_EBX, 21},
+    {"pcommit", 7, 0, CPU_EBX, 22},
     {"clflushopt", 7, 0, CPU_EBX, 23},
     {"clwb", 7, 0, CPU_EBX, 24},
     {"intel-pt", 7, 0, CPU_EBX, 25},
@@ -101,6 +107,7 @@ static const CpuFeature features[] = {
     {"avx512vbmi", 7, 0, CPU_ECX, 1},
     {"umip", 7, 0, CPU_ECX, 2},
     {"pku", 7, 0, CPU_ECX, 3},
+    {"ospke", 7, 0, CPU_ECX, 4},
     {"waitpkg", 7, 0, CPU_ECX, 5},
     {"avx512vbmi2", 7, 0, CPU_ECX, 6},
     {"cet-ss", 7, 0, CPU_ECX, 7},
@@ -116,6 +123,8 @@ static const CpuFeature features[] = {
     {"cldemote", 7, 0, CPU_ECX, 25},
     {"movdiri", 7, 0, CPU_ECX, 27},
     {"movdir64b", 7, 0, CPU_ECX, 28},
+    {"sgxlc", 7, 0, CPU_ECX, 30},
+    {"pks", 7, 0, CPU_ECX, 31},
     {"avx512-4vnniw", 7, 0, CPU_EDX, 2},
     {"avx512-4fmaps", 7, 0, CPU_EDX, 3},
     {"fsrm", 7, 0, CPU_EDX, 4},
@@ -123,6 +132,8 @@ static const CpuFeature features[] = {
     {"md-clear", 7, 0, CPU_EDX, 10},
     {"serialize", 7, 0, CPU_EDX, 14},
     {"tsx-ldtrk", 7, 0, CPU_EDX, 16},
+    {"pconfig", 7, 0, CPU_EDX, 18},
+    {"arch-lbr", 7, 0, CPU_EDX, 19},
     {"amx-bf16", 7, 0, CPU_EDX, 22},
     {"avx512-fp16", 7, 0, CPU_EDX, 23},
     {"amx-tile", 7, 0, CPU_EDX, 24},
@@ -142,6 +153,18 @@ static const CpuFeature features[] = {
     {"xsavec", 0xd, 1, CPU_EAX, 1},
     {"xgetbv1", 0xd, 1, CPU_EAX, 2},
     {"xsaves", 0xd, 1, CPU_EAX, 3},
+    {"xfd", 0xd, 1, CPU_EAX, 4},
+    {"mbm-total", 0xf, 1, CPU_EDX, 1},
+    {"mbm-local", 0xf, 1, CPU_EDX, 2},
+    {"sgx1", 0x12, 0, CPU_EAX, 0},
+    {"sgx2", 0x12, 0, CPU_EAX, 1},
+    {"sgx-exinfo", 0x12, 0, CPU_EBX, 0},
+    {"sgx-debug", 0x12, 1, CPU_EAX, 1},
+    {"sgx-mode64", 0x12, 1, CPU_EAX, 2},
+    {"sgx-provisionkey", 0x12, 1, CPU_EAX, 4},
+    {"sgx-tokenkey", 0x12, 1, CPU_EAX, 5},
+    {"sgx-kss", 0x12, 1, CPU_EAX, 7},
+    {"intel-pt-lip", 0x14, 0, CPU_ECX, 31},
     {"arat", 6, 0, CPU_EAX, 2},
     {"lahf-lm", 0x80000001, 0, CPU_ECX, 0},
     {"cmp-legacy", 0x80000001, 0, CPU_ECX, 1},
@@ -161,6 +184,7 @@ static const CpuFeature features[] = {
     {"lwp", 0x80000001, 0, CPU_ECX, 15},
     {"fma4", 0x80000001, 0, CPU_ECX, 16},
     {"tce", 0x80000001, 0, CPU_ECX, 17},
+    {"cvt16", 0x80000001, 0, CPU_ECX, 18},
     {"nodeid-msr", 0x80000001, 0, CPU_ECX, 19},
     {"tbm", 0x80000001, 0, CPU_ECX, 21},
     {"topoext", 0x80000001, 0, CPU_ECX, 22},
@@ -200,6 +224,7 @@ static const CpuFeature features[] = {
     {"avic", 0x8000000a, 0, CPU_EDX, 13},
     {"v-vmsave-vmload", 0x8000000a, 0, CPU_EDX, 15},
     {"vgif", 0x8000000a, 0, CPU_EDX, 16},
+    {"svme-addr-chk", 0x8000000a, 0, CPU_EDX, 28},
     {"kvmclock", 0x40000001, 0, CPU_EAX, 0},
     {"kvm-nopiodelay", 0x40000001, 0, CPU_EAX, 1},
     {"kvmclock2", 0x40000001, 0, CPU_EAX, 3},
@@ -214,6 +239,16 @@ static const CpuFeature features[] = {
     {"kvm-asyncpf-int", 0x40000001, 0, CPU_EAX, 14},
     {"kvm-msi-ext-dest-id", 0x40000001, 0, CPU_EAX, 15},
     {"kvmclock-stable-bit", 0x40000001, 0, CPU_EAX, 24},
+    {"rdctl-no", CPU_ARCH_CAPABILITIES, 0, CPU_MSR, 0},
+    {"ibrs-all", CPU_ARCH_CAPABILITIES, 0, CPU_MSR, 1},
+    {"rsba", CPU_ARCH_CAPABILITIES, 0, CPU_MSR, 2},
+    {"skip-l1dfl-vmentry", CPU_ARCH_CAPABILITIES, 0, CPU_MSR, 3},
+    {"ssb-no", CPU_ARCH_CAPABILITIES, 0, CPU_MSR, 4},
+    {"mds-no", CPU_ARCH_CAPABILITIES, 0, CPU_MSR, 5},
+    {"pschange-mc-no", CPU_ARCH_CAPABILITIES, 0, CPU_MSR, 6},
+    {"tsx-ctrl", CPU_ARCH_CAPABILITIES, 0, CPU_MSR, 7},
+    {"taa-no", CPU_ARCH_CAPABILITIES, 0, CPU_MSR, 8},
+    {"split-lock-detect", 0xcf, 0, CPU_MSR, 5},
 };
 
 static bool same_name(const char *a, const char *b, size_t b_len)
@@ -246,6 +281,65 @@ const CpuFeature *cpu_feature_at(const CpuFeature *where)
 
         if (f->function == where->function && f->index == where->index && f->reg == where->reg &&
             f->bit == where->bit)
+            return f;
+    }
+    return NULL;
+}
+
+/* --- words ---------------------------------------------------------------------------------------------- */
+
+static const CpuFeature words[CPU_WORDS] = {
+    {"", 1, 0, CPU_EDX, 0},          {"", 1, 0, CPU_ECX, 0},          {"", 6, 0, CPU_EAX, 0},
+    {"", 7, 0, CPU_EBX, 0},          {"", 7, 0, CPU_ECX, 0},          {"", 7, 0, CPU_EDX, 0},
+    {"", 7, 1, CPU_EAX, 0},          {"", 0xd, 1, CPU_EAX, 0},        {"", 0xf, 1, CPU_EDX, 0},
+    {"", 0x12, 0, CPU_EAX, 0},       {"", 0x12, 0, CPU_EBX, 0},       {"", 0x12, 1, CPU_EAX, 0},
+    {"", 0x14, 0, CPU_ECX, 0},       {"", 0x80000001, 0, CPU_EDX, 0}, {"", 0x80000001, 0, CPU_ECX, 0},
+    {"", 0x80000007, 0, CPU_EDX, 0}, {"", 0x80000008, 0, CPU_EBX, 0}, {"", 0x8000000a, 0, CPU_EDX, 0},
+    {"", 0x40000001, 0, CPU_EAX, 0}, {"", CPU_ARCH_CAPABILITIES, 0, CPU_MSR, 0}, {"", 0xcf, 0, CPU_MSR, 0},
+};
+
+const CpuFeature *cpu_word_at(unsigned i)
+{
+    return i < CPU_WORDS ? &words[i] : NULL;
+}
+
+unsigned cpu_word_of(const CpuFeature *f)
+{
+    unsigned i = 0;
+
+    while (i < CPU_WORDS &&
+           (words[i].function != f->function || words[i].index != f->index || words[i].reg != f->reg))
+        i++;
+    return i;
+}
+
+bool cpu_words_have(const CpuWords *set, const CpuFeature *f)
+{
+    unsigned w = cpu_word_of(f);
+
+    return w < CPU_WORDS && (set->bits[w] & 1u << f->bit) != 0;
+}
+
+void cpu_words_put(CpuWords *set, const CpuFeature *f, bool on)
+{
+    unsigned w = cpu_word_of(f);
+
+    if (w < CPU_WORDS && on)
+        set->bits[w] |= 1u << f->bit;
+    else if (w < CPU_WORDS)
+        set->bits[w] &= ~(1u << f->bit);
+}
+
+const CpuFeature *cpu_words_next(const CpuWords *set, unsigned *position)
+{
+    while (*position < CPU_WORDS * 32) {
+        unsigned w = *position / 32, bit = (*position)++ % 32;
+        CpuFeature key = words[w];
+        const CpuFeature *f;
+
+        key.bit = (uint8_t)bit;
+        f = set->bits[w] & 1u << bit ? cpu_feature_at(&key) : NULL;
+        if (f != NULL)
             return f;
     }
     return NULL;

@@ -56,16 +56,17 @@ static const NamedModel models[] = {
     {"Skylake-Server-noTSX-IBRS", "GenuineIntel", 6, 85, 4, "Skylake-Server-IBRS", "-hle -rtm"},
     {"Cascadelake-Server", "GenuineIntel", 6, 85, 6, "Skylake-Server-IBRS", "clflushopt avx512vnni ssbd"},
     {"Cascadelake-Server-noTSX", "GenuineIntel", 6, 85, 6, "Cascadelake-Server",
-     "-hle -rtm arch-capabilities"},
-    {"Cooperlake", "GenuineIntel", 6, 85, 10, "Cascadelake-Server", "stibp arch-capabilities avx512-bf16"},
+     "-hle -rtm arch-capabilities rdctl-no ibrs-all skip-l1dfl-vmentry mds-no"},
+    {"Cooperlake", "GenuineIntel", 6, 85, 10, "Cascadelake-Server", 
+     "stibp arch-capabilities avx512-bf16 rdctl-no ibrs-all skip-l1dfl-vmentry mds-no pschange-mc-no taa-no"},
     {"Icelake-Server", "GenuineIntel", 6, 134, 0, "Cascadelake-Server",
      "avx512vbmi umip avx512vbmi2 gfni vaes vpclmulqdq avx512bitalg avx512-vpopcntdq la57 wbnoinvd"},
     {"Icelake-Server-noTSX", "GenuineIntel", 6, 134, 0, "Icelake-Server", "-hle -rtm"},
     {"Denverton", "GenuineIntel", 6, 95, 1, "IvyBridge-IBRS",
      "-avx -f16c movbe mpx rdseed smap clflushopt sha-ni arch-capabilities ssbd xsavec xgetbv1 "
-     "3dnowprefetch pdpe1gb"},
+     "3dnowprefetch pdpe1gb rdctl-no skip-l1dfl-vmentry"},
     {"Snowridge", "GenuineIntel", 6, 134, 1, "Denverton",
-     "clwb umip gfni cldemote movdiri movdir64b core-capability"},
+     "-rdctl-no -skip-l1dfl-vmentry clwb umip gfni cldemote movdiri movdir64b core-capability split-lock-detect"},
     {"KnightsMill", "GenuineIntel", 6, 133, 0, "Haswell-noTSX",
      "-pcid -invpcid ss avx512f rdseed adx avx512pf avx512er avx512cd avx512-vpopcntdq avx512-4vnniw "
      "avx512-4fmaps 3dnowprefetch pdpe1gb"},
@@ -108,16 +109,6 @@ static uint32_t *leaf_register(struct kvm_cpuid_entry2 *e, unsigned reg)
     return regs[reg];
 }
 
-/* Leaves that hold features, which a named model keeps only as far as it names them. KVM's own leaf stays. */
-static const CpuFeature feature_leaves[] = {
-    {"", 1, 0, CPU_ECX, 0},          {"", 1, 0, CPU_EDX, 0},          {"", 7, 0, CPU_EBX, 0},
-    {"", 7, 0, CPU_ECX, 0},          {"", 7, 0, CPU_EDX, 0},          {"", 7, 1, CPU_EAX, 0},
-    {"", 0xd, 1, CPU_EAX, 0},        {"", 0x80000001, 0, CPU_ECX, 0}, {"", 0x80000001, 0, CPU_EDX, 0},
-    {"", 0x80000008, 0, CPU_EBX, 0}, {"", 0x8000000a, 0, CPU_EDX, 0},
-};
-
-typedef uint32_t KeptBits[ARRAY_LEN(feature_leaves)];
-
 static const NamedModel *find_model(const char *name)
 {
     for (size_t i = 0; i < ARRAY_LEN(models); i++) {
@@ -127,26 +118,12 @@ static const NamedModel *find_model(const char *name)
     return NULL;
 }
 
-static void keep_bit(KeptBits keep, const CpuFeature *f, bool on)
-{
-    for (size_t i = 0; i < ARRAY_LEN(feature_leaves); i++) {
-        const CpuFeature *l = &feature_leaves[i];
-
-        if (l->function != f->function || l->index != f->index || l->reg != f->reg)
-            continue;
-        if (on)
-            keep[i] |= 1u << f->bit;
-        else
-            keep[i] &= ~(1u << f->bit);
-    }
-}
-
 /* The bits of the model: those of what it is based on, then its own difference to that. */
-static int collect(const NamedModel *model, KeptBits keep, Err *err)
+static int collect(const NamedModel *model, CpuWords *ret, Err *err)
 {
     if (model->base != NULL) {
         const NamedModel *base = find_model(model->base);
-        int r = base != NULL ? collect(base, keep, err)
+        int r = base != NULL ? collect(base, ret, err)
                              : err_set(err, EINVAL, "CPU model '%s' is based on an unknown one", model->name);
 
         if (r < 0)
@@ -160,54 +137,48 @@ static int collect(const NamedModel *model, KeptBits keep, Err *err)
         if (f == NULL)
             return err_set(err, EINVAL, "CPU model '%s': feature '%.*s' is not in the table", model->name,
                            (int)len, at);
-        keep_bit(keep, f, on);
+        cpu_words_put(ret, f, on);
         at += len + (at[len] == ' ');
     }
     return 0;
 }
 
-/* What KVM emulates whether or not the host's processor and this list of KVM's say so. */
-static bool always_there(const CpuFeature *f)
+bool cpu_model_is_host(const char *name)
 {
-    return strcmp(f->name, "x2apic") == 0 || strcmp(f->name, "tsc-deadline") == 0 || strcmp(f->name, "arat") == 0;
+    return strcmp(name, "host") == 0 || strcmp(name, "max") == 0;
 }
 
-static int cut_down(struct kvm_cpuid2 *cpuid, const NamedModel *model, bool enforce, Err *err)
+int cpu_model_words(const char *name, const CpuWords *offered, CpuWords *ret, Err *err)
 {
-    KeptBits keep = {0};
-    struct kvm_cpuid_entry2 *e;
-    int r = collect(model, keep, err);
+    /* KVM's own paravirtual features: no model speaks of them. */
+    const CpuFeature own = {"", 0x40000001, 0, CPU_EAX, 0};
+    /* Every model under KVM has these two, as with QEMU. */
+    static const char *const always[] = {"x2apic", "hypervisor"};
+    const NamedModel *model = find_model(name);
+    int r;
 
-    if (r < 0)
+    *ret = *offered;
+    if (cpu_model_is_host(name))
+        return 0;
+    if (model == NULL)
+        return err_set(err, EINVAL, "CPU model '%s' is not known", name);
+    *ret = (CpuWords){0};
+    if ((r = collect(model, ret, err)) < 0)
         return r;
-    for (size_t i = 0; i < ARRAY_LEN(feature_leaves); i++) {
-        uint32_t have, lacks;
+    ret->bits[cpu_word_of(&own)] = offered->bits[cpu_word_of(&own)];
+    for (size_t i = 0; i < ARRAY_LEN(always); i++)
+        cpu_words_put(ret, cpu_feature_find(always[i]), true);
+    return 0;
+}
 
-        e = find_leaf(cpuid, feature_leaves[i].function, feature_leaves[i].index);
-        have = e != NULL ? *leaf_register(e, feature_leaves[i].reg) : 0;
-        lacks = keep[i] & ~have;
-        for (unsigned bit = 0; enforce && bit < 32; bit++) {
-            CpuFeature key = feature_leaves[i];
-            const CpuFeature *f;
+static void set_signature(struct kvm_cpuid2 *cpuid, const NamedModel *model)
+{
+    struct kvm_cpuid_entry2 *e = find_leaf(cpuid, 1, 0);
+    unsigned base = model->family > 15 ? 15 : model->family;
 
-            key.bit = (uint8_t)bit;
-            f = lacks & 1u << bit ? cpu_feature_at(&key) : NULL;
-            if (f != NULL && !always_there(f))
-                return err_set(err, ENOTSUP,
-                               "CPU model '%s' needs the feature '%s', which this host does not have",
-                               model->name, f->name);
-        }
-        if (e != NULL)
-            *leaf_register(e, feature_leaves[i].reg) &= keep[i];
-    }
-    e = find_leaf(cpuid, 1, 0);
-    if (e != NULL) {
-        unsigned base = model->family > 15 ? 15 : model->family;
-
+    if (e != NULL)
         e->eax = model->stepping | (model->model & 15) << 4 | base << 8 | (model->model >> 4) << 16 |
                  (model->family - base) << 20;
-    }
-    return 0;
 }
 
 static void set_text(struct kvm_cpuid2 *cpuid, const NamedModel *model)
@@ -229,18 +200,12 @@ static void set_text(struct kvm_cpuid2 *cpuid, const NamedModel *model)
     }
 }
 
-int cpu_model_apply(struct kvm_cpuid2 *cpuid, const char *name, bool enforce, Err *err)
+void cpu_model_identify(struct kvm_cpuid2 *cpuid, const char *name)
 {
-    const NamedModel *model;
-    int r;
+    const NamedModel *model = find_model(name);
 
-    if (strcmp(name, "host") == 0 || strcmp(name, "max") == 0)
-        return 0;
-    model = find_model(name);
-    if (model == NULL)
-        return err_set(err, EINVAL, "CPU model '%s' is not known", name);
-    r = cut_down(cpuid, model, enforce, err);
-    if (r == 0)
-        set_text(cpuid, model);
-    return r;
+    if (cpu_model_is_host(name) || model == NULL)
+        return;
+    set_signature(cpuid, model);
+    set_text(cpuid, model);
 }

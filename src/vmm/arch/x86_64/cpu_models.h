@@ -6,8 +6,11 @@
 #include <stdbool.h>
 
 #include "common/err.h"
+#include "vmm/arch/x86_64/cpu_features.h"
 
-/* Cuts what the host has down to the model: "host" and "max" leave it, a named model keeps only its own
- * features and takes its family, model and stepping. With enforce an error names what the host
- * lacks; else that is left out. */
-int cpu_model_apply(struct kvm_cpuid2 *cpuid, const char *model, bool enforce, Err *err);
+/* "host" and "max", which are whatever the host is. */
+bool cpu_model_is_host(const char *model);
+/* What a model has, whether or not it is offered: "host" and "max" have all that is. -EINVAL: no such model. */
+int cpu_model_words(const char *model, const CpuWords *offered, CpuWords *ret, Err *err);
+/* Its vendor, family, model, stepping and text; of "host" and "max" they are the host's. */
+void cpu_model_identify(struct kvm_cpuid2 *cpuid, const char *model);

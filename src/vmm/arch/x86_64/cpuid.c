@@ -72,20 +72,10 @@ static void append(struct kvm_cpuid2 *cpuid, uint32_t function, uint32_t index, 
 
 static uint32_t *feature_register(struct kvm_cpuid2 *cpuid, const CpuFeature *f)
 {
-    struct kvm_cpuid_entry2 *e = find(cpuid, f->function, f->index);
+    struct kvm_cpuid_entry2 *e = f->reg != CPU_MSR ? find(cpuid, f->function, f->index) : NULL;
+    uint32_t *const regs[] = {&e->eax, &e->ebx, &e->ecx, &e->edx};
 
-    if (e == NULL)
-        return NULL;
-    switch (f->reg) {
-    case CPU_EAX:
-        return &e->eax;
-    case CPU_EBX:
-        return &e->ebx;
-    case CPU_ECX:
-        return &e->ecx;
-    default:
-        return &e->edx;
-    }
+    return e != NULL ? regs[f->reg] : NULL;
 }
 
 bool cpuid_has_feature(const struct kvm_cpuid2 *cpuid, const char *name)
@@ -136,7 +126,7 @@ static void fix_caches(struct kvm_cpuid2 *cpuid, const CpuTopology *t)
     }
 }
 
-static void fix_common(KvmVm *vm, struct kvm_cpuid2 *cpuid, const CpuModel *model, const CpuTopology *t)
+static void fix_common(struct kvm_cpuid2 *cpuid, const CpuModel *model, const CpuTopology *t)
 {
     struct kvm_cpuid_entry2 *e = find(cpuid, 1, 0);
     unsigned per_package = 1u << shifts(t).package;
@@ -145,17 +135,12 @@ static void fix_common(KvmVm *vm, struct kvm_cpuid2 *cpuid, const CpuModel *mode
         e->ebx = (e->ebx & 0xff) | 8u << 8 | MIN(per_package, 255u) << 16;
         e->edx = (e->edx & ~(1u << 28)) | (per_package > 1 ? 1u << 28 : 0);
         e->ecx &= ~(1u << 27); /* OSXSAVE follows CR4; KVM keeps it */
-        e->ecx |= 1u << 21; /* x2APIC is KVM's own, whatever the host has */
-        if (kvm_capability(vm, KVM_CAP_TSC_DEADLINE_TIMER) > 0)
-            e->ecx |= 1u << 24;
         if (model->hide_hypervisor)
             e->ecx &= ~(1u << 31);
-        else
-            e->ecx |= 1u << 31;
     }
-    /* Power, thermal and frequency leaves speak of a host that the guest does not have; ARAT it does have. */
+    /* Power, thermal and frequency leaves speak of a host that the guest does not have. */
     if ((e = find(cpuid, 6, 0)) != NULL) {
-        e->eax = 1u << 2;
+        e->eax &= 1u << 2; /* ARAT */
         e->ebx = e->ecx = e->edx = 0;
     }
     if ((e = find(cpuid, 5, 0)) != NULL)
@@ -176,47 +161,125 @@ static void fix_common(KvmVm *vm, struct kvm_cpuid2 *cpuid, const CpuModel *mode
     }
 }
 
-int cpuid_build(KvmVm *vm, const CpuModel *model, const CpuTopology *topology, struct kvm_cpuid2 **ret,
-                Err *err)
+/* What KVM emulates, whatever the host's processor has and its list says. */
+static void add_emulated(const KvmVm *vm, CpuWords *offered)
 {
-    struct kvm_cpuid2 *host = NULL, *cpuid;
-    int r;
+    static const char *const names[] = {"x2apic", "arat", "hypervisor"};
 
-    r = kvm_supported_cpuid(vm, &host, err);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        cpu_words_put(offered, cpu_feature_find(names[i]), true);
+    if (kvm_capability(vm, KVM_CAP_TSC_DEADLINE_TIMER) > 0)
+        cpu_words_put(offered, cpu_feature_find("tsc-deadline"), true);
+    /* Those that follow what the guest switches on. */
+    cpu_words_put(offered, cpu_feature_find("osxsave"), false);
+    cpu_words_put(offered, cpu_feature_find("ospke"), false);
+}
+
+void cpuid_offered(const KvmVm *vm, const struct kvm_cpuid2 *supported, CpuWords *ret)
+{
+    const CpuFeature *word;
+
+    *ret = (CpuWords){0};
+    for (unsigned i = 0; (word = cpu_word_at(i)) != NULL; i++) {
+        const uint32_t *reg = feature_register((struct kvm_cpuid2 *)(uintptr_t)supported, word);
+
+        ret->bits[i] = reg != NULL ? *reg : word->reg == CPU_MSR ? (uint32_t)kvm_feature_msr(vm, word->function) : 0;
+    }
+    add_emulated(vm, ret);
+}
+
+static int refuse_missing(const CpuModel *model, const CpuWords *of_model, const CpuWords *missing, Err *err)
+{
+    unsigned at = 0;
+    const CpuFeature *f = cpu_words_next(missing, &at);
+
+    if (!model->enforce || f == NULL)
+        return 0;
+    if (cpu_words_have(of_model, f))
+        return err_set(err, ENOTSUP, "CPU model '%s' needs the feature '%s', which this host does not have", model->name,
+                       f->name);
+    return err_set(err, ENOTSUP, "CPU feature '%s' is not available on this host", f->name);
+}
+
+int cpuid_choose(const CpuModel *model, const CpuWords *offered, CpuChoice *ret, Err *err)
+{
+    CpuWords of_model, wanted;
+    int r = cpu_model_words(model->name, offered, &of_model, err);
+
     if (r < 0)
         return r;
-    cpuid = calloc(1, sizeof *cpuid + (host->nent + 16) * sizeof cpuid->entries[0]);
-    if (cpuid == NULL) {
-        free(host);
-        return err_set(err, ENOMEM, "out of memory");
-    }
-    cpuid->nent = host->nent;
-    memcpy(cpuid->entries, host->entries, host->nent * sizeof host->entries[0]);
-    free(host);
-
-    r = cpu_model_apply(cpuid, model->name, model->enforce, err);
-    for (unsigned i = 0; r == 0 && i < model->feature_count; i++) {
+    wanted = of_model;
+    for (unsigned i = 0; i < model->feature_count; i++) {
         const char *name = model->features[i];
-        bool add = name[0] != '-';
         const CpuFeature *f = cpu_feature_find(name[0] == '+' || name[0] == '-' ? name + 1 : name);
-        uint32_t *reg = f ? feature_register(cpuid, f) : NULL;
 
         if (f == NULL)
-            r = err_set(err, EINVAL, "CPU feature '%s' is not known", name);
-        else if (!add && reg != NULL)
-            *reg &= ~(1u << f->bit);
-        else if (add && (reg == NULL || !(*reg & 1u << f->bit)))
-            r = err_set(err, ENOTSUP, "CPU feature '%s' is not available on this host", f->name);
+            return err_set(err, EINVAL, "CPU feature '%s' is not known", name);
+        cpu_words_put(&wanted, f, name[0] != '-');
     }
+    for (unsigned i = 0; i < CPU_WORDS; i++) {
+        ret->given.bits[i] = wanted.bits[i] & offered->bits[i];
+        ret->missing.bits[i] = wanted.bits[i] & ~offered->bits[i];
+    }
+    return refuse_missing(model, &of_model, &ret->missing, err);
+}
+
+/* A feature may be offered in a leaf that KVM's list does not have: it is made. */
+static void put_features(struct kvm_cpuid2 *cpuid, const CpuWords *given)
+{
+    const CpuFeature *word;
+
+    for (unsigned i = 0; (word = cpu_word_at(i)) != NULL; i++) {
+        uint32_t *reg = feature_register(cpuid, word);
+
+        if (reg == NULL && word->reg != CPU_MSR && given->bits[i] != 0) {
+            append(cpuid, word->function, word->index, 0, 0, 0, 0);
+            reg = feature_register(cpuid, word);
+        }
+        if (reg != NULL)
+            *reg = given->bits[i];
+    }
+}
+
+int cpuid_build(KvmVm *vm, const CpuModel *model, const CpuTopology *topology, struct kvm_cpuid2 **ret,
+                CpuChoice *ret_choice, Err *err)
+{
+    struct kvm_cpuid2 *supported = NULL, *cpuid;
+    CpuWords offered;
+    int r;
+
+    r = kvm_supported_cpuid(vm, &supported, err);
+    if (r < 0)
+        return r;
+    cpuid = calloc(1, sizeof *cpuid + (supported->nent + 16 + CPU_WORDS) * sizeof cpuid->entries[0]);
+    if (cpuid == NULL) {
+        free(supported);
+        return err_set(err, ENOMEM, "out of memory");
+    }
+    cpuid->nent = supported->nent;
+    memcpy(cpuid->entries, supported->entries, supported->nent * sizeof supported->entries[0]);
+    cpuid_offered(vm, supported, &offered);
+    free(supported);
+    r = cpuid_choose(model, &offered, ret_choice, err);
     if (r < 0) {
         free(cpuid);
         return r;
     }
-    fix_common(vm, cpuid, model, topology);
+    put_features(cpuid, &ret_choice->given);
+    cpu_model_identify(cpuid, model->name);
+    fix_common(cpuid, model, topology);
     fix_caches(cpuid, topology);
     add_topology(cpuid, topology);
     *ret = cpuid;
     return 0;
+}
+
+uint64_t cpuid_arch_capabilities(const KvmVm *vm, const CpuModel *model, const CpuChoice *choice)
+{
+    const CpuFeature word = {"", CPU_ARCH_CAPABILITIES, 0, CPU_MSR, 0};
+    uint64_t all = cpu_model_is_host(model->name) ? kvm_feature_msr(vm, CPU_ARCH_CAPABILITIES) : 0;
+
+    return (all & ~(uint64_t)UINT32_MAX) | choice->given.bits[cpu_word_of(&word)];
 }
 
 void cpuid_specialize(struct kvm_cpuid2 *cpuid, const CpuTopology *topology, uint32_t apic_id)

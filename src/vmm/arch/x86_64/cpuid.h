@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "vmm/arch/x86_64/cpu_features.h"
 #include "vmm/kvm.h"
 
 typedef struct CpuTopology {
@@ -21,14 +22,27 @@ typedef struct CpuModel {
     /* Feature names with a leading '+' or '-', applied in order. */
     const char *const *features;
     unsigned feature_count;
-    bool enforce; /* a feature of a named model that the host lacks is an error; else it is left out */
+    bool enforce; /* a feature that the host lacks is an error; else it is left out and told as missing */
     bool hide_hypervisor; /* no hypervisor bit, no KVM leaves */
 } CpuModel;
 
+/* The features of a guest's processor. */
+typedef struct CpuChoice {
+    CpuWords given;
+    CpuWords missing; /* asked for (by the model or by name), and not offered */
+} CpuChoice;
+
+/* What the model and its features make of what is offered, which is never cut down before: a feature by name may be
+ * one that the model does not have. -EINVAL: a name that nobody knows; -ENOTSUP: missing, with enforce. */
+int cpuid_choose(const CpuModel *model, const CpuWords *offered, CpuChoice *ret, Err *err);
+/* What this host's KVM can give. */
+void cpuid_offered(const KvmVm *vm, const struct kvm_cpuid2 *supported, CpuWords *ret);
 /* The leaves all vCPUs share; free() it. An unknown model, or a feature the host lacks, is an error that
  * names it. */
 int cpuid_build(KvmVm *vm, const CpuModel *model, const CpuTopology *topology, struct kvm_cpuid2 **ret,
-                Err *err);
+                CpuChoice *ret_choice, Err *err);
+/* IA32_ARCH_CAPABILITIES of a guest that has the MSR; what it has beyond the named bits only the host's own model shows. */
+uint64_t cpuid_arch_capabilities(const KvmVm *vm, const CpuModel *model, const CpuChoice *choice);
 /* Puts one vCPU's own numbers in; cpuid is a copy. */
 void cpuid_specialize(struct kvm_cpuid2 *cpuid, const CpuTopology *topology, uint32_t apic_id);
 /* Bits of a physical address that the guest believes in. */
