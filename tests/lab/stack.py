@@ -159,11 +159,7 @@ def ping(address, count=3):
     assert ", 0% packet loss" in out, out
 
 
-@case
-def boots():
-    """virsh defines and starts a Debian guest (qcow2 on a backing file): systemd comes up on kite-vmm"""
-    global watcher
-    watcher = watch_events()
+def define_deb():
     path = overlay("data", "200M")
     second = """<disk type='file' device='disk'><driver name='qemu' type='qcow2' queues='2'/><source file='%s'/>
 <target dev='vdb' bus='virtio'/><serial>kite-data</serial></disk>""" % path
@@ -172,6 +168,14 @@ def boots():
     virsh("define", write("deb.xml", xml(
         "deb", 1, memory=768, devices=second + more, head="<maxMemory slots='2' unit='MiB'>2048</maxMemory>",
         cpu="<cpu mode='host-passthrough'><numa><cell id='0' cpus='0-2' memory='512' unit='MiB'/></numa></cpu>")), timeout=SLOW)
+
+
+@case
+def boots():
+    """virsh defines and starts a Debian guest (qcow2 on a backing file): systemd comes up on kite-vmm"""
+    global watcher
+    watcher = watch_events()
+    define_deb()
     assert "<emulator>/usr/libexec/kite-vmm" in virsh("dumpxml", "deb")
     begin = time.monotonic()
     virsh("start", "deb", timeout=SLOW)
@@ -369,10 +373,10 @@ def disk_full():
     run("qemu-img", "create", "-q", "-f", "qcow2", path, "100M")
     with open("/scratch/small/ballast", "wb") as f:
         f.write(b"x" * (8 << 20))
-    virsh("attach-disk", "deb", path, "vdd", "--driver", "qemu", "--subdriver", "qcow2", timeout=SLOW)
-    until_guest("deb", "ls /dev/vdd 2>/dev/null", "/dev/vdd")
+    virsh("attach-disk", "deb", path, "vdc", "--driver", "qemu", "--subdriver", "qcow2", timeout=SLOW)
+    until_guest("deb", "ls /dev/vdc 2>/dev/null", "/dev/vdc")
     since = len(event_text())
-    load = start_in_guest("deb", LOAD + " /dev/vdd 5 2 64")
+    load = start_in_guest("deb", LOAD + " /dev/vdc 5 2 64")
     wait_for("pause", lambda: state("deb") == "paused (I/O error)", SLOW, 0.3)
     assert "no space" in virsh("domblkerror", "deb"), virsh("domblkerror", "deb")
     wait_event("io-error-reason.*enospc", since)
@@ -380,8 +384,8 @@ def disk_full():
     virsh("resume", "deb")
     code, out = wait_for("end of the load", load, SLOW, 0.5)
     assert "DISK-LOAD good" in out, out
-    virsh("detach-disk", "deb", "vdd", timeout=SLOW)
-    wait_for("end of vdd", lambda: "vdd" not in virsh("domblklist", "deb"), SLOW)
+    virsh("detach-disk", "deb", "vdc", timeout=SLOW)
+    wait_for("end of vdc", lambda: "vdc" not in virsh("domblklist", "deb"), SLOW)
     run("qemu-img", "check", "-q", path)
     run("umount", "/scratch/small")
     no_complaints("deb")
@@ -460,6 +464,8 @@ def cycles(daemon):
     def turn(count):
         for done in range(0, count, 10):
             virsh("; ".join(["start deb; destroy deb"] * min(10, count - done)), timeout=SLOW)
+    if "deb" not in virsh("list", "--all", "--name").split():
+        define_deb()
     turn(10)
     wait_for("end of the processes", lambda: not kitehost.processes(r"kite-vmm"), SLOW)
     before = footprint(daemon)

@@ -214,6 +214,9 @@ static int wait_socket(AgentClient *client, short events, gint64 deadline, guint
         g_mutex_unlock(&client->lock);
         if (notes & wanted)
             return 2;
+        /* A guest that goes down may stop its agent before it does what is waited for. */
+        if (closed && wanted != 0)
+            return 2;
         if (closed || (notes & NOTE_ANY_RESTART)) {
             fail_disappeared(error);
             return 0;
