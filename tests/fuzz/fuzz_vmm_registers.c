@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Every register a guest can reach on a machine with ports, a bridge, an rng on each bus, a watchdog and a serial port: PCI
- * configuration and MSI-X, virtio-pci, ACPI, IOAPIC, serial, RTC, keyboard controller, debug port, pvpanic. The input is a list of accesses, 8
- * bytes each:  kind  select  offset(2)  value(4).
+ * Every register a guest can reach on a machine with ports, a bridge, an rng on each bus, a watchdog and a serial port:
+ * PCI configuration and MSI-X, virtio-pci, ACPI, IOAPIC, serial, RTC, keyboard controller, debug port, pvpanic. The
+ * input is a list of accesses, 8 bytes each:  kind  select  offset(2)  value(4).
  */
 #include <stdint.h>
 #include <string.h>
