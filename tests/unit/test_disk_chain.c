@@ -151,6 +151,7 @@ static DiskDef *add_disk(DomainDef *def, const Fixture *f, const char *target, c
     DiskDef *disk = (DiskDef *)device_def_new(DEVICE_DISK);
 
     disk->target = g_strdup(target);
+    storage_source_free(disk->source);
     disk->source = storage_source_new(STORAGE_TYPE_FILE);
     disk->source->path = g_build_filename(f->folder, name, NULL);
     disk->source->format = format;
