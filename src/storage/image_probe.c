@@ -95,6 +95,57 @@ static void probe_qcow2(const uint8_t *head, size_t len, ImageProbe *ret)
     memcpy(ret->data_file, header.data_file, sizeof ret->data_file);
 }
 
+static void set_backing(ImageProbe *ret, const uint8_t *name, size_t length, const char *format)
+{
+    if (length > IMAGE_NAME_MAX)
+        return;
+    memcpy(ret->backing_name, name, length);
+    ret->backing_name[length] = '\0';
+    strncpy(ret->backing_format, format, sizeof ret->backing_format - 1);
+}
+
+static uint64_t get_le(const uint8_t *p, size_t bytes)
+{
+    uint64_t value = 0;
+
+    while (bytes-- > 0)
+        value = value << 8 | p[bytes];
+    return value;
+}
+
+/* docs/interop/qed_spec of QEMU: features at 16, place and length of the backing file's name at 56 and 60. */
+static void probe_qed(const uint8_t *p, size_t len, ImageProbe *ret)
+{
+    enum { HAS_BACKING = 1, BACKING_IS_RAW = 4 };
+    uint64_t features, at, n;
+
+    if (len < 64)
+        return;
+    features = get_le(p + 16, 8);
+    at = get_le(p + 56, 4);
+    n = get_le(p + 60, 4);
+    if ((features & HAS_BACKING) && range_inside(at, n, len))
+        set_backing(ret, p + at, n, features & BACKING_IS_RAW ? "raw" : "");
+}
+
+/* The text of a VMDK, by itself or embedded in the second sector: parentFileNameHint="NAME". */
+static void probe_vmdk(const uint8_t *p, size_t len, ImageProbe *ret)
+{
+    static const char key[] = "parentFileNameHint=\"";
+    size_t start = len > 0 && p[0] == '#' ? 0 : 512, limit = MIN(len, start + 20 * 512);
+    const uint8_t *found, *end;
+
+    if (start >= limit)
+        return;
+    found = memmem(p + start, limit - start, key, sizeof key - 1);
+    if (found == NULL)
+        return;
+    found += sizeof key - 1;
+    end = memchr(found, '"', (size_t)(p + limit - found));
+    if (end != NULL && memchr(found, '\0', (size_t)(end - found)) == NULL)
+        set_backing(ret, found, (size_t)(end - found), "vmdk");
+}
+
 void image_probe(const void *head, size_t len, ImageProbe *ret)
 {
     const uint8_t *p = head;
@@ -124,8 +175,12 @@ void image_probe(const void *head, size_t len, ImageProbe *ret)
             uint64_t at = get_be64(p + 8);
             uint32_t n = get_be32(p + 16);
 
-            if (n <= IMAGE_NAME_MAX && range_inside(at, n, len))
-                memcpy(ret->backing_name, p + at, n);
+            if (range_inside(at, n, len))
+                set_backing(ret, p + at, n, "");
+        } else if (ret->format == IMAGE_FORMAT_QED) {
+            probe_qed(p, len, ret);
+        } else if (ret->format == IMAGE_FORMAT_VMDK) {
+            probe_vmdk(p, len, ret);
         }
         return;
     }

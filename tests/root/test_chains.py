@@ -242,6 +242,19 @@ def written_chain():
 
 
 @case
+def other_formats():
+    """qed, qcow and vmdk images over others"""
+    for kind, found in (("qed", "raw"), ("qcow", "raw"), ("vmdk", "vmdk")):
+        base, top = "%s/%s-base" % (WORK, kind), "%s/%s-top" % (WORK, kind)
+        kitehost.run("qemu-img", "create", "-q", "-f", found, base, "8M")
+        kitehost.run("qemu-img", "create", "-q", "-f", kind, "-b", base, "-F", found, top)
+        define(kind, disk(top, kind=kind))
+        virsh("start", kind, "--paused")
+        assert ("<format type='%s'/><source file='W/%s-base'/>" % (found, kind)) in shown(kind, "vda"), shown(kind, "vda")
+        virsh("destroy", kind)
+
+
+@case
 def many_layers():
     """a chain of 30 images starts"""
     image("l0.qcow2")
