@@ -25,6 +25,7 @@ INTEROP_TESTS = \
 	tests/interop/test_virsh.py \
 	tests/interop/test_python.py \
 	tests/interop/test_sweep.py \
+	tests/interop/test_session.py \
 	tests/interop/test_virt_install.py \
 	tests/interop/test_storage.py \
 	tests/interop/test_go.py \

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import struct
@@ -148,7 +149,6 @@ def wrong_definitions():
 def full_disk():
     """a full disk in the middle of define loses no definition"""
     virsh("define", write("keep.xml", domain_xml("keep", extra="<description>old</description>")))
-    import shutil
     saved = kitehost.WORK + "/saved"
     shutil.copytree("/etc/kite", saved, symlinks=True, dirs_exist_ok=True)
     kitehost.run("mount", "-t", "tmpfs", "-o", "size=256k", "small", "/etc/kite/domains")
@@ -174,6 +174,112 @@ def full_disk():
     finally:
         kitehost.run("umount", "/etc/kite/domains")
     virsh("undefine", "keep")
+
+
+def fill(folder):
+    with contextlib.suppress(OSError), open(folder + "/filler", "wb", buffering=0) as f:
+        for size in (4096, 512, 1):
+            with contextlib.suppress(OSError):
+                while f.write(b"x" * size):
+                    pass
+    return folder + "/filler"
+
+
+@case
+def full_disk_for_other_changes():
+    """a full disk in the middle of metadata, rename, attach and setmem: an error that says so, the old definition in force"""
+    virsh("define", write("keep.xml", domain_xml("keep", extra="<description>old</description>")))
+    saved = kitehost.WORK + "/saved-too"
+    shutil.copytree("/etc/kite/domains", saved, symlinks=True)
+    kitehost.run("mount", "-t", "tmpfs", "-o", "size=256k", "small", "/etc/kite/domains")
+    try:
+        shutil.copytree(saved, "/etc/kite/domains", symlinks=True, dirs_exist_ok=True)
+        fill("/etc/kite/domains")
+        before = virsh("dumpxml", "keep", "--inactive")
+        for args in (("desc", "keep", "--config", "new words"), ("metadata", "keep", "http://x", "--key", "k", "--set", "<a/>", "--config"),
+                     ("domrename", "keep", "kept"), ("setmem", "keep", "64M", "--config"), ("vcpupin", "keep", "0", "0", "--config"),
+                     ("attach-interface", "keep", "bridge", "br9", "--config"), ("set-lifecycle-action", "keep", "crash", "restart", "--config")):
+            text = fails(*args)
+            assert "No space left" in text, (args, text)
+            assert virsh("dumpxml", "keep", "--inactive") == before, args
+        assert virsh("domstate", "keep") == "shut off"
+        virsh("start", "keep", "--paused")
+        fails("desc", "keep", "--live", "--config", "both", contains="No space left")
+        assert virsh("dumpxml", "keep", "--inactive") == before
+        virsh("destroy", "keep")
+        os.unlink("/etc/kite/domains/filler")
+        virsh("desc", "keep", "--config", "new words")
+        assert virsh("desc", "keep") == "new words"
+    finally:
+        kitehost.run("umount", "/etc/kite/domains")
+    virsh("undefine", "keep")
+
+
+@case
+def full_run_folder(daemon):
+    """no room for the state of a running VM: it goes on, its state is right after kill -9 all the same; a start says why not"""
+    daemon.stop()
+    kitehost.run("mount", "-t", "tmpfs", "-o", "size=512k,mode=755", "small", "/run/kite/domains")
+    try:
+        daemon.start()
+        for name in ("first", "second"):
+            virsh("define", write(name + ".xml", domain_xml(name)))
+        virsh("start", "first")
+        filler = fill("/run/kite/domains")
+        virsh("suspend", "first")
+        assert virsh("domstate", "first") == "paused"
+        status, text = virsh("start", "second", check=False)
+        assert status == 1 and "No space left" in text, text
+        assert virsh("domstate", "second") == "shut off" and not kitehost.processes("guest=second")
+        daemon.kill9()
+        os.unlink(filler)
+        daemon.start()
+        wait_for("reconnect", lambda: virsh("domstate", "first") == "paused")
+        virsh("resume", "first")
+        for name in ("first", "second"):
+            virsh("destroy", name, check=False)
+            virsh("undefine", name)
+        assert not kitehost.processes("guest=(first|second)")
+        assert os.listdir("/run/kite/domains") == []
+    finally:
+        daemon.stop()
+        kitehost.run("umount", "--lazy", "/run/kite/domains")
+        daemon.start()
+
+
+@case
+def clients_and_guests_when_killed(daemon):
+    """kill -9 with 300 clients and several guests, some stopped: the next daemon has them all; nothing leaks, three times over"""
+    names = ["crowd%d" % i for i in range(6)]
+    for name in names:
+        virsh("define", write(name + ".xml", domain_xml(name, memory=32)))
+        virsh("start", name)
+    fds = []
+    for _ in range(3):
+        stuck = kitehost.processes("guest=crowd0")[0]
+        os.kill(stuck, signal.SIGSTOP)
+        clients = []
+        for _ in range(300):
+            s = socket.socket(socket.AF_UNIX)
+            s.connect(kitehost.SOCKET)
+            s.sendall(struct.pack(">IIIIIII", 28, 0x20008086, 1, 66, 0, 1, 0))  # authentication list
+            clients.append(s)
+        daemon.kill9()
+        os.kill(stuck, signal.SIGCONT)
+        for s in clients:
+            s.close()
+        daemon.start()
+        wait_for("all of them", lambda: sorted(virsh("list", "--name").split()) == names)
+        wait_for("their monitors", lambda: all(virsh("qemu-monitor-command", n, '{"execute":"query-status"}', check=False)[0] == 0
+                                               for n in names), 30)
+        fds.append(daemon.open_fds())
+    assert max(fds) - min(fds) <= 3, fds
+    virsh("suspend", "crowd0")
+    for name in names:
+        virsh("destroy", name)
+        virsh("undefine", name)
+    wait_for("their descriptors to be closed", lambda: daemon.open_fds() < fds[0], 10)
+    assert os.listdir("/run/kite/domains") == [] and not kitehost.processes("guest=crowd")
 
 
 @case

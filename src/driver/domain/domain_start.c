@@ -159,6 +159,20 @@ static void undo_start(Domain *dom, const BackendOps *ops, DomainDef *live, VmPr
     ops->cleanup(dom->driver->backend_config, live, folder);
 }
 
+/* Without it the next daemon would know nothing of this VM and nobody could end it: the start fails. */
+static gboolean save_first_status(Domain *dom, guint64 run, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+
+    if (persist_write_status(dom, &cause))
+        return TRUE;
+    LOCK_SCOPE(&dom->lock);
+    if (dom->run != run || dom->stopping || dom->stop_reason != 0)
+        return TRUE; /* it has ended meanwhile, and its folder with it; who runs it finds out */
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return FALSE;
+}
+
 gboolean domain_start(Domain *dom, DomainDef *given, const DomainStart *start, GError **error)
 {
     Driver *driver = dom->driver;
@@ -218,8 +232,7 @@ gboolean domain_start(Domain *dom, DomainDef *given, const DomainStart *start, G
     }
 
     run = publish_run(dom, id, g_steal_pointer(&live), vm, info, cgroup, perf, start);
-    domain_save_status(dom);
-    if (!run_guest(dom, vm, run, start, error)) {
+    if (!save_first_status(dom, run, error) || !run_guest(dom, vm, run, start, error)) {
         lock_acquire(&dom->lock);
         if (dom->run == run && dom->stop_reason == 0)
             dom->stop_reason = VIR_DOMAIN_SHUTOFF_FAILED;
