@@ -229,7 +229,7 @@ def nodes_and_pins():
         assert value("cpuset", "e", "cpuset.cpus", "vcpu0") == "0" and "<vcpupin vcpu='0' cpuset='0'/>" in live("e")
         assert "vcpupin" not in config("e")
         tid = wait_for("thread of vcpu0", lambda: value("cpuset", "e", "tasks", "vcpu0"))
-        wait_for("its affinity", lambda: os.sched_getaffinity(int(tid)) == {0})
+        wait_for("its affinity", lambda: os.sched_getaffinity(int(tid.split()[0])) == {0})
         virsh("emulatorpin", "e", "0", "--live", "--config")
         assert value("cpuset", "e", "cpuset.cpus", "emulator") == "0" and os.sched_getaffinity(pid) == {0}
         virsh("iothreadpin", "e", "1", "0", "--live")

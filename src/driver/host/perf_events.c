@@ -102,7 +102,7 @@ gboolean perf_events_enable(PerfEvents *perf, PerfEvent event, pid_t pid, GError
 {
     struct perf_event_attr attr = {
         .type = events[event].type, .config = events[event].config, .size = sizeof(attr), .inherit = 1, .disabled = 1};
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&perf->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&perf->lock);
     autofd fd = -1;
 
     if (perf->fds[event] >= 0)
@@ -121,7 +121,7 @@ gboolean perf_events_enable(PerfEvents *perf, PerfEvent event, pid_t pid, GError
 
 gboolean perf_events_disable(PerfEvents *perf, PerfEvent event, GError **error)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&perf->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&perf->lock);
 
     if (perf->fds[event] >= 0 && ioctl(perf->fds[event], PERF_EVENT_IOC_DISABLE, 0) < 0)
         return error_set_errno(error, errno, "unable to disable host cpu perf event for %s",
@@ -132,14 +132,14 @@ gboolean perf_events_disable(PerfEvents *perf, PerfEvent event, GError **error)
 
 gboolean perf_events_enabled(PerfEvents *perf, PerfEvent event)
 {
-    g_autoptr(GMutexLocker) locker = perf != NULL ? g_mutex_locker_new(&perf->lock) : NULL;
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = perf != NULL ? g_mutex_locker_new(&perf->lock) : NULL;
 
     return perf != NULL && perf->fds[event] >= 0;
 }
 
 gboolean perf_events_read(PerfEvents *perf, PerfEvent event, guint64 *ret)
 {
-    g_autoptr(GMutexLocker) locker = perf != NULL ? g_mutex_locker_new(&perf->lock) : NULL;
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = perf != NULL ? g_mutex_locker_new(&perf->lock) : NULL;
 
     if (perf == NULL || perf->fds[event] < 0 || read(perf->fds[event], ret, sizeof(*ret)) != (ssize_t)sizeof(*ret))
         return FALSE;
