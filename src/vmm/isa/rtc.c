@@ -28,9 +28,12 @@ static time_t now(const Rtc *rtc)
     return time(NULL) + rtc->offset;
 }
 
+/* A clock that is being set can hold anything: two digits of it. */
 static uint8_t encode(const Rtc *rtc, int v)
 {
-    return (uint8_t)(rtc->bytes[REG_B] & B_BINARY ? v : v / 10 << 4 | v % 10);
+    unsigned digits = (unsigned)((v % 100 + 100) % 100);
+
+    return (uint8_t)(rtc->bytes[REG_B] & B_BINARY ? digits : digits / 10 << 4 | digits % 10);
 }
 
 static int decode(const Rtc *rtc, uint8_t v)
