@@ -567,7 +567,7 @@ void guest_main(uint32_t info)
         test_net();
     else if (equal(test, "loop"))
         test_loop();
-    else if (test[0] == 's' && test[1] == 'm') { /* smpN */
+    else if (test[0] == 's' && test[1] == 'm' && test[2] == 'p') { /* smpN */
         const char *number = test + 3;
 
         test_smp(next_number(&number));
