@@ -234,10 +234,11 @@ def nodes_and_pins():
         assert value("cpuset", "e", "cpuset.cpus", "emulator") == "0" and os.sched_getaffinity(pid) == {0}
         virsh("iothreadpin", "e", "1", "0", "--live")
         assert value("cpuset", "e", "cpuset.cpus", "iothread1") == "0"
-        virsh("iothreadadd", "e", "5", "--live")
-        assert len(value("cpu", "e", "tasks", "iothread5").split()) == 1
-        virsh("iothreaddel", "e", "5", "--live")
-        assert not os.path.isdir(group("cpu", "e", "iothread5"))
+        if kind == "qemu":  # kite-vmm has those it was started with
+            virsh("iothreadadd", "e", "5", "--live")
+            assert len(value("cpu", "e", "tasks", "iothread5").split()) == 1
+            virsh("iothreaddel", "e", "5", "--live")
+            assert not os.path.isdir(group("cpu", "e", "iothread5"))
         gone("e")
     for name, extra, text in (("bad1", "<numatune><memory mode='strict' nodeset='60'/></numatune>",
                                "NUMA node 60 is unavailable"),
