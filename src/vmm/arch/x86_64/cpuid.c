@@ -73,9 +73,12 @@ static void append(struct kvm_cpuid2 *cpuid, uint32_t function, uint32_t index, 
 static uint32_t *feature_register(struct kvm_cpuid2 *cpuid, const CpuFeature *f)
 {
     struct kvm_cpuid_entry2 *e = f->reg != CPU_MSR ? find(cpuid, f->function, f->index) : NULL;
+
+    if (e == NULL)
+        return NULL;
     uint32_t *const regs[] = {&e->eax, &e->ebx, &e->ecx, &e->edx};
 
-    return e != NULL ? regs[f->reg] : NULL;
+    return regs[f->reg];
 }
 
 bool cpuid_has_feature(const struct kvm_cpuid2 *cpuid, const char *name)
