@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/audit.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <signal.h>
@@ -65,9 +66,13 @@ static int set_limits(void)
     return 0;
 }
 
-/* Its own root, if it can have one: an empty folder is made by nobody, so the one of the process table serves. */
+/* A root of its own, if it can have one: a folder of the process table, in which nobody can make anything. What a container
+ * or user namespace does not allow is left out: then it stays who it is, without capabilities. */
 static int drop_user(void)
 {
+    struct __user_cap_header_struct version = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[2] = {0};
+
     if (geteuid() != 0)
         return 0;
     if (chroot("/proc/self/fdinfo") < 0 && errno != EPERM && errno != ENOENT)
@@ -76,10 +81,10 @@ static int drop_user(void)
         return fail("leave its folder");
     if (setgroups(0, NULL) < 0 && errno != EPERM)
         return fail("drop its groups");
-    /* In a user namespace that has no such user it stays who it is, without capabilities. */
-    if ((setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0) && errno != EINVAL)
+    if ((setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0) && errno != EINVAL &&
+        errno != EPERM)
         return fail("become nobody");
-    return 0;
+    return syscall(SYS_capset, &version, none) < 0 ? fail("drop its capabilities") : 0;
 }
 
 #define ALLOW(number) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
