@@ -209,6 +209,9 @@ static gboolean check_memory(const DomainDef *def, GError **error)
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                          "memory of %" G_GUINT64_FORMAT " KiB is beyond the limit",
                          MAX(def->memory, def->max_memory));
+    if (!domain_def_has_memory_hotplug(def) && domain_def_n(def, DEVICE_MEMORY) > 0)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "cannot use/hotplug a memory device when domain 'maxMemory' is not defined");
     if (domain_def_has_memory_hotplug(def) && numa_def_n_cells(&def->numa) == 0)
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                          "At least one numa node has to be configured when enabling memory hotplug");
