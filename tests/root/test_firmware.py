@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""UEFI chosen by the daemon, the file of its variables, and an emulated TPM: start, restart of the daemon, undefine."""
+"""What stands beside a VM: UEFI chosen by the daemon and its variables, an emulated TPM, a folder served by virtiofsd."""
 import os
 import shutil
 import sys
 
 sys.path.insert(0, os.environ["abs_top_srcdir"] + "/tests/lib")
 import kitehost  # noqa: E402
-from kitehost import (PEER, Daemon, Skip, case, domain_xml, fails, processes, virsh, wait_for,  # noqa: E402
+from kitehost import (PEER, WORK, Daemon, Skip, case, domain_xml, fails, processes, virsh, wait_for,  # noqa: E402
                       write)
 
 DATA = "/var/lib/libvirt" if PEER else "/var/lib/kite"
@@ -128,6 +128,29 @@ def tpm_state_stays():
     fails("start", "tpm", contains="no secret with matching uuid")
     assert not state()
     virsh("undefine", "tpm")
+
+
+@case
+def folder_of_the_host():
+    """virtiofs: served as long as the VM runs"""
+    need("/usr/lib/qemu/virtiofsd")
+    device = ("<filesystem type='mount'><driver type='virtiofs'/><binary><sandbox mode='chroot'/></binary>"
+              "<source dir='%s'/><target dir='share'/></filesystem>")
+    shared = "<memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>"
+    path = uefi("folder", device % WORK, firmware=None)
+    with open(path) as f:
+        text = f.read()
+    fails("define", path, contains="shared memory")
+    virsh("define", write("folder.xml", text.replace("<vcpu>", shared + "<vcpu>")))
+    virsh("start", "folder")
+    assert processes("virtiofsd")
+    assert "<alias name='fs0'/>" in virsh("dumpxml", "folder")
+    virsh("destroy", "folder")
+    wait_for("end of virtiofsd", lambda: not processes("virtiofsd"))
+    virsh("undefine", "folder")
+    virsh("define", write("folder.xml", text.replace("<vcpu>", shared + "<vcpu>").replace(WORK + "'/><target", "/nowhere'/><target")))
+    fails("start", "folder", contains="/nowhere")
+    virsh("undefine", "folder")
 
 
 if __name__ == "__main__":

@@ -120,6 +120,11 @@ gboolean helper_lives(const Helper *helper, GError **error)
     return error_set(error, VIR_ERR_INTERNAL_ERROR, "%s, exited while the domain was started: %s", helper->what, words);
 }
 
+void helper_end(const Helper *helper)
+{
+    pidfd_send_signal(helper->pidfd, SIGTERM, NULL, 0);
+}
+
 /* --- to the end --- */
 
 gboolean helper_run(const BackendConfig *config, const GPtrArray *argv, const char *log_path, guint timeout_ms,

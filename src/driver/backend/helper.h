@@ -23,6 +23,9 @@ Helper *helper_start(const BackendConfig *config, const char *what, const GPtrAr
 /* FALSE, with its last words, when it has ended meanwhile. */
 gboolean helper_lives(const Helper *helper, GError **error);
 
+/* Asks it to end: its VM did not come about. */
+void helper_end(const Helper *helper);
+
 /* Runs a tool to its end, as the VMs' user, output to the log; killed after timeout_ms. *ret_status: as waitpid's. */
 gboolean helper_run(const BackendConfig *config, const GPtrArray *argv, const char *log_path, guint timeout_ms,
                     int *ret_status, GError **error);

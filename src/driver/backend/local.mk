@@ -26,6 +26,7 @@ libkitebackend_a_SOURCES = \
 	%D%/swtpm.h %D%/swtpm.c \
 	%D%/tap.h %D%/tap.c %D%/tap_bandwidth.c %D%/tap_bridge.c \
 	%D%/unix_socket.h %D%/unix_socket.c \
+	%D%/virtiofsd.h %D%/virtiofsd.c \
 	%D%/vm_process.h %D%/vm_process.c %D%/vm_spawn.c \
 	%D%/vsock.h %D%/vsock.c \
 	%D%/vmm_chain.c %D%/vmm_hotplug.c \

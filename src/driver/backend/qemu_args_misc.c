@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "driver/backend/qemu_args_priv.h"
+#include "driver/backend/virtiofsd.h"
 #include "driver/conf/def_filesystem.h"
 #include "driver/conf/def_iommu.h"
 #include "driver/conf/def_memballoon.h"
@@ -157,6 +158,23 @@ static gboolean add_vsock(QemuBuilder *b, const VsockDef *vsock, GError **error)
     return args_add_device(b, props, &vsock->info, error);
 }
 
+static gboolean add_virtiofs(QemuBuilder *b, const FilesystemDef *fs, GError **error)
+{
+    g_autofree char *driver = virtio_driver("vhost-user-fs", fs->model, &fs->info);
+    g_autofree char *chardev = g_strconcat("chr-vu-", fs->info.alias, NULL);
+    g_autofree char *socket = virtiofsd_socket(fs, b->context->run_dir);
+    g_autofree char *path = args_escape(socket);
+    json_t *props;
+
+    args_add(b, "-chardev", "socket,id=%s,path=%s", chardev, path);
+    props = device_props(driver);
+    prop_str(props, "chardev", chardev);
+    prop_uint(props, "queue-size", fs->queue_size);
+    prop_str(props, "tag", fs->target);
+    virtio_props(props, &fs->virtio);
+    return args_add_device(b, props, &fs->info, error);
+}
+
 static gboolean add_filesystem(QemuBuilder *b, const FilesystemDef *fs, GError **error)
 {
     static const char *const models[FS_ACCESS_LAST] = {[FS_ACCESS_DEFAULT] = "passthrough",
@@ -169,6 +187,8 @@ static gboolean add_filesystem(QemuBuilder *b, const FilesystemDef *fs, GError *
     GString *text;
     json_t *props;
 
+    if (fs->type == FS_TYPE_MOUNT && fs->driver == FS_DRIVER_VIRTIOFS)
+        return add_virtiofs(b, fs, error);
     if (fs->type != FS_TYPE_MOUNT || (fs->driver != FS_DRIVER_DEFAULT && fs->driver != FS_DRIVER_PATH))
         return args_unsupported(error, "<filesystem>: only type 'mount' with driver 'path' is supported");
     text = g_string_new(NULL);

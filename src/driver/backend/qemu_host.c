@@ -19,6 +19,7 @@
 #include "driver/backend/swtpm.h"
 #include "driver/backend/tap.h"
 #include "driver/backend/unix_socket.h"
+#include "driver/backend/virtiofsd.h"
 #include "driver/backend/vsock.h"
 #include "driver/conf/def_graphics.h"
 #include "driver/conf/def_redirdev.h"
@@ -48,6 +49,8 @@ void qemu_host_free(QemuHost *host)
         fd_clear(&host->nets[i].stream);
     }
     g_free(host->nets);
+    for (guint i = 0; !host->kept && i < host->helpers->len; i++)
+        helper_end(host->helpers->pdata[i]);
     g_ptr_array_unref(host->helpers);
     fd_clear(&host->tpm);
     if (!host->kept && host->tpm_lib_dir != NULL)
@@ -382,6 +385,24 @@ static gboolean take_hostdevs(QemuHost *host, DomainDef *live, GError **error)
     return TRUE;
 }
 
+static gboolean start_filesystems(QemuHost *host, const DomainDef *live, const VmStartOptions *options, GError **error)
+{
+    DOMAIN_DEF_FOREACH(FilesystemDef, fs, live, DEVICE_FILESYSTEM)
+    {
+        char *made = NULL;
+        Helper *helper;
+
+        if (fs->driver != FS_DRIVER_VIRTIOFS || fs->socket != NULL)
+            continue;
+        helper = virtiofsd_start(host->config, fs, options, &made, error);
+        if (helper == NULL)
+            return FALSE;
+        g_ptr_array_add(host->helpers, helper);
+        g_ptr_array_add(host->made, made);
+    }
+    return TRUE;
+}
+
 static gboolean start_tpm(QemuHost *host, const DomainDef *live, const VmStartOptions *options, GError **error)
 {
     DOMAIN_DEF_FOREACH(TpmDef, tpm, live, DEVICE_TPM)
@@ -499,5 +520,7 @@ QemuHost *qemu_host_prepare(const BackendConfig *config, DomainDef *live, const 
             return NULL;
     }
     host->live = live;
-    return take_hostdevs(host, live, error) && start_tpm(host, live, options, error) ? g_steal_pointer(&host) : NULL;
+    return take_hostdevs(host, live, error) && start_filesystems(host, live, options, error) &&
+                   start_tpm(host, live, options, error)
+               ? g_steal_pointer(&host) : NULL;
 }

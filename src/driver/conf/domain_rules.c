@@ -8,6 +8,7 @@
 #include "common/error.h"
 #include "driver/conf/def_controller.h"
 #include "driver/conf/def_disk.h"
+#include "driver/conf/def_filesystem.h"
 #include "driver/conf/def_graphics.h"
 #include "driver/conf/def_iommu.h"
 #include "driver/conf/def_memory.h"
@@ -190,6 +191,28 @@ static gboolean check_numa_places(const DomainDef *def, GError **error)
     return TRUE;
 }
 
+/* virtiofsd maps the guest's memory. */
+static gboolean check_shared_memory(const DomainDef *def, GError **error)
+{
+    gboolean shared = def->memtune.access == MEMORY_ACCESS_SHARED;
+
+    for (guint i = 0; i < numa_def_n_cells(&def->numa); i++) {
+        MemoryAccess access = numa_def_cell(&def->numa, i)->access;
+
+        shared = access == MEMORY_ACCESS_SHARED ||
+                 (access == MEMORY_ACCESS_DEFAULT && def->memtune.access == MEMORY_ACCESS_SHARED);
+        if (!shared)
+            break;
+    }
+    DOMAIN_DEF_FOREACH(FilesystemDef, fs, def, DEVICE_FILESYSTEM)
+    {
+        if (fs->driver == FS_DRIVER_VIRTIOFS && !shared)
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                             "'virtiofs' requires shared memory: <memoryBacking><access mode='shared'/>");
+    }
+    return TRUE;
+}
+
 /* --- displays, IOMMU ---------------------------------------------------------------------------------- */
 
 static gboolean check_displays(const DomainDef *def, GError **error)
@@ -270,6 +293,7 @@ static gboolean check_usb_bus(const DomainDef *def, GError **error)
 gboolean domain_rules_check(const DomainDef *def, GError **error)
 {
     return check_firmware(def, error) && check_cpu_details(def->cpu, error) && check_hugepages(def, error) &&
-           check_numatune(&def->numatune, error) && check_numa_places(def, error) && check_displays(def, error) &&
+           check_numatune(&def->numatune, error) && check_numa_places(def, error) && check_shared_memory(def, error) &&
+           check_displays(def, error) &&
            check_iommu(def, error) && check_usb_bus(def, error);
 }
