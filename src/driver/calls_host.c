@@ -211,7 +211,7 @@ static const char *vmm_path(const Driver *driver)
 gboolean call_node_get_sev_info(Call *call, const NodeGetSevInfoArgs *args, NodeGetSevInfoRet *ret, GError **error)
 {
     return call_check_flags(call, args->flags, VIR_TYPED_PARAM_STRING_OKAY, error) &&
-           error_set(error, VIR_ERR_OPERATION_UNSUPPORTED, "no hypervisor here supports SEV guests");
+           error_set(error, VIR_ERR_OPERATION_UNSUPPORTED, "QEMU does not support SEV guest");
 }
 
 /* The capabilities advertise no way of suspending the host: what is asked for is checked and refused by its name. */
