@@ -155,13 +155,9 @@ static gboolean add_cells(QemuBuilder *b, GError **error)
             return args_unsupported(error, "<cache> of NUMA cells is not supported");
         add_cell(b, i, cell);
     }
-    for (guint i = 0; i < n; i++) {
-        const NumaCell *cell = numa_def_cell(numa, i);
-
-        for (guint k = 0; cell->distances != NULL && k < n; k++) {
-            if (cell->distances[k] != 0)
-                args_add(b, "-numa", "dist,src=%u,dst=%u,val=%u", i, k, cell->distances[k]);
-        }
+    for (guint i = 0; numa_def_has_distances(numa) && i < n; i++) {
+        for (guint k = 0; k < n; k++)
+            args_add(b, "-numa", "dist,src=%u,dst=%u,val=%u", i, k, numa_def_distance(numa, i, k));
     }
     return TRUE;
 }

@@ -127,13 +127,11 @@ static json_t *make_numa(const DomainDef *def)
             }
         }
         json_object_set_new(object, "cpus", cpus);
-        if (cell->distances != NULL) {
+        if (numa_def_has_distances(&def->numa)) {
             json_t *distances = json_array();
 
             for (guint k = 0; k < n; k++)
-                json_array_append_new(distances, json_integer(cell->distances[k] ? cell->distances[k]
-                                                              : k == i          ? 10
-                                                                                : 20));
+                json_array_append_new(distances, json_integer(numa_def_distance(&def->numa, i, k)));
             json_object_set_new(object, "distances", distances);
         }
         json_array_append_new(list, object);

@@ -148,6 +148,9 @@ typedef struct NumaDef {
 
 guint numa_def_n_cells(const NumaDef *numa);
 const NumaCell *numa_def_cell(const NumaDef *numa, guint i);
+/* Whether any cell says how far another is; then numa_def_distance() is what every cell has, said or not. */
+gboolean numa_def_has_distances(const NumaDef *numa);
+guint numa_def_distance(const NumaDef *numa, guint from, guint to);
 guint64 numa_def_memory(const NumaDef *numa); /* KiB of all cells */
 guint numa_def_cpu_count(const NumaDef *numa);
 guint numa_def_max_cpu(const NumaDef *numa); /* highest CPU number + 1 */

@@ -116,6 +116,24 @@ static gboolean parse_caches(NumaCell *cell, xmlNodePtr node, GError **error)
     return TRUE;
 }
 
+gboolean numa_def_has_distances(const NumaDef *numa)
+{
+    for (guint i = 0; i < numa_def_n_cells(numa); i++) {
+        if (numa_def_cell(numa, i)->distances != NULL)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+guint numa_def_distance(const NumaDef *numa, guint from, guint to)
+{
+    const NumaCell *cell = numa_def_cell(numa, from);
+
+    if (cell->distances != NULL && cell->distances[to] != 0)
+        return cell->distances[to];
+    return from == to ? DISTANCE_LOCAL : DISTANCE_REMOTE;
+}
+
 static gboolean parse_distances(NumaDef *numa, guint id, xmlNodePtr node, GError **error)
 {
     NumaCell *cell = &g_array_index(numa->cells, NumaCell, id);
@@ -250,14 +268,6 @@ gboolean numa_def_parse(NumaDef *numa, xmlNodePtr cpu_node, GError **error)
     {
         if (!parse_cell(numa, i++, child, error))
             return FALSE;
-    }
-    for (i = 0; i < n; i++) {
-        NumaCell *cell = &g_array_index(numa->cells, NumaCell, i);
-
-        for (guint j = 0; cell->distances != NULL && j < n; j++) {
-            if (cell->distances[j] == 0)
-                cell->distances[j] = j == i ? DISTANCE_LOCAL : DISTANCE_REMOTE;
-        }
     }
     return parse_interconnects(numa, node, error);
 }
