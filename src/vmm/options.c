@@ -21,7 +21,7 @@
 
 static const char help_text[] =
     "usage: kite-vmm --kernel FILE [--initrd FILE] [--cmdline TEXT] [--memory MIB] [--cpus N[,max=M]]\n"
-    "                [--disk FILE[,ro]...]... [--net tap:NAME]... [--console stdio|virtio|none]\n"
+    "                [--disk FILE[,ro]...]... [--net tap:NAME[,vhost]]... [--console stdio|virtio|none]\n"
     "                [--blockdev JSON]... [--device JSON]...\n"
     "                [--channel NAME:SOCKET]... [--no-rng] [--no-balloon] [--qmp-fd N] [--no-sandbox] [--check]\n"
     "       kite-vmm --desc-fd N [--qmp-fd N] [--no-sandbox] [--check]\n"
@@ -29,7 +29,7 @@ static const char help_text[] =
     "  --kernel FILE     bzImage or ELF with a PVH entry\n"
     "  --disk FILE       virtio disk; raw, or qcow2 (with its backing files) when its name ends so; also\n"
     "                    ,ro ,direct ,format=raw|qcow2 ,serial=TEXT ,queues=N\n"
-    "  --net tap:NAME    virtio network on an existing tap\n"
+    "  --net tap:NAME    virtio network on an existing tap; ,vhost: the kernel moves its packets\n"
     "  --console stdio   serial port on this terminal (Ctrl-A x ends the VM)\n"
     "  --console virtio  the same as hvc0 of a virtio console\n"
     "  --channel NAME:SOCKET  virtio port of this name on a listening UNIX socket\n"
@@ -52,20 +52,27 @@ static int add_net(json_t *desc, const char *spec, Err *err)
     json_t *nets = json_object_get(desc, "netdevs"), *devices = json_object_get(desc, "devices");
     unsigned n = (unsigned)json_array_size(nets);
     struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
+    size_t len = strncmp(spec, "tap:", 4) == 0 ? strcspn(spec + 4, ",") : 0;
     char net_id[32], id[32];
-    int fd;
+    json_t *net;
+    int fd, vhost = -1;
 
-    if (strncmp(spec, "tap:", 4) != 0 || strlen(spec + 4) == 0 || strlen(spec + 4) >= IFNAMSIZ)
-        return err_set(err, EINVAL, "--net takes tap:NAME");
+    if (len == 0 || len >= IFNAMSIZ || (spec[4 + len] != '\0' && strcmp(spec + 4 + len, ",vhost") != 0))
+        return err_set(err, EINVAL, "--net takes tap:NAME or tap:NAME,vhost");
+    if (spec[4 + len] != '\0' && (vhost = options_open("/dev/vhost-net", O_RDWR, "device", err)) < 0)
+        return vhost;
     fd = options_open("/dev/net/tun", O_RDWR | O_NONBLOCK, "device", err);
     if (fd < 0)
         return fd;
-    snprintf(ifr.ifr_name, sizeof ifr.ifr_name, "%s", spec + 4);
+    memcpy(ifr.ifr_name, spec + 4, len);
     if (ioctl(fd, TUNSETIFF, &ifr) < 0)
-        return err_set(err, errno, "cannot use the tap %s: %s", spec + 4, strerror(errno));
+        return err_set(err, errno, "cannot use the tap %s: %s", ifr.ifr_name, strerror(errno));
     snprintf(net_id, sizeof net_id, "net%u", n);
     snprintf(id, sizeof id, "virtio-net%u", n);
-    json_array_append_new(nets, json_pack("{s:s, s:s, s:[i]}", "type", "tap", "id", net_id, "fds", fd));
+    net = json_pack("{s:s, s:s, s:[i]}", "type", "tap", "id", net_id, "fds", fd);
+    if (vhost >= 0)
+        json_object_set_new(net, "vhostfds", json_pack("[i]", vhost));
+    json_array_append_new(nets, net);
     json_array_append_new(
         devices, json_pack("{s:s, s:s, s:s}", "driver", "virtio-net-pci", "id", id, "netdev", net_id));
     return 0;
