@@ -158,7 +158,7 @@ sed '/^LAB-STATUS /d' "$work/out"
 status=$(sed -n 's/^LAB-STATUS \([0-9]*\).*/\1/p' "$work/out" | tail -1)
 if [ -z "$status" ]; then
     echo "the lab did not finish; its console:" >&2
-    tail -40 "$work/console" "$work/err" >&2
+    tail -n 40 "$work/console" "$work/err" >&2
     exit 1
 fi
 exit "$status"
