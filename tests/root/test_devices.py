@@ -360,6 +360,19 @@ def core_file():
     assert virsh("domstate", "core", "--reason") == "shut off (crashed)"
 
 
+@case
+def room_for_more():
+    """a definition that names no machine has room for disks to be plugged, as with libvirt's default machine"""
+    virsh("define", write("room.xml", "<domain type='qemu'><name>room</name><memory unit='MiB'>64</memory><os><type>hvm</type></os>"
+                          "<devices/></domain>"))
+    virsh("start", "room", "--paused")
+    for target in ("vda", "vdb", "vdc"):
+        virsh("attach-disk", "room", image("room-%s.img" % target), target, "--persistent")
+    assert virsh("domblklist", "room").count("room-vd") == 3
+    virsh("destroy", "room")
+    virsh("undefine", "room")
+
+
 if __name__ == "__main__":
     kitehost.enter()
     sys.exit(kitehost.main(setup))

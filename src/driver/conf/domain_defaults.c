@@ -424,6 +424,19 @@ static void add_rich_defaults(DomainDef *def)
     }
 }
 
+/* A client that names no machine counts on free slots, which libvirt's default machine has: q35 has none beyond its ports. */
+static gboolean add_spare_ports(DomainDef *def, const DomainDefEnv *env, GError **error)
+{
+    enum { SPARE_PORTS = 4 };
+
+    if (!os_def_is_q35(&def->os))
+        return TRUE;
+    for (guint i = 0; i < SPARE_PORTS; i++)
+        controller_add(def, CONTROLLER_PCI, -1, PCI_MODEL_PCIE_ROOT_PORT);
+    fill_controller_indexes(def);
+    return address_assign_all(def, env, FALSE, error);
+}
+
 /* --- console and serial ------------------------------------------------------------------------------- */
 
 static void insert_console_twin(DomainDef *def, guint index)
@@ -696,8 +709,10 @@ static void fill_seclabel(DomainDef *def)
 gboolean domain_def_post_parse(DomainDef *def, const DomainDefEnv *env, guint flags, GError **error)
 {
     DeviceContext ctx = {.flags = flags, .def = def, .env = env != NULL ? env : &domain_def_env_default};
+    gboolean rich, any_machine = def->os.machine == NULL;
 
     env = ctx.env;
+    rich = env->rich_defaults && (flags & DOMAIN_DEF_PARSE_ABI_UPDATE) && !(flags & DOMAIN_DEF_PARSE_NO_RICH);
     if (def->emulator != NULL && g_strcmp0(def->emulator, env->any_emulator) == 0)
         g_clear_pointer(&def->emulator, g_free);
     if (!fill_os(def, env, error))
@@ -708,7 +723,7 @@ gboolean domain_def_post_parse(DomainDef *def, const DomainDefEnv *env, guint fl
         return FALSE;
     if (flags & DOMAIN_DEF_PARSE_INACTIVE)
         fill_seclabel(def);
-    if (env->rich_defaults && (flags & DOMAIN_DEF_PARSE_ABI_UPDATE) && !(flags & DOMAIN_DEF_PARSE_NO_RICH))
+    if (rich)
         add_rich_defaults(def);
     if (!add_chipset_devices(def, env, error) || !fill_cpu(def, env, error) || !fill_vcpus(def, error))
         return FALSE;
@@ -729,7 +744,8 @@ gboolean domain_def_post_parse(DomainDef *def, const DomainDefEnv *env, guint fl
             return FALSE;
         }
     }
-    if (!address_assign_all(def, env, !(flags & DOMAIN_DEF_PARSE_ABI_UPDATE), error))
+    if (!address_assign_all(def, env, !(flags & DOMAIN_DEF_PARSE_ABI_UPDATE), error) ||
+        (rich && any_machine && !add_spare_ports(def, env, error)))
         return FALSE;
     domain_def_boot_order(def);
     return TRUE;
