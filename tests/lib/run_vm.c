@@ -25,6 +25,7 @@
 #include "driver/conf/def_graphics.h"
 #include "driver/conf/domain_def.h"
 #include "driver/host/qemu_caps.h"
+#include "storage/probe_client.h"
 
 static gboolean args_only, do_reconnect, show_monitor;
 static char *until;
@@ -219,8 +220,11 @@ int main(int argc, char **argv)
     GThread *thread;
     QemuCapsCache *cache;
     BackendConfig *config;
+    const char *build = g_getenv("abs_top_builddir");
+    g_autofree char *helper = g_build_filename(build != NULL ? build : ".", "kite-probe", NULL);
     int status;
 
+    probe_client_set_helper(helper);
     g_option_context_add_main_entries(options, entries, NULL);
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (!g_option_context_parse(options, &argc, &argv, &error) || argc != 3) {

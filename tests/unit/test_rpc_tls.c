@@ -147,13 +147,13 @@ static void tear_down(Fixture *f, gconstpointer data)
     g_clear_pointer(&last_name, g_free);
 }
 
-/* Connects as somebody (NULL: without certificate). Whether the server said its "\1". */
-static gboolean greet(Fixture *f, Identity *who, gnutls_session_t *ret_session,
-                      gnutls_certificate_credentials_t *ret_credentials, int *ret_fd)
+/* Connects as somebody (NULL: without certificate), and shakes hands on a transport of its own if there is one. */
+static gboolean shake_hands(Fixture *f, Identity *who, gnutls_session_t *ret_session,
+                            gnutls_certificate_credentials_t *ret_credentials, int *ret_fd,
+                            void (*own_transport)(gnutls_session_t session, int fd))
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), code;
-    char byte = 0;
 
     g_strlcpy(address.sun_path, f->socket, sizeof address.sun_path);
     g_assert_cmpint(connect(fd, (struct sockaddr *)&address, sizeof address), ==, 0);
@@ -164,14 +164,29 @@ static gboolean greet(Fixture *f, Identity *who, gnutls_session_t *ret_session,
     gnutls_init(ret_session, GNUTLS_CLIENT | GNUTLS_FORCE_CLIENT_CERT | GNUTLS_NO_SIGNAL);
     gnutls_set_default_priority(*ret_session);
     gnutls_credentials_set(*ret_session, GNUTLS_CRD_CERTIFICATE, *ret_credentials);
-    gnutls_transport_set_int(*ret_session, fd);
+    if (own_transport != NULL)
+        own_transport(*ret_session, fd);
+    else
+        gnutls_transport_set_int(*ret_session, fd);
     *ret_fd = fd;
     do {
         code = gnutls_handshake(*ret_session);
     } while (code < 0 && !gnutls_error_is_fatal(code));
-    if (code < 0)
-        return FALSE;
-    return gnutls_record_recv(*ret_session, &byte, 1) == 1 && byte == '\1';
+    return code >= 0;
+}
+
+static gboolean is_welcome(gnutls_session_t session)
+{
+    char byte = 0;
+
+    return gnutls_record_recv(session, &byte, 1) == 1 && byte == '\1';
+}
+
+/* Whether the server said its "\1". */
+static gboolean greet(Fixture *f, Identity *who, gnutls_session_t *ret_session,
+                      gnutls_certificate_credentials_t *ret_credentials, int *ret_fd)
+{
+    return shake_hands(f, who, ret_session, ret_credentials, ret_fd, NULL) && is_welcome(*ret_session);
 }
 
 static void part(gnutls_session_t session, gnutls_certificate_credentials_t credentials, int fd)
@@ -242,6 +257,57 @@ static void test_accepted(Fixture *f, gconstpointer data)
     part(session, credentials, fd);
 }
 
+/* A transport that keeps back what is sent once the other end has answered. */
+static struct {
+    int fd;
+    gboolean answered;
+    GByteArray *kept;
+} late;
+
+static ssize_t late_push(gnutls_transport_ptr_t opaque, const void *data, size_t length)
+{
+    if (!late.answered)
+        return send(late.fd, data, length, MSG_NOSIGNAL);
+    g_byte_array_append(late.kept, data, (guint)length);
+    return (ssize_t)length;
+}
+
+static ssize_t late_pull(gnutls_transport_ptr_t opaque, void *data, size_t length)
+{
+    late.answered = TRUE;
+    return recv(late.fd, data, length, 0);
+}
+
+static void be_late(gnutls_session_t session, int fd)
+{
+    late.fd = fd;
+    late.answered = FALSE;
+    late.kept = g_byte_array_new();
+    gnutls_transport_set_push_function(session, late_push);
+    gnutls_transport_set_pull_function(session, late_pull);
+}
+
+/* The end of the handshake and the first call arrive in one piece. */
+static void test_quick(Fixture *f, gconstpointer data)
+{
+    gnutls_certificate_credentials_t credentials;
+    gnutls_session_t session;
+    guint8 head[WIRE_FRAME_SIZE];
+    WireHeader header;
+    int fd;
+
+    g_assert_true(shake_hands(f, &f->client, &session, &credentials, &fd, be_late));
+    ask(session, RPC_REMOTE_AUTH_LIST, 1, &xdr_auth_list_args, &(AuthListArgs){0});
+    g_assert_true(fd_write_all(fd, late.kept->data, late.kept->len, NULL));
+    g_byte_array_unref(late.kept);
+    g_assert_true(is_welcome(session));
+    take(session, head, sizeof head);
+    wire_decode_header(head + WIRE_LENGTH_SIZE, &header);
+    g_assert_cmpint(header.type, ==, WIRE_REPLY);
+    g_assert_cmpuint(header.serial, ==, 1);
+    part(session, credentials, fd);
+}
+
 static void test_refused(Fixture *f, gconstpointer data)
 {
     refused(f, NULL);
@@ -257,6 +323,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add("/rpc/tls/accepted", Fixture, "CN=cli*", set_up, test_accepted, tear_down);
+    g_test_add("/rpc/tls/quick", Fixture, NULL, set_up, test_quick, tear_down);
     g_test_add("/rpc/tls/refused", Fixture, NULL, set_up, test_refused, tear_down);
     g_test_add("/rpc/tls/name-refused", Fixture, "CN=somebody", set_up, test_name_refused, tear_down);
     return g_test_run();

@@ -424,7 +424,8 @@ static void add_rich_defaults(DomainDef *def)
     }
 }
 
-/* A client that names no machine counts on free slots, which libvirt's default machine has: q35 has none beyond its ports. */
+/* A client that names no machine counts on free slots, which libvirt's default machine has: q35 has none beyond its
+ * ports. */
 static gboolean add_spare_ports(DomainDef *def, const DomainDefEnv *env, GError **error)
 {
     enum { SPARE_PORTS = 4 };

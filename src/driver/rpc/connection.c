@@ -317,6 +317,32 @@ static void readable(Client *client)
         connection_poke(client);
 }
 
+static void report_lost(Client *client)
+{
+    ClientLostFunc hook = NULL;
+    void *opaque = NULL;
+    guint64 lost = 0;
+
+    g_mutex_lock(&client->lock);
+    if (client->events_lost_unreported > 0 && client->out_events == 0) {
+        hook = client->lost_hook;
+        opaque = client->lost_opaque;
+        lost = client->events_lost_unreported;
+        client->events_lost_unreported = 0;
+    }
+    g_mutex_unlock(&client->lock);
+    if (hook != NULL)
+        hook(client, lost, opaque);
+}
+
+/* After reading: starts what may start, and sends what calls run on the spot have answered; they leave that to here. */
+static void answer(Client *client)
+{
+    dispatch_pump(client);
+    connection_flush(client);
+    report_lost(client);
+}
+
 /* --- TLS before the first frame ------------------------------------------------------------------ */
 
 static void handshake(Client *client)
@@ -345,29 +371,14 @@ static void handshake(Client *client)
     connection_queue(client, out_message_new(&writer, OUT_REPLY), TRUE);
     if (g_atomic_int_get(&client->auth) == CLIENT_AUTH_NONE)
         client_set_authenticated(client, CLIENT_AUTH_NONE);
-    readable(client);
+    readable(client); /* a quick client has asked already */
+    if (client->ended)
+        return;
+    answer(client);
     update_watch(client);
 }
 
 /* --- turns --------------------------------------------------------------------------------------- */
-
-static void report_lost(Client *client)
-{
-    ClientLostFunc hook = NULL;
-    void *opaque = NULL;
-    guint64 lost = 0;
-
-    g_mutex_lock(&client->lock);
-    if (client->events_lost_unreported > 0 && client->out_events == 0) {
-        hook = client->lost_hook;
-        opaque = client->lost_opaque;
-        lost = client->events_lost_unreported;
-        client->events_lost_unreported = 0;
-    }
-    g_mutex_unlock(&client->lock);
-    if (hook != NULL)
-        hook(client, lost, opaque);
-}
 
 static void ready(guint32 events, void *opaque)
 {
@@ -387,9 +398,7 @@ static void ready(guint32 events, void *opaque)
         connection_close(client);
         return;
     }
-    dispatch_pump(client);
-    connection_flush(client);
-    report_lost(client);
+    answer(client);
     update_watch(client);
 }
 
@@ -409,9 +418,7 @@ void connection_wake(void *opaque)
     }
     if (client->ended)
         return;
-    dispatch_pump(client);
-    connection_flush(client);
-    report_lost(client);
+    answer(client);
     g_mutex_lock(&client->lock);
     if (client->broken) {
         g_mutex_unlock(&client->lock);
