@@ -12,6 +12,7 @@ import subprocess
 import time
 
 PREFIX = "kite-test-"
+LEAF = "test"  # in a v2 group: where the test's own processes are, because a group that hands out controllers has none
 
 
 def hierarchies():
@@ -101,11 +102,26 @@ def run_below(args):
                 write(path + "/cgroup.procs", "0")
 
     try:
-        status = subprocess.Popen(args, preexec_fn=enter).wait()
+        child = subprocess.Popen(args, preexec_fn=enter)
+        # unshare(1), which waits for the test outside its PID namespace, leaves the v2 group's top like the test.
+        for path in made:
+            leaf = "%s/%s/cgroup.procs" % (path, LEAF)
+            if os.path.exists(path + "/cgroup.controllers"):
+                while child.poll() is None and not os.path.exists(leaf):
+                    time.sleep(0.01)
+                with contextlib.suppress(OSError):
+                    write(leaf, str(child.pid))
+        status = child.wait()
     finally:
         for path in made:
             remove(path)
     return status if status >= 0 else 128 - status
+
+
+def occupied(path):
+    """Whether a process is in the group itself; those that this PID namespace does not know count as well."""
+    with open(path + "/cgroup.procs") as f:
+        return bool(f.read())
 
 
 def mount_own():
@@ -118,5 +134,8 @@ def mount_own():
             subprocess.run(args, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         if kind == "cgroup2":
             with contextlib.suppress(OSError):
-                os.mkdir(point + "/test")
-                write(point + "/test/cgroup.procs", "0")
+                os.mkdir("%s/%s" % (point, LEAF))
+                write("%s/%s/cgroup.procs" % (point, LEAF), "0")
+                end = time.monotonic() + 10
+                while occupied(point) and time.monotonic() < end:
+                    time.sleep(0.01)
