@@ -119,13 +119,21 @@ def through(daemon, libvirt, emulator):
     return {key: statistics.median(values[1:] or values) for key, values in times.items()}
 
 
+def libvirtd():
+    """Without a /dev of QEMU's own: the lab's devpts cannot be moved there."""
+    daemon = bench.Libvirtd()
+    with open("/etc/libvirt/qemu.conf", "a", encoding="utf-8") as f:
+        f.write("namespaces = []\n")
+    return daemon
+
+
 def main():
     import libvirt
     libvirt.registerErrorHandler(lambda *_: None, None)
     kitehost.enter(pid=False)
     by_hand()
     ours = through(bench.Kite(), libvirt, "")
-    theirs = through(bench.Libvirtd(), libvirt, "<emulator>/usr/bin/qemu-system-x86_64</emulator>") \
+    theirs = through(libvirtd(), libvirt, "<emulator>/usr/bin/qemu-system-x86_64</emulator>") \
         if shutil.which("libvirtd") else {}
     print("| through the daemon | virtkited, kite-vmm | libvirtd, QEMU | times |\n| --- | --: | --: | --: |")
     for key, value in ours.items():
