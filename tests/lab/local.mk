@@ -1,6 +1,7 @@
 # The nested lab: KVM inside QEMU TCG, kite-vmm inside that, an unmodified Debian kernel inside kite-vmm.
-LAB_TESTS = tests/lab/test_system.sh tests/lab/test_stack.sh tests/lab/test_disks.sh tests/lab/test_memory.sh
-EXTRA_DIST += $(LAB_TESTS) tests/lab/test_net.sh tests/lab/check.sh tests/lab/run.sh tests/lab/lib.sh tests/lab/outer-init tests/lab/inner-init \
+LAB_TESTS = tests/lab/test_system.sh tests/lab/test_stack.sh tests/lab/test_disks.sh tests/lab/test_memory.sh \
+	tests/lab/test_net.sh
+EXTRA_DIST += $(LAB_TESTS) tests/lab/check.sh tests/lab/run.sh tests/lab/lib.sh tests/lab/outer-init tests/lab/inner-init \
 	tests/lab/job-boot tests/lab/job-memory tests/lab/job-disks tests/lab/job-net tests/lab/job-system \
 	tests/lab/stack.py tests/lab/bench_lab.py tests/lib/mkdebian.sh
 
