@@ -2,6 +2,8 @@
 /* Making the statistics page (stats_page.h) and handing its records out. Main thread. */
 #pragma once
 
+#include <stdbool.h>
+
 #include "common/err.h"
 #include "common/stats_page.h"
 
@@ -15,3 +17,24 @@ StatsVcpu *stats_vcpu(Stats *stats, unsigned index);
 /* A record of this name, made if needed; a dummy when the page is full. */
 StatsBlock *stats_block(Stats *stats, const char *id);
 StatsNet *stats_net(Stats *stats, const char *id);
+
+/* For the one thread that writes the counter; readers see a whole value. */
+static inline void stats_add(uint64_t *counter, uint64_t n)
+{
+    __atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+/* A request of kind (STATS_IO_…) that took time_ns has ended. */
+static inline void stats_block_account(StatsBlock *s, int kind, uint64_t time_ns, uint64_t offset, uint64_t length,
+                                       bool failed)
+{
+    stats_add(&s->time_ns[kind], time_ns);
+    if (failed) {
+        stats_add(&s->errors[kind], 1);
+        return;
+    }
+    stats_add(&s->requests[kind], 1);
+    stats_add(&s->bytes[kind], length);
+    if (kind == STATS_IO_WRITE && offset + length > s->wr_highest)
+        __atomic_store_n(&s->wr_highest, offset + length, __ATOMIC_RELAXED);
+}

@@ -26,6 +26,7 @@
 #include "common/checked.h"
 #include "vmm/block/block.h"
 #include "vmm/log.h"
+#include "vmm/stats.h"
 #include "vmm/virtio/devices.h"
 #include "vmm/virtio/io_policy.h"
 #include "vmm/virtio/virtio.h"
@@ -126,11 +127,6 @@ static void notify_queues(void *opaque)
     }
 }
 
-static void add(uint64_t *counter, uint64_t n)
-{
-    __atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
-}
-
 static void finish(BlkRequest *r, uint8_t status, uint64_t written)
 {
     Blk *blk = r->blk;
@@ -141,22 +137,6 @@ static void finish(BlkRequest *r, uint8_t status, uint64_t written)
     blk->notify[virtqueue_index(r->vq)] = true;
     loop_defer(&blk->notify_defer);
     request_free(r);
-}
-
-static void account(BlkRequest *r, bool failed)
-{
-    StatsBlock *s = r->blk->stats;
-    int kind = r->stats_kind;
-
-    add(&s->time_ns[kind], loop_now() - r->start_ns);
-    if (failed) {
-        add(&s->errors[kind], 1);
-        return;
-    }
-    add(&s->requests[kind], 1);
-    add(&s->bytes[kind], r->block.length);
-    if (kind == STATS_IO_WRITE && r->block.offset + r->block.length > s->wr_highest)
-        __atomic_store_n(&s->wr_highest, r->block.offset + r->block.length, __ATOMIC_RELAXED);
 }
 
 static void submit(BlkRequest *r);
@@ -187,7 +167,8 @@ static void complete(BlockRequest *block, int result)
 {
     BlkRequest *r = container_of(block, BlkRequest, block);
 
-    account(r, result < 0);
+    stats_block_account(r->blk->stats, r->stats_kind, loop_now() - r->start_ns, r->block.offset, r->block.length,
+                        result < 0);
     if (result >= 0) {
         finish(r, VIRTIO_BLK_S_OK, block->kind == BLOCK_READ ? block->length : 0);
     } else {
@@ -230,7 +211,7 @@ static void read_or_write(BlkRequest *r, uint64_t sector, struct iovec *iov, uns
     /* 5.2.6.1: whole sectors, inside the disk */
     if (len == 0 || len % blk->block_size != 0 || !checked_mul(sector, (uint64_t)SECTOR, &offset) ||
         offset % blk->block_size != 0 || !range_inside(offset, len, blk->block->info.size)) {
-        add(&blk->stats->errors[write ? STATS_IO_WRITE : STATS_IO_READ], 1);
+        stats_add(&blk->stats->errors[write ? STATS_IO_WRITE : STATS_IO_READ], 1);
         finish(r, VIRTIO_BLK_S_IOERR, 0);
         return;
     }

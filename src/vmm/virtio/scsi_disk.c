@@ -12,32 +12,12 @@
 
 #include "common/checked.h"
 #include "vmm/log.h"
+#include "vmm/stats.h"
 #include "vmm/virtio/scsi_unit.h"
 #include "vmm/virtio/virtqueue.h"
 
 #define UNMAP_RANGES_MAX 255
 #define PATTERN_BYTES 65536u
-
-static void add(uint64_t *counter, uint64_t n)
-{
-    __atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
-}
-
-static void account(ScsiRequest *r, bool failed)
-{
-    StatsBlock *s = r->unit->stats;
-    int kind = r->stats_kind;
-
-    add(&s->time_ns[kind], loop_now() - r->start_ns);
-    if (failed) {
-        add(&s->errors[kind], 1);
-        return;
-    }
-    add(&s->requests[kind], 1);
-    add(&s->bytes[kind], r->block.length);
-    if (kind == STATS_IO_WRITE && r->block.offset + r->block.length > s->wr_highest)
-        __atomic_store_n(&s->wr_highest, r->block.offset + r->block.length, __ATOMIC_RELAXED);
-}
 
 static void hold(ScsiRequest *r)
 {
@@ -82,7 +62,8 @@ static void complete(BlockRequest *block, int result)
     bool write = block->kind != BLOCK_READ;
     IoPolicy policy;
 
-    account(r, result < 0);
+    stats_block_account(r->unit->stats, r->stats_kind, loop_now() - r->start_ns, r->block.offset, r->block.length,
+                        result < 0);
     if (result >= 0) {
         goes_on(r);
         return;
