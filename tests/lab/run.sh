@@ -12,6 +12,7 @@
 # /scratch is an ext4 disk, /sys/fs/cgroup is cgroup v2. Needs root and virtiofsd.
 # Environment: abs_top_builddir, KITE_VMM (default: build/kite-vmm), LAB_GUEST (folder of mkguest.sh), LAB_KERNEL,
 # LAB_MODULES, LAB_TIMEOUT (seconds), LAB_MEM (MiB), LAB_ENV (words NAME=VALUE for a job of -r),
+# LAB_CONTROLLERS (those that cgroup v2 hands down with -r; none: VMs have no group there),
 # LAB_QEMU (more arguments for the outer QEMU).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -129,6 +130,7 @@ for file in "${files[@]}"; do
     cp "${file%%:*}" "$outer/$(basename "${file#*:}")"
 done
 printf '%s\n' "$@" >"$outer/args"
+printf '%s\n' ${LAB_CONTROLLERS:-} >"$outer/controllers"
 chmod +x "$outer/init" "$outer/job"
 pack "$outer" "$work/outer.img"
 
