@@ -250,7 +250,8 @@ static gboolean zero(xmlNodePtr node, const char *name, GError **error)
 }
 
 /* Whole text as a number of the given base; leading space is allowed as strtoull() does, a sign is not unless
- * min < 0. */
+ * min < 0. Only ERANGE says something of the number: GLib's first conversion in a process makes a locale, and a thread that
+ * waits meanwhile comes back with errno from its waiting. */
 static gboolean text_to_int(const char *text, int base, gint64 min, guint64 max, gint64 *ret_signed,
                             guint64 *ret_unsigned)
 {
@@ -260,13 +261,13 @@ static gboolean text_to_int(const char *text, int base, gint64 min, guint64 max,
     if (min < 0) {
         gint64 value = g_ascii_strtoll(text, &end, base);
 
-        if (errno != 0 || end == text || *end != '\0' || value < min || value > (gint64)max)
+        if (errno == ERANGE || end == text || *end != '\0' || value < min || value > (gint64)max)
             return FALSE;
         *ret_signed = value;
     } else {
         guint64 value = g_ascii_strtoull(text, &end, base);
 
-        if (errno != 0 || end == text || *end != '\0' || strchr(text, '-') != NULL || value > max)
+        if (errno == ERANGE || end == text || *end != '\0' || strchr(text, '-') != NULL || value > max)
             return FALSE;
         *ret_unsigned = value;
     }

@@ -283,6 +283,20 @@ def clients_and_guests_when_killed(daemon):
 
 
 @case
+def every_restart_finds_every_definition(daemon):
+    """150 times kill -9 and start: no definition is ever left out (they are read by several threads at once)"""
+    names = sorted("again%d" % i for i in range(12))
+    for name in names:
+        virsh("define", write(name + ".xml", domain_xml(name, memory=32)))
+    for _ in range(150):
+        daemon.kill9()
+        daemon.start()
+        assert sorted(virsh("list", "--all", "--name").split()) == names, daemon.log_text()[-2000:]
+    for name in names:
+        virsh("undefine", name)
+
+
+@case
 def rubbish_on_the_socket(daemon):
     """clients that send rubbish lose their connection and nothing else"""
     dice = random.Random(7)

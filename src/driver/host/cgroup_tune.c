@@ -111,9 +111,8 @@ static gboolean parse_i64(const char *text, gint64 *ret, GError **error)
 
     errno = 0;
     *ret = g_ascii_strtoll(text, &end, 10);
-    if (end == text && errno == 0)
-        errno = EINVAL;
-    return errno == 0 || error_set(error, VIR_ERR_INTERNAL_ERROR, "Unable to parse '%s' as an integer", text);
+    return (errno != ERANGE && end != text) ||
+           error_set(error, VIR_ERR_INTERNAL_ERROR, "Unable to parse '%s' as an integer", text);
 }
 
 static gboolean read_i64(const Cgroup *group, const char *thread, Key key, gint64 *ret, GError **error)
