@@ -12,7 +12,10 @@
 
 #include "common/log.h"
 #include "driver/backend/backend.h"
+#include "driver/backend/monitor.h"
+#include "driver/conf/def_disk.h"
 #include "driver/conf/domain_def.h"
+#include "driver/domain/devices.h"
 #include "driver/domain/domain_events.h"
 #include "driver/domain/domain_layer.h"
 #include "driver/domain/domain_private.h"
@@ -61,6 +64,61 @@ static gboolean try_reconnect(Domain *dom, const BackendOps *ops, guint64 run, D
                           (GDestroyNotify)domain_unref, ret_vm, ret_info, error);
 }
 
+/* Kinds that a guest can give back; with the alias as their name below /machine/peripheral. */
+static gboolean may_have_gone(const DeviceInfo *dev)
+{
+    const DiskDef *disk = (const DiskDef *)dev;
+
+    switch (dev->kind) {
+    case DEVICE_DISK:
+        return disk->bus == DISK_BUS_VIRTIO || disk->bus == DISK_BUS_SCSI || disk->bus == DISK_BUS_USB;
+    case DEVICE_INTERFACE:
+    case DEVICE_HOSTDEV:
+    case DEVICE_REDIRDEV:
+    case DEVICE_RNG:
+    case DEVICE_SHMEM:
+    case DEVICE_MEMORY:
+        return TRUE;
+    default:
+        return FALSE;
+    }
+}
+
+static gboolean is_listed(const json_t *peripherals, const char *alias)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach(peripherals, i, item)
+    {
+        if (g_strcmp0(json_string_value(json_object_get(item, "name")), alias) == 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* What the guest has given back while no daemon heard it. A VM that cannot list its devices keeps them all. */
+static void drop_given_back(Domain *dom, VmProcess *vm)
+{
+    g_autoptr(GPtrArray) gone = g_ptr_array_new_with_free_func(g_free);
+    json_t *peripherals = NULL;
+
+    if (!vm_qom_list(vm_process_qmp(vm), "/machine/peripheral", &peripherals, NULL))
+        return;
+    lock_acquire(&dom->lock);
+    for (guint kind = 0; dom->vm == vm && !dom->stopping && dom->live != NULL && kind < DEVICE_KIND_LAST; kind++) {
+        DOMAIN_DEF_FOREACH(DeviceInfo, dev, dom->live, kind)
+        {
+            if (may_have_gone(dev) && dev->alias != NULL && !is_listed(peripherals, dev->alias))
+                g_ptr_array_add(gone, g_strdup(dev->alias));
+        }
+    }
+    lock_release(&dom->lock);
+    json_decref(peripherals);
+    for (guint i = 0; i < gone->len; i++)
+        device_finish_removal(dom, vm, gone->pdata[i]);
+}
+
 static void adopt(Domain *dom, guint64 run, DomainDef *live, VmProcess *vm, VmLiveInfo *info)
 {
     gboolean ended = FALSE, autodestroy;
@@ -95,6 +153,8 @@ static void adopt(Domain *dom, guint64 run, DomainDef *live, VmProcess *vm, VmLi
     domain_agent_update(dom, VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_UNKNOWN);
     lock_release(&dom->lock);
     vm_process_publish(vm);
+    if (!ended)
+        drop_given_back(dom, vm);
     domain_save_status(dom);
     if (autodestroy)
         domain_destroy(dom, VIR_DOMAIN_SHUTOFF_DESTROYED, FALSE, NULL);
