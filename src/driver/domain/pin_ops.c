@@ -288,16 +288,22 @@ static gboolean add_iothread(Setting *s, guint id, GError **error)
     return TRUE;
 }
 
-gboolean call_domain_add_iothread(Call *call, const DomainAddIothreadArgs *args, DomainAddIothreadRet *ret,
-                                  GError **error)
+static gboolean change_iothreads(Call *call, const WireDomain *dom, guint id, guint flags,
+                                 gboolean (*change)(Setting *s, guint id, GError **error), GError **error)
 {
     Setting s;
 
-    if (args->iothread_id == 0)
+    if (id == 0)
         return error_set(error, VIR_ERR_INVALID_ARG, "invalid value of 0 for iothread_id");
-    if (!setting_begin(&s, call, &args->dom, args->flags, 0, error))
+    if (!setting_begin(&s, call, dom, flags, 0, error))
         return FALSE;
-    return setting_end(&s, add_iothread(&s, args->iothread_id, error), error);
+    return setting_end(&s, change(&s, id, error), error);
+}
+
+gboolean call_domain_add_iothread(Call *call, const DomainAddIothreadArgs *args, DomainAddIothreadRet *ret,
+                                  GError **error)
+{
+    return change_iothreads(call, &args->dom, args->iothread_id, args->flags, add_iothread, error);
 }
 
 static gboolean is_unused(const DomainDef *def, guint id, GError **error)
@@ -340,13 +346,7 @@ static gboolean del_iothread(Setting *s, guint id, GError **error)
 gboolean call_domain_del_iothread(Call *call, const DomainDelIothreadArgs *args, DomainDelIothreadRet *ret,
                                   GError **error)
 {
-    Setting s;
-
-    if (args->iothread_id == 0)
-        return error_set(error, VIR_ERR_INVALID_ARG, "invalid value of 0 for iothread_id");
-    if (!setting_begin(&s, call, &args->dom, args->flags, 0, error))
-        return FALSE;
-    return setting_end(&s, del_iothread(&s, args->iothread_id, error), error);
+    return change_iothreads(call, &args->dom, args->iothread_id, args->flags, del_iothread, error);
 }
 
 static const struct {
