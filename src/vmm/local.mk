@@ -53,6 +53,7 @@ VMM_C_FILES = \
 	%D%/virtio/balloon.c \
 	%D%/virtio/device_table.c \
 	%D%/virtio/io_policy.c \
+	%D%/virtio/notify_batch.c \
 	%D%/virtio/mem.c \
 	%D%/virtio/paced_event.c \
 	%D%/virtio/net.c \
@@ -114,6 +115,7 @@ VMM_H_FILES = \
 	%D%/virtio/device_table.h \
 	%D%/virtio/devices.h \
 	%D%/virtio/io_policy.h \
+	%D%/virtio/notify_batch.h \
 	%D%/virtio/mem.h \
 	%D%/virtio/net_internal.h \
 	%D%/virtio/paced_event.h \

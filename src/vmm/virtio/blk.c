@@ -29,6 +29,7 @@
 #include "vmm/stats.h"
 #include "vmm/virtio/devices.h"
 #include "vmm/virtio/io_policy.h"
+#include "vmm/virtio/notify_batch.h"
 #include "vmm/virtio/virtio.h"
 #include "vmm/virtio/virtqueue.h"
 
@@ -71,8 +72,7 @@ struct Blk {
     unsigned free_count;
     BlkRequest *stopped, **stopped_tail; /* wait for the VM to go on */
     bool idle; /* being deactivated or paused: nothing is popped */
-    bool notify[QUEUES_MAX];
-    LoopDefer notify_defer;
+    NotifyBatch notify;
 };
 
 _Static_assert(sizeof(struct virtio_blk_outhdr) == 16, "header as in 5.2.6");
@@ -115,18 +115,6 @@ static void request_free(BlkRequest *r)
 
 /* --- completion -------------------------------------------------------------------------------------------- */
 
-static void notify_queues(void *opaque)
-{
-    Blk *blk = opaque;
-
-    for (unsigned i = 0; i < blk->dev.queue_count; i++) {
-        if (blk->notify[i]) {
-            blk->notify[i] = false;
-            virtqueue_notify(virtio_queue(&blk->dev, i));
-        }
-    }
-}
-
 static void finish(BlkRequest *r, uint8_t status, uint64_t written)
 {
     Blk *blk = r->blk;
@@ -134,8 +122,7 @@ static void finish(BlkRequest *r, uint8_t status, uint64_t written)
     *r->status = status;
     virtqueue_push(r->vq, &r->elem, (uint32_t)MIN(written + 1, UINT32_MAX));
     /* One interrupt for everything that ends in this turn of the loop. */
-    blk->notify[virtqueue_index(r->vq)] = true;
-    loop_defer(&blk->notify_defer);
+    notify_batch_add(&blk->notify, virtqueue_index(r->vq));
     request_free(r);
 }
 
@@ -380,8 +367,7 @@ static void blk_deactivate(VirtioDevice *dev)
         blk->stopped = r->next;
         request_free(r);
     }
-    loop_defer_cancel(&blk->notify_defer);
-    memset(blk->notify, 0, sizeof blk->notify);
+    notify_batch_forget(&blk->notify);
     blk->writeback = blk->wce_default;
     virtio_config_set(dev, offsetof(struct virtio_blk_config, wce), &wce, 1);
 }
@@ -393,7 +379,7 @@ static void blk_set_running(VirtioDevice *dev, bool running)
     blk->idle = !running;
     if (!running) {
         block_drain(blk->block);
-        notify_queues(blk);
+        notify_batch_send(&blk->notify);
         return;
     }
     blk->block->last_error = 0;
@@ -604,7 +590,7 @@ int blk_create(Props *props, DeviceHost *host, VirtioDevice **ret, Err *err)
     blk->wce_default = blk->writeback = o.write_cache;
     blk->idle = true;
     snprintf(blk->serial, sizeof blk->serial, "%.*s", SERIAL_LEN, o.serial);
-    loop_defer_init(loop, &blk->notify_defer, notify_queues, blk);
+    notify_batch_init(&blk->notify, loop, dev);
     snprintf(block->user, sizeof block->user, "%s", dev->id);
     block->changed = resized;
     block->changed_opaque = blk;

@@ -26,6 +26,7 @@
 
 #include "common/checked.h"
 #include "vmm/virtio/devices.h"
+#include "vmm/virtio/notify_batch.h"
 #include "vmm/virtio/scsi_unit.h"
 #include "vmm/virtio/virtqueue.h"
 
@@ -93,8 +94,7 @@ struct Scsi {
     Command *active, *free_list;
     unsigned free_count;
     bool idle, events_missed;
-    bool notify[QUEUES_MAX + Q_REQUEST];
-    LoopDefer notify_defer;
+    NotifyBatch notify;
 };
 
 /* --- commands' memory --- */
@@ -130,24 +130,6 @@ static void command_free(Command *c)
     c->next = s->free_list;
     s->free_list = c;
     s->free_count++;
-}
-
-static void notify_queues(void *opaque)
-{
-    Scsi *s = opaque;
-
-    for (unsigned i = 0; i < s->dev.queue_count; i++) {
-        if (s->notify[i]) {
-            s->notify[i] = false;
-            virtqueue_notify(virtio_queue(&s->dev, i));
-        }
-    }
-}
-
-static void notify_later(Scsi *s, unsigned queue)
-{
-    s->notify[queue] = true;
-    loop_defer(&s->notify_defer);
 }
 
 /* --- events (5.6.6.3) --- */
@@ -191,7 +173,7 @@ static void send_event(Scsi *s, const ScsiUnit *unit, uint32_t event, uint32_t r
     memcpy(bytes + 12, &wire, 4);
     virtqueue_push(vq, &elem,
                    (uint32_t)chain_from_buffer(virtq_elem_in(&elem), elem.in_count, 0, bytes, sizeof bytes));
-    notify_later(s, Q_EVENT);
+    notify_batch_add(&s->notify, Q_EVENT);
 }
 
 static void unit_resized(ScsiUnit *unit, void *opaque)
@@ -211,7 +193,7 @@ static void task_done(Task *t, uint8_t answer)
 
     *t->answer = answer;
     virtqueue_push_head(virtio_queue(&s->dev, Q_CONTROL), t->head, 1);
-    notify_later(s, Q_CONTROL);
+    notify_batch_add(&s->notify, Q_CONTROL);
     free(t);
 }
 
@@ -239,7 +221,7 @@ static void finish(Command *c)
     (void)chain_from_buffer(c->response, c->response_count, 0, bytes, sizeof bytes);
     virtqueue_push(c->vq, &c->elem,
                    (uint32_t)MIN(RESPONSE_LEN + c->sense_size + (r->in_len ? r->moved : 0), UINT32_MAX));
-    notify_later(s, virtqueue_index(c->vq));
+    notify_batch_add(&s->notify, virtqueue_index(c->vq));
     *c->link = c->next;
     if (c->next != NULL)
         c->next->link = c->link;
@@ -537,7 +519,7 @@ static bool control(Scsi *s, Virtqueue *vq, const VirtqElem *elem)
         if (len < 16 || elem->in_len < sizeof answer)
             goto wrong;
         virtqueue_push(vq, elem, (uint32_t)chain_from_buffer(in, elem->in_count, 0, answer, sizeof answer));
-        notify_later(s, Q_CONTROL);
+        notify_batch_add(&s->notify, Q_CONTROL);
         return true;
     }
     if (type != 0 || len < sizeof bytes || chain_slice(in, elem->in_count, 0, 1, &last, 1) != 1)
@@ -642,8 +624,7 @@ static void scsi_deactivate(VirtioDevice *dev)
         u->locked = false;
         scsi_unit_set_attention(u, sense_power_on);
     }
-    loop_defer_cancel(&s->notify_defer);
-    memset(s->notify, 0, sizeof s->notify);
+    notify_batch_forget(&s->notify);
     set_defaults(s);
 }
 
@@ -654,7 +635,7 @@ static void scsi_set_running(VirtioDevice *dev, bool running)
     s->idle = !running;
     if (!running) {
         drain(s);
-        notify_queues(s);
+        notify_batch_send(&s->notify);
         return;
     }
     for (ScsiUnit *u = s->units; u != NULL; u = u->next_unit)
@@ -725,7 +706,7 @@ int scsi_create(Props *props, DeviceHost *host, VirtioDevice **ret, Err *err)
     s = (Scsi *)dev;
     s->iov_max = (unsigned)size + 2;
     s->idle = true;
-    loop_defer_init(loop, &s->notify_defer, notify_queues, s);
+    notify_batch_init(&s->notify, loop, dev);
     config = (ScsiConfig){.num_queues = htole32((uint32_t)queues),
                           .seg_max = htole32((uint32_t)size - 2),
                           .max_sectors = htole32((uint32_t)sectors),
