@@ -2,7 +2,8 @@
 """A host of the tests' own: real clients and a real virtkited, in private mount, network and IPC namespaces.
 
 A test script calls kitehost.enter() first. It re-executes itself below unshare; inside, /usr carries the
-staged installation (overlay), /etc and /var are copy-on-write, /run is empty, and the network has only lo.
+staged installation (overlay), /etc and /var are copy-on-write and without what an installed Kite keeps there,
+/run is empty, and the network has only lo.
 Control groups are below one of the test's own (testcgroup.py).
 So plain `virsh -c kite:///system` works, and nothing of it is seen on the machine itself. Needs root.
 
@@ -31,6 +32,7 @@ PEER = os.environ.get("KITE_TEST_PEER")
 URI = "qemu:///system" if PEER else "kite:///system"
 SOCKET = "/run/libvirt/libvirt-sock" if PEER else "/run/libvirt/virtkited-sock"
 WORK = "/tmp/kite-test"  # inside the namespace: a tmpfs of the test's own
+OWN_FOLDERS = ("/etc/kite", "/var/lib/kite", "/var/log/kite", "/var/cache/kite")
 
 _cases = []
 
@@ -68,6 +70,9 @@ def enter(net=True, pid=True):
         run("mount", "-t", "overlay", "-o", "lowerdir=/%s,upperdir=%s/.cow/%s/up,workdir=%s/.cow/%s/work"
             % (name, top, name, top, name), "overlay", "/" + name)
     run("mount", "-t", "overlay", "-o", "lowerdir=%s/usr:/usr" % STAGE, "overlay", "/usr")
+    # A Kite that is installed on this machine has definitions and images of its own: not the test's business.
+    for name in OWN_FOLDERS:
+        shutil.rmtree(name, ignore_errors=True)
     etc = STAGE + "/etc/kite"
     if os.path.isdir(etc):
         shutil.copytree(etc, "/etc/kite", dirs_exist_ok=True)
