@@ -19,6 +19,7 @@ tests/guest/bench-guest.elf: $(GUEST_FROM)
 tests/bench/kvm_floor: $(srcdir)/tests/bench/kvm_floor.c
 	$(AM_V_CCLD)$(MKDIR_P) tests/bench && $(CC) -O2 -static -o $@ $(srcdir)/tests/bench/kvm_floor.c
 
+KVM_TESTS = tests/guest/check_kvm.py
 PHONY_TARGETS += check-kvm
 check-kvm: kite-vmm tests/guest/test-guest.elf
-	$(MAKE) check-TESTS TESTS=tests/guest/check_kvm.py TEST_SUITE_LOG=check-kvm.log
+	$(MAKE) check-TESTS TESTS='$(KVM_TESTS)' TEST_SUITE_LOG=check-kvm.log
