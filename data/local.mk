@@ -8,22 +8,22 @@ EXTRA_DIST += $(DATA_TEMPLATES) %D%/virtkited.conf %D%/kite.polkit.rules %D%/org
 CLEANFILES += $(DATA_MADE)
 noinst_DATA = $(DATA_MADE)
 
-DATA_FILL = $(AM_V_GEN)$(MKDIR_P) %D% && $(SED) -e 's|@sbindir[@]|$(sbindir)|g' -e 's|@sysconfdir[@]|$(sysconfdir)|g' \
+PATHS_FILL = $(AM_V_GEN)$(MKDIR_P) $(@D) && $(SED) -e 's|@sbindir[@]|$(sbindir)|g' -e 's|@sysconfdir[@]|$(sysconfdir)|g' \
 	-e 's|@localstatedir[@]|$(localstatedir)|g' -e 's|@kite_rundir[@]|$(kite_rundir)|g'
 %D%/virtkited.service: %D%/virtkited.service.in Makefile
-	$(DATA_FILL) $(srcdir)/%D%/virtkited.service.in > $@
+	$(PATHS_FILL) $(srcdir)/%D%/virtkited.service.in > $@
 %D%/virtkited.socket: %D%/virtkited.socket.in Makefile
-	$(DATA_FILL) $(srcdir)/%D%/virtkited.socket.in > $@
+	$(PATHS_FILL) $(srcdir)/%D%/virtkited.socket.in > $@
 %D%/virtkited-ro.socket: %D%/virtkited-ro.socket.in Makefile
-	$(DATA_FILL) $(srcdir)/%D%/virtkited-ro.socket.in > $@
+	$(PATHS_FILL) $(srcdir)/%D%/virtkited-ro.socket.in > $@
 %D%/virtkited-user.service: %D%/virtkited-user.service.in Makefile
-	$(DATA_FILL) $(srcdir)/%D%/virtkited-user.service.in > $@
+	$(PATHS_FILL) $(srcdir)/%D%/virtkited-user.service.in > $@
 %D%/virtkited-user.socket: %D%/virtkited-user.socket.in Makefile
-	$(DATA_FILL) $(srcdir)/%D%/virtkited-user.socket.in > $@
+	$(PATHS_FILL) $(srcdir)/%D%/virtkited-user.socket.in > $@
 %D%/kite.sysusers: %D%/kite.sysusers.in Makefile
-	$(DATA_FILL) $(srcdir)/%D%/kite.sysusers.in > $@
+	$(PATHS_FILL) $(srcdir)/%D%/kite.sysusers.in > $@
 %D%/kite.tmpfiles: %D%/kite.tmpfiles.in Makefile
-	$(DATA_FILL) $(srcdir)/%D%/kite.tmpfiles.in > $@
+	$(PATHS_FILL) $(srcdir)/%D%/kite.tmpfiles.in > $@
 
 # The configuration of an administrator is never overwritten. The policy is libvirt's under libvirt's name: it is left
 # alone where libvirt has installed its own.

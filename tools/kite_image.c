@@ -754,7 +754,7 @@ static int cmd_bench(int argc, char **argv)
         case 's': size = parse_size(optarg); break;
         case 'S': step = parse_size(optarg); break;
         case 'o': offset = parse_size(optarg); break;
-        case 'd': break; /* one at a time: the engine below io_uring */
+        case 'd': break; /* qemu-img's; here always one at a time: the engine below io_uring */
         case 't': open_direct = strcmp(optarg, "none") == 0 ? O_DIRECT : 0; break;
         case 'w': write = true; break;
         case 'r': random_access = true; break;
@@ -843,23 +843,41 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *usage;
 } commands[] = {
-    {"bench", cmd_bench, "[-w] [-r] [-t none] [-c COUNT] [-s SIZE] [-S STEP] [-o OFFSET] [-f FMT] FILE"},
-    {"check", cmd_check, "[-f FMT] [-r leaks|all] [-U] FILE"},
-    {"commit", cmd_commit, "[-d] FILE"},
-    {"compare", cmd_compare, "[-f FMT] [-F FMT] FILE1 FILE2"},
-    {"convert", cmd_convert, "[-c] [-f FMT] [-O FMT] [-o OPTIONS] FROM TO"},
-    {"create", cmd_create, "[-f FMT] [-b BACKING [-F FMT]] [-o OPTIONS] FILE [SIZE]"},
+    {"bench", cmd_bench,
+     "[-w] [-r] [-t none] [-c COUNT] [-s SIZE] [-S STEP] [-o OFFSET] [-d DEPTH] [-f FMT] [-q] FILE"},
+    {"check", cmd_check, "[-f FMT] [-r leaks|all] [-U] [-q] FILE"},
+    {"commit", cmd_commit, "[-f FMT] [-d] [-q] FILE"},
+    {"compare", cmd_compare, "[-f FMT] [-F FMT] [-q] FILE1 FILE2"},
+    {"convert", cmd_convert, "[-c] [-f FMT] [-O FMT] [-o OPTIONS] [-q] FROM TO"},
+    {"create", cmd_create, "[-f FMT] [-b BACKING [-F FMT]] [-o OPTIONS] [-q] FILE [SIZE]"},
     {"info", cmd_info, "[-f FMT] [-U] FILE"},
     {"io", cmd_io, "FILE w:OFFSET:LENGTH:BYTE|r:…|z:OFFSET:LENGTH|u:…|d:…"},
     {"map", cmd_map, "[-f FMT] FILE"},
-    {"rebase", cmd_rebase, "[-u] -b BACKING [-F FMT] FILE"},
-    {"resize", cmd_resize, "[--shrink] [--preallocation MODE] FILE [+]SIZE"},
-    {"snapshot", cmd_snapshot, "[-l | -c NAME | -a NAME | -d NAME] FILE"},
+    {"rebase", cmd_rebase, "[-f FMT] [-u] -b BACKING [-F FMT] [-q] FILE"},
+    {"resize", cmd_resize, "[-f FMT] [--shrink] [--preallocation MODE] [-q] FILE [+]SIZE"},
+    {"snapshot", cmd_snapshot, "[-l | -c NAME | -a NAME | -d NAME] [-q] FILE"},
 };
+
+static void usage(FILE *out)
+{
+    fputs("usage: kite-image COMMAND ...\n", out);
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        fprintf(out, "  %s %s\n", commands[i].name, commands[i].usage);
+    fputs("  -h | --help | --version\n"
+          "KITE_IMAGE_KEY in the environment is the passphrase of encrypted images.\n", out);
+}
 
 int main(int argc, char **argv)
 {
     passphrase = getenv("KITE_IMAGE_KEY");
+    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        usage(stdout);
+        return 0;
+    }
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        puts("kite-image " PACKAGE_VERSION);
+        return 0;
+    }
     for (size_t i = 0; argc > 1 && i < ARRAY_LEN(commands); i++)
         if (strcmp(argv[1], commands[i].name) == 0) {
             int ret = commands[i].run(argc - 1, argv + 1);
@@ -869,8 +887,6 @@ int main(int argc, char **argv)
             fprintf(stderr, "usage: kite-image %s %s\n", commands[i].name, commands[i].usage);
             return 2;
         }
-    fprintf(stderr, "usage: kite-image COMMAND ...; KITE_IMAGE_KEY holds the passphrase of encrypted images\n");
-    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-        fprintf(stderr, "  %s %s\n", commands[i].name, commands[i].usage);
+    usage(stderr);
     return 2;
 }

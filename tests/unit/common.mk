@@ -9,3 +9,7 @@ tests_unit_test_log_SOURCES = tests/unit/test_log.c
 tests_unit_test_log_CFLAGS = $(DAEMON_CFLAGS)
 tests_unit_test_log_LDADD = libkitecommon.a libkitebase.a $(DAEMON_LIBS)
 TESTS += tests/unit/test_log
+
+# The manual pages against --help.
+TESTS += tests/unit/test_man.py
+EXTRA_DIST += tests/unit/test_man.py
