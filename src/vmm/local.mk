@@ -10,6 +10,7 @@ VMM_C_FILES = \
 	%D%/block/image_node.c \
 	%D%/block/io.c \
 	%D%/block/throttle.c \
+	%D%/block/throttle_group.c \
 	%D%/boot/acpi.c \
 	%D%/boot/aml.c \
 	%D%/boot/linux.c \
@@ -78,6 +79,7 @@ VMM_H_FILES = \
 	%D%/block/image_node.h \
 	%D%/block/io.h \
 	%D%/block/throttle.h \
+	%D%/block/throttle_group.h \
 	%D%/boot/acpi.h \
 	%D%/boot/aml.h \
 	%D%/boot/linux.h \

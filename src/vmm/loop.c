@@ -34,7 +34,9 @@ typedef struct Batch {
 typedef struct Call {
     void (*fn)(void *opaque);
     void *opaque;
-    bool done;
+    bool done; /* lock of the loop that is called */
+    Loop *to;
+    Loop *from; /* the caller's, when it is an iothread's */
     struct Call *next;
 } Call;
 
@@ -60,6 +62,9 @@ struct Loop {
     void (*prepare)(void *opaque);
     void *prepare_opaque;
 };
+
+/* This thread's, when loop_start() made it. */
+static __thread Loop *own_loop;
 
 uint64_t loop_now(void)
 {
@@ -120,6 +125,7 @@ static void *thread_main(void *opaque)
     Loop *loop = opaque;
 
     loop->owner = pthread_self();
+    own_loop = loop;
     __atomic_store_n(&loop->tid, (int)syscall(SYS_gettid), __ATOMIC_RELEASE);
     prctl(PR_SET_NAME, loop->name);
     if (loop->prepare)
@@ -361,9 +367,20 @@ static void run_defers(Loop *loop)
     }
 }
 
+static bool call_is_done(void *opaque)
+{
+    Call *call = opaque;
+    bool done;
+
+    pthread_mutex_lock(&call->to->lock);
+    done = call->done;
+    pthread_mutex_unlock(&call->to->lock);
+    return done;
+}
+
 void loop_call(Loop *loop, void (*fn)(void *opaque), void *opaque)
 {
-    Call call = {.fn = fn, .opaque = opaque};
+    Call call = {.fn = fn, .opaque = opaque, .to = loop, .from = own_loop};
 
     if (loop_is_current(loop)) {
         fn(opaque);
@@ -374,6 +391,11 @@ void loop_call(Loop *loop, void (*fn)(void *opaque), void *opaque)
     loop->calls_tail = &call.next;
     pthread_mutex_unlock(&loop->lock);
     loop_wake(loop);
+    if (own_loop != NULL) {
+        /* The other one may be calling this one. */
+        loop_serve_until(own_loop, call_is_done, &call);
+        return;
+    }
     pthread_mutex_lock(&loop->lock);
     while (!call.done)
         pthread_cond_wait(&loop->called, &loop->lock);
@@ -426,7 +448,10 @@ static void run_calls(Loop *loop)
             call->fn(call->opaque);
             pthread_mutex_lock(&loop->lock);
             call->done = true;
-            pthread_cond_broadcast(&loop->called);
+            if (call->from != NULL)
+                loop_wake(call->from);
+            else
+                pthread_cond_broadcast(&loop->called);
         } else {
             LoopPost *post = loop->posts;
 

@@ -76,7 +76,8 @@ void loop_defer_init(Loop *loop, LoopDefer *defer, void (*run)(void *opaque), vo
 void loop_defer(LoopDefer *defer); /* more than once before it ran: runs once */
 void loop_defer_cancel(LoopDefer *defer);
 
-/* Any thread: runs fn on the loop's thread and waits for it; directly when this is that thread. */
+/* Any thread: runs fn on the loop's thread and waits for it; directly when this is that thread. An iothread that waits
+ * serves calls and posts meanwhile, so two may call each other; others (main thread, vCPUs) are not called by iothreads. */
 void loop_call(Loop *loop, void (*fn)(void *opaque), void *opaque);
 /* Any thread: the same without waiting. The post is the caller's and must stay until it ran; posted twice,
  * runs once. */

@@ -37,13 +37,15 @@ static void do_describe(void *opaque)
     static const char *const limits[] = {"bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr"};
     Describe *d = opaque;
     Block *b = d->block;
+    ThrottleConfig config;
 
+    throttle_group_get(&b->limits, &config);
     json_object_set_new(d->object, "node-name", json_string(b->node_name));
     json_object_set_new(d->object, "drv", json_string(b->ops->driver));
     json_object_set_new(d->object, "file", json_string(""));
     json_object_set_new(d->object, "ro", json_boolean(b->info.read_only));
     for (unsigned i = 0; i < ARRAY_LEN(limits); i++) {
-        const ThrottleLimit *l = &b->throttle.config.limit[i];
+        const ThrottleLimit *l = &config.limit[i];
         char key[32];
 
         put(d->object, limits[i], (json_int_t)l->avg);
@@ -56,8 +58,10 @@ static void do_describe(void *opaque)
         if (l->max_length > 1)
             put(d->object, key, (json_int_t)l->max_length);
     }
-    if (b->throttle.config.op_size > 0)
-        put(d->object, "iops_size", (json_int_t)b->throttle.config.op_size);
+    if (config.op_size > 0)
+        put(d->object, "iops_size", (json_int_t)config.op_size);
+    if (throttle_group_name(&b->limits) != NULL)
+        json_object_set_new(d->object, "group", json_string(throttle_group_name(&b->limits)));
     if (b->ops->describe)
         b->ops->describe(b, d->object);
 }
@@ -258,6 +262,7 @@ typedef struct Change {
     Block *block;
     uint64_t size;
     const ThrottleConfig *limits;
+    const char *group;
     Err *err;
     int result;
 } Change;
@@ -289,7 +294,7 @@ static void do_throttle(void *opaque)
 {
     Change *c = opaque;
 
-    c->result = block_set_throttle(c->block, c->limits, c->err);
+    c->result = block_set_throttle(c->block, c->group, c->limits, c->err);
 }
 
 int qmp_block_set_io_throttle(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
@@ -300,7 +305,7 @@ int qmp_block_set_io_throttle(QmpServer *s, Machine *m, json_t *args, json_t **r
         {"iops_rd", "iops_rd_max", "iops_rd_max_length"}, {"iops_wr", "iops_wr_max", "iops_wr_max_length"},
     };
     ThrottleConfig limits = {0};
-    Change c = {.limits = &limits, .err = err};
+    Change c = {.limits = &limits, .group = string_arg(args, "group"), .err = err};
     int r = node_arg(m, args, "id", &c.block, err);
 
     (void)s;

@@ -176,6 +176,8 @@ def disks():
     ok(g.call("block_resize", node_name="node", size=8 << 20) == {} and os.fstat(fd).st_size == 8 << 20, "block_resize")
     ok(g.call("block_set_io_throttle", id="disk0", bps=1000000, bps_rd=0, bps_wr=0, iops=0, iops_rd=0, iops_wr=0) == {}
        and g.call("query-block")[0]["inserted"]["bps"] == 1000000, "block_set_io_throttle")
+    ok(g.call("block_set_io_throttle", id="disk0", group="g", bps=0, bps_rd=0, bps_wr=0, iops=9, iops_rd=0, iops_wr=0) == {}
+       and g.call("query-block")[0]["inserted"]["group"] == "g", "with a group")
     ok(g.call("blockdev-del", node_name="node").get("class") == "GenericError", "a node in use is not deleted")
     g.call("quit")
     ok(g.end() == 0, "and ends with an iothread")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Devices of domains under kite-vmm: what may stand in a definition, what can be plugged, changed and taken out."""
+import json
 import os
 import re
 import sys
@@ -74,6 +75,30 @@ def media():
     assert images(pid) == ["first.iso", "second.iso"]
     assert state("cd").startswith("running")
     gone("cd")
+
+
+@case
+def throttle_group():
+    """disks of one group have their limits in common: from the start, after a change of one, plugged in"""
+    tune = "<iotune><total_iops_sec>500</total_iops_sec><group_name>both</group_name></iotune>"
+    paths = [image("tg%d.raw" % i, "1M") for i in range(3)]
+    start("tg", "spin", devices=ROOT_PORTS + disk(paths[0], "vda", extra=tune) + disk(paths[1], "vdb", extra=tune))
+    assert VMM in virsh("dumpxml", "tg")
+
+    def groups():
+        answer = json.loads(virsh("qemu-monitor-command", "tg", '{"execute":"query-block"}'))["return"]
+        return [(b["inserted"].get("group"), b["inserted"]["iops"]) for b in answer]
+
+    assert groups() == [("both", 500)] * 2, groups()
+    virsh("blkdeviotune", "tg", "vdb", "--total-iops-sec", "800", "--group-name", "both", "--live")
+    assert groups() == [("both", 800)] * 2, groups()
+    shown = virsh("blkdeviotune", "tg", "vda")
+    assert re.search(r"total_iops_sec *: 800", shown) and re.search(r"group_name *: both", shown), shown
+    virsh("attach-device", "tg", write("tg.xml", disk(paths[2], "vdc", extra=tune.replace("500", "800"))), "--live")
+    assert groups() == [("both", 800)] * 3, groups()
+    virsh("blkdeviotune", "tg", "vdc", "--total-iops-sec", "100", "--group-name", "alone", "--live")
+    assert groups() == [("both", 800)] * 2 + [("alone", 100)], groups()
+    gone("tg")
 
 
 @case

@@ -187,9 +187,9 @@ static void test_throttle(void)
     rig_start(&t, &b->base, "{\"id\":\"d0\",\"drive\":\"x\"}", 0);
     limits.limit[THROTTLE_OPS_TOTAL].avg = 100;
     limits.limit[THROTTLE_OPS_READ].avg = 100;
-    ok(block_set_throttle(&b->base, &limits, &err) == -EINVAL, "total and read together are refused");
+    ok(block_set_throttle(&b->base, NULL, &limits, &err) == -EINVAL, "total and read together are refused");
     limits.limit[THROTTLE_OPS_READ].avg = 0;
-    ok(block_set_throttle(&b->base, &limits, &err) == 0, "limits are set");
+    ok(block_set_throttle(&b->base, NULL, &limits, &err) == 0, "limits are set");
     start = loop_now();
     while (n < 20 && io(&t, VIRTIO_BLK_T_IN, 0, 512) == VIRTIO_BLK_S_OK)
         n++;
@@ -203,6 +203,54 @@ static void test_throttle(void)
     fake_guest_stop(&t.g);
     block_close(&b->base);
     fake_guest_destroy(&t.g);
+}
+
+/* Two disks of one group. */
+static void test_throttle_group(void)
+{
+    FaultBlock *a, *b;
+    Rig ra, rb;
+    ThrottleConfig limits = {0}, seen;
+    Err err = {0};
+    uint64_t start;
+    unsigned n = 0;
+
+    fake_guest_init(&ra.g, 16 << 20);
+    fake_guest_init(&rb.g, 16 << 20);
+    a = fault_block_new(ra.g.loop, 1 << 20);
+    b = fault_block_new(rb.g.loop, 1 << 20);
+    rig_start(&ra, &a->base, "{\"id\":\"d0\",\"drive\":\"x\"}", 0);
+    rig_start(&rb, &b->base, "{\"id\":\"d1\",\"drive\":\"x\"}", 0);
+    limits.limit[THROTTLE_OPS_TOTAL].avg = 1;
+    ok(block_set_throttle(&a->base, NULL, &limits, &err) == 0 && !strcmp(throttle_group_name(&a->base.limits), "d0"),
+       "a group of its own has the device's name");
+    limits.limit[THROTTLE_OPS_TOTAL].avg = 100;
+    ok(block_set_throttle(&a->base, "both", &limits, &err) == 0 && block_set_throttle(&b->base, "both", &limits, &err) == 0,
+       "two nodes in one group");
+    start = loop_now();
+    while (n < 16 && io(&ra, VIRTIO_BLK_T_IN, 0, 512) == VIRTIO_BLK_S_OK && io(&rb, VIRTIO_BLK_T_IN, 0, 512) == VIRTIO_BLK_S_OK)
+        n++;
+    ok(n == 16 && loop_now() - start > 150000000, "share 100 a second");
+    limits.limit[THROTTLE_OPS_TOTAL].avg = 200;
+    ok(block_set_throttle(&b->base, NULL, &limits, &err) == 0, "a change of one");
+    throttle_group_get(&a->base.limits, &seen);
+    ok(seen.limit[THROTTLE_OPS_TOTAL].avg == 200, "is a change of the other");
+    limits.limit[THROTTLE_OPS_TOTAL].avg = 0;
+    ok(block_set_throttle(&b->base, "both", &limits, &err) == 0 && b->base.limits.group == NULL &&
+           a->base.limits.group != NULL,
+       "without limits it is out of the group");
+    for (int i = 0; i < 100; i++)
+        ask(&ra, VIRTIO_BLK_T_IN, 0, 512, true, false);
+    limits.limit[THROTTLE_OPS_TOTAL].avg = 0;
+    ok(a->base.waiting[0].first != NULL && block_set_throttle(&a->base, NULL, &limits, &err) == 0 &&
+           a->base.waiting[0].first == NULL && a->base.in_flight == 0,
+       "what waits goes when the limits end");
+    fake_guest_stop(&ra.g);
+    fake_guest_stop(&rb.g);
+    block_close(&a->base);
+    block_close(&b->base);
+    fake_guest_destroy(&ra.g);
+    fake_guest_destroy(&rb.g);
 }
 
 /* --- real images ------------------------------------------------------------------------------------------- */
@@ -363,6 +411,7 @@ int main(void)
 {
     test_memory();
     test_throttle();
+    test_throttle_group();
     test_images();
     setenv("KITE_NO_IO_URING", "1", 1);
     test_images();

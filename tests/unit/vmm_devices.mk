@@ -14,6 +14,13 @@ tests_unit_test_virtio_blk_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
 tests_unit_test_virtio_blk_LDADD = $(VMM_DEVICE_LIBS)
 TESTS += tests/unit/test_virtio_blk
 
+check_PROGRAMS += tests/unit/test_throttle
+tests_unit_test_throttle_SOURCES = tests/unit/test_throttle.c
+tests_unit_test_throttle_CFLAGS = $(VMM_CFLAGS)
+tests_unit_test_throttle_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_unit_test_throttle_LDADD = $(VMM_DEVICE_LIBS)
+TESTS += tests/unit/test_throttle
+
 check_PROGRAMS += tests/unit/test_virtio_net
 tests_unit_test_virtio_net_SOURCES = tests/unit/test_virtio_net.c
 tests_unit_test_virtio_net_CFLAGS = $(VMM_CFLAGS)

@@ -75,8 +75,6 @@ static gboolean check_disk(const DiskDef *disk, char **reason)
         return vmm_support_no(reason, "<shareable> of disk '%s' of format qcow2", disk->target);
     if (disk->cyls != 0)
         return vmm_support_no(reason, "<geometry> of disk '%s'", disk->target);
-    if (disk_iotune_is_set(&disk->iotune) && disk->iotune.group_name != NULL)
-        return vmm_support_no(reason, "<iotune><group_name> of disk '%s'", disk->target);
     if (disk->mirror != NULL)
         return vmm_support_no(reason, "<mirror> of disk '%s'", disk->target);
     if (storage_source_is_empty(disk->source))

@@ -3,65 +3,92 @@
 #include "vmm/block/block.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/checked.h"
 
 /* --- requests ---------------------------------------------------------------------------------------------- */
 
-static bool moves_data(const BlockRequest *request)
+static void append(BlockQueue *queue, BlockRequest *request)
 {
-    return request->kind == BLOCK_READ || request->kind == BLOCK_WRITE;
+    if (queue->first == NULL)
+        queue->tail = &queue->first;
+    request->next = NULL;
+    *queue->tail = request;
+    queue->tail = &request->next;
 }
 
-static void hold(Block *block, BlockRequest *request)
+static BlockRequest *take(BlockQueue *queue)
 {
-    if (block->held == NULL)
-        block->held_tail = &block->held;
-    request->next = NULL;
-    *block->held_tail = request;
-    block->held_tail = &request->next;
+    BlockRequest *request = queue->first;
+
+    queue->first = request->next;
+    return request;
 }
 
 static void start(Block *block, BlockRequest *request)
 {
-    if (block->throttled && moves_data(request))
-        throttle_account(&block->throttle, request->kind == BLOCK_WRITE, request->length);
     block->in_flight++;
     block->ops->submit(block, request);
 }
 
-/* 0: it may go now. The timer is set otherwise. */
-static bool must_wait(Block *block, const BlockRequest *request)
+static void come_back(Block *block, uint64_t now, uint64_t wait)
 {
-    uint64_t wait, now;
-
-    if (!block->throttled || !moves_data(request))
-        return false;
-    now = loop_now();
-    wait = throttle_wait(&block->throttle, request->kind == BLOCK_WRITE, now);
-    if (wait == 0)
-        return false;
-    return loop_timer_set(&block->throttle_timer, now + wait) == 0;
+    if (wait == THROTTLE_WAKE || (block->limit_timer.slot != 0 && block->limit_timer.deadline <= now + wait))
+        return;
+    /* Without a timer (no memory) the next request asks again. */
+    (void)loop_timer_set(&block->limit_timer, now + wait);
 }
 
-/* Lets what was held back go, as far as it may. all: limits do not count (drain). */
-static void release_held(Block *block, bool all)
+/* As far as it is its turn. */
+static void serve_waiting(void *opaque)
 {
-    while (block->held != NULL && block->quiesced == 0) {
-        BlockRequest *request = block->held;
+    Block *block = opaque;
 
-        if (!all && must_wait(block, request))
-            break;
-        block->held = request->next;
-        start(block, request);
+    for (unsigned write = 0; write < 2; write++) {
+        BlockQueue *queue = &block->waiting[write];
+
+        while (queue->first != NULL && block->quiesced == 0) {
+            uint64_t now = loop_now(), wait;
+            BlockRequest *request;
+
+            if (!throttle_turn(&block->limits, write, queue->first->length, now, &wait)) {
+                come_back(block, now, wait);
+                break;
+            }
+            request = take(queue);
+            throttle_taken(&block->limits, write, queue->first != NULL);
+            start(block, request);
+        }
     }
     block_flush_queue(block);
 }
 
-static void throttle_expired(void *opaque)
+static void limit_wake(ThrottleMember *member)
 {
-    release_held(opaque, false);
+    Block *block = container_of(member, Block, limits);
+
+    loop_post(block->loop, &block->limit_post);
+}
+
+static void admit(Block *block, BlockRequest *request)
+{
+    unsigned write = request->kind == BLOCK_WRITE;
+    uint64_t now, wait;
+
+    if (block->limits.group != NULL && (write || request->kind == BLOCK_READ)) {
+        now = loop_now();
+        if (block->waiting[write].first != NULL ||
+            !throttle_ask(&block->limits, write, request->length, now, &wait)) {
+            if (block->waiting[write].first == NULL)
+                come_back(block, now, wait);
+            append(&block->waiting[write], request);
+            return;
+        }
+    }
+    start(block, request);
 }
 
 void block_submit(Block *block, BlockRequest *request)
@@ -75,14 +102,12 @@ void block_submit(Block *block, BlockRequest *request)
         r = -EINVAL;
     else if (writes && info->read_only)
         r = -EROFS;
-    if (r < 0) {
+    if (r < 0)
         request->complete(request, r);
-        return;
-    }
-    if (block->quiesced > 0 || block->held != NULL || must_wait(block, request))
-        hold(block, request);
+    else if (block->quiesced > 0)
+        append(&block->held, request);
     else
-        start(block, request);
+        admit(block, request);
 }
 
 void block_complete(Block *block, BlockRequest *request, int result)
@@ -97,44 +122,154 @@ void block_flush_queue(Block *block)
         block->ops->flush_queue(block);
 }
 
-void block_drain(Block *block)
-{
-    if (block->timer_made)
-        loop_timer_cancel(&block->throttle_timer);
-    release_held(block, true);
-    while (block->in_flight > 0)
-        loop_iterate(block->loop, true);
-}
+/* --- holding back ------------------------------------------------------------------------------------------ */
 
-void block_quiesce(Block *block)
+static void finish_in_flight(Block *block)
 {
-    block->quiesced++;
     block_flush_queue(block);
     while (block->in_flight > 0)
         loop_iterate(block->loop, true);
 }
 
-void block_resume(Block *block)
+void block_drain(Block *block)
 {
-    if (--block->quiesced == 0)
-        release_held(block, false);
+    loop_timer_cancel(&block->limit_timer);
+    throttle_step_aside(&block->limits);
+    for (unsigned write = 0; write < 2; write++) {
+        while (block->waiting[write].first != NULL && block->quiesced == 0) {
+            BlockRequest *request = take(&block->waiting[write]);
+
+            throttle_count(&block->limits, write, request->length);
+            start(block, request);
+        }
+    }
+    finish_in_flight(block);
 }
 
-int block_set_throttle(Block *block, const ThrottleConfig *config, Err *err)
+static void quiesce(void *opaque)
+{
+    Block *block = opaque;
+
+    if (block->quiesced++ == 0) {
+        loop_timer_cancel(&block->limit_timer);
+        throttle_step_aside(&block->limits);
+    }
+    finish_in_flight(block);
+}
+
+static void resume(void *opaque)
+{
+    Block *block = opaque;
+
+    if (block->node != NULL)
+        block->info = block->node->info;
+    if (--block->quiesced > 0)
+        return;
+    for (unsigned write = 0; write < 2; write++) {
+        if (block->waiting[write].first != NULL)
+            throttle_queue(&block->limits, write);
+    }
+    while (block->held.first != NULL && block->quiesced == 0)
+        admit(block, take(&block->held));
+    serve_waiting(block);
+}
+
+void block_quiesce(Block *block)
+{
+    quiesce(block);
+    for (Block *v = block->views; v != NULL; v = v->next_view)
+        loop_call(v->loop, quiesce, v);
+}
+
+void block_resume(Block *block)
+{
+    for (Block *v = block->views; v != NULL; v = v->next_view)
+        loop_call(v->loop, resume, v);
+    resume(block);
+}
+
+/* --- limits ------------------------------------------------------------------------------------------------ */
+
+static void ready_for_limits(Block *block)
+{
+    if (block->limits.wake != NULL)
+        return;
+    block->limits.wake = limit_wake;
+    loop_timer_init(block->loop, &block->limit_timer, serve_waiting, block);
+    block->limit_post = (LoopPost){.run = serve_waiting, .opaque = block};
+}
+
+/* Into the group, or out of all (NULL); what waits asks there. */
+static int change_group(Block *block, const char *group, Err *err)
+{
+    int r = 0;
+
+    ready_for_limits(block);
+    loop_timer_cancel(&block->limit_timer);
+    throttle_step_aside(&block->limits);
+    if (group != NULL)
+        r = throttle_join(&block->limits, group, err);
+    else
+        throttle_leave(&block->limits);
+    serve_waiting(block);
+    return r;
+}
+
+typedef struct GroupChange {
+    Block *view;
+    const char *group;
+    Err *err;
+    int result;
+} GroupChange;
+
+static void change_group_of_view(void *opaque)
+{
+    GroupChange *c = opaque;
+
+    c->result = change_group(c->view, c->group, c->err);
+}
+
+int block_set_throttle(Block *block, const char *group, const ThrottleConfig *config, Err *err)
 {
     const char *wrong = throttle_check(config);
+    char name[THROTTLE_GROUP_NAME_MAX + 1];
+    int r;
 
     if (wrong != NULL)
         return err_set(err, EINVAL, "%s", wrong);
-    if (!block->timer_made) {
-        loop_timer_init(block->loop, &block->throttle_timer, throttle_expired, block);
-        block->timer_made = true;
+    if (!throttle_is_on(config)) {
+        group = NULL;
+    } else {
+        if (group == NULL)
+            group = throttle_group_name(&block->limits);
+        if (group == NULL)
+            group = block->user[0] != '\0' ? block->user : block->node_name;
+        if (strlen(group) >= sizeof name)
+            return err_set(err, EINVAL, "a throttle group's name has 1 to %d bytes", THROTTLE_GROUP_NAME_MAX);
+        /* Changing groups may end the one whose name this is. */
+        snprintf(name, sizeof name, "%s", group);
+        group = name;
     }
-    loop_timer_cancel(&block->throttle_timer);
-    block->throttled = throttle_is_on(config);
-    throttle_set(&block->throttle, config, loop_now());
-    release_held(block, false);
-    return 0;
+    r = change_group(block, group, err);
+    for (Block *v = block->views; v != NULL && r == 0; v = v->next_view) {
+        GroupChange c = {.view = v, .group = group, .err = err};
+
+        loop_call(v->loop, change_group_of_view, &c);
+        r = c.result;
+    }
+    if (r == 0)
+        throttle_group_set(&block->limits, config, loop_now());
+    return r;
+}
+
+/* The loop, or after it. */
+static void forget_limits(Block *block)
+{
+    if (block->limits.wake == NULL)
+        return;
+    loop_timer_cancel(&block->limit_timer);
+    throttle_leave(&block->limits);
+    loop_post_cancel(block->loop, &block->limit_post);
 }
 
 /* --- life -------------------------------------------------------------------------------------------------- */
@@ -155,18 +290,78 @@ int block_resize(Block *block, uint64_t size, Err *err)
     return r;
 }
 
+static void stop_limits(void *opaque)
+{
+    Block *block = opaque;
+
+    loop_timer_cancel(&block->limit_timer);
+    throttle_step_aside(&block->limits);
+    loop_post_cancel(block->loop, &block->limit_post);
+}
+
 int block_attach_loop(Block *block, Loop *loop, Err *err)
 {
     int r;
 
     if (block->loop == loop)
         return 0;
+    if (block->limits.wake != NULL)
+        loop_call(block->loop, stop_limits, block);
     r = block->ops->attach_loop ? block->ops->attach_loop(block, loop, err) : 0;
     if (r == 0) {
         block->loop = loop;
-        block->throttle_timer.loop = loop;
+        block->limit_timer.loop = loop;
     }
     return r;
+}
+
+int block_view(Block *block, Loop *loop, Block **ret, Err *err)
+{
+    Block *v;
+    int r;
+
+    if (!block->ops->view)
+        return err_set(err, ENOTSUP, "block node %s: its driver serves one thread only", block->node_name);
+    r = block->ops->view(block, loop, &v, err);
+    if (r < 0)
+        return r;
+    v->ops = block->ops;
+    v->loop = loop;
+    v->info = block->info;
+    v->node = block;
+    v->claimed = true;
+    memcpy(v->node_name, block->node_name, sizeof v->node_name);
+    if (block->limits.group != NULL) {
+        ready_for_limits(v);
+        r = throttle_join(&v->limits, throttle_group_name(&block->limits), err);
+        if (r < 0) {
+            block_close(v);
+            return r;
+        }
+    }
+    v->next_view = block->views;
+    block->views = v;
+    *ret = v;
+    return 0;
+}
+
+static void do_forget_limits(void *opaque)
+{
+    forget_limits(opaque);
+}
+
+void block_view_close(Block *view)
+{
+    if (view == NULL)
+        return;
+    for (Block **at = &view->node->views; *at != NULL; at = &(*at)->next_view) {
+        if (*at == view) {
+            *at = view->next_view;
+            break;
+        }
+    }
+    loop_call(view->loop, do_forget_limits, view);
+    block_close(view);
 }
 
 void block_release(Block *block)
@@ -181,8 +376,7 @@ void block_close(Block *block)
 {
     if (block == NULL)
         return;
-    if (block->timer_made)
-        loop_timer_cancel(&block->throttle_timer);
+    forget_limits(block);
     block->ops->close(block);
     free(block);
 }

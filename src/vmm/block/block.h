@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Block nodes: what a disk device reads and writes. Nodes are stacked (throttle on qcow2 on file); a device
- * sees the top one only.
+ * Block nodes: what a disk device reads and writes. Nodes are stacked (qcow2 on file); a device sees the top one only.
+ *
+ * A node belongs to one loop. A device with queues on several loops makes a view of the node for each other one: the same
+ * image with queues, ring and counters of its own, so that requests of different loops share no lock here. The node
+ * itself stays what management changes; it tells its views.
  *
  * Life of a request: the device fills a BlockRequest (its own memory, with the guest's buffers as iov) and
  * submits it on the node's loop; the node completes it exactly once, on the same loop, possibly before
@@ -19,7 +22,7 @@
 #include <sys/uio.h>
 
 #include "common/err.h"
-#include "vmm/block/throttle.h"
+#include "vmm/block/throttle_group.h"
 #include "vmm/loop.h"
 #include "vmm/props.h"
 
@@ -74,8 +77,14 @@ typedef struct BlockOps {
     void (*describe)(Block *block, json_t *object);
     /* Moves to another loop; nothing is in flight. */
     int (*attach_loop)(Block *block, Loop *loop, Err *err);
+    /* Another door to the same image, on that loop; the caller fills in Block's own fields. NULL: there is only one. */
+    int (*view)(Block *block, Loop *loop, Block **ret, Err *err);
     void (*close)(Block *block); /* nothing is in flight; frees everything but *block itself */
 } BlockOps;
+
+typedef struct BlockQueue {
+    BlockRequest *first, **tail;
+} BlockQueue;
 
 /* Base of every node; the driver's struct begins with it. */
 struct Block {
@@ -85,15 +94,18 @@ struct Block {
     Loop *loop;
     unsigned in_flight; /* kept by block_submit() */
     bool claimed; /* a device or a layer above uses it */
-    int last_error; /* errno of the device's last failed request that stopped the VM; 0 none */
+    int last_error; /* atomic: errno of the device's last failed request that stopped the VM; 0 none */
     char user[64]; /* id of the device that claimed it, "" else */
-    /* Held back while the node is changed (resize, media) or limits are reached. */
+    Block *views, *next_view; /* list of a node's views; main thread, while nothing is in flight */
+    Block *node; /* of a view: what it is a view of; NULL else */
+    /* Held back while the node is changed (resize, media), in order. */
     unsigned quiesced;
-    BlockRequest *held, **held_tail;
-    bool throttled;
-    Throttle throttle;
-    LoopTimer throttle_timer;
-    bool timer_made;
+    BlockQueue held;
+    /* Held back by limits: reads, writes. */
+    ThrottleMember limits;
+    BlockQueue waiting[2];
+    LoopTimer limit_timer;
+    LoopPost limit_post;
     /* Told on the node's loop after info changed (live resize). */
     void (*changed)(void *opaque);
     void *changed_opaque;
@@ -111,10 +123,16 @@ void block_drain(Block *block);
 /* From quiesce to resume nothing is in flight and what is submitted waits. */
 void block_quiesce(Block *block);
 void block_resume(Block *block);
-/* Limits from now on; all zero: none. -EINVAL with QEMU's words. The node's loop. */
-int block_set_throttle(Block *block, const ThrottleConfig *config, Err *err);
+/* Limits from now on; all zero: none, and the node leaves its group. group: whose limits they are, all its members have
+ * them; NULL: the group that the node is in, else one of its own, named after its user (as in QEMU). -EINVAL with QEMU's
+ * words. The node's loop. */
+int block_set_throttle(Block *block, const char *group, const ThrottleConfig *config, Err *err);
 /* Main thread, while nothing is in flight. */
 int block_attach_loop(Block *block, Loop *loop, Err *err);
+/* Main thread, while nothing is in flight: a view of the node on another loop, and its end. -ENOTSUP: the driver has
+ * none. */
+int block_view(Block *block, Loop *loop, Block **ret, Err *err);
+void block_view_close(Block *view);
 /* Main thread. The user (a device, or a node above) has no more to do with it; it can be claimed again. */
 void block_release(Block *block);
 /* Frees the node and releases those below it. Main thread; not claimed. */

@@ -75,6 +75,7 @@ struct Op {
 struct ImageNode {
     Block base;
     Image *image; /* NULL while it belongs to a node above */
+    bool is_view; /* the image is another node's */
     BlockIo *io;
     int fd; /* file nodes: ours; -1 else */
     ImageNode *file, *backing, *data; /* below */
@@ -667,7 +668,7 @@ static void close_image(ImageNode *node)
 {
     int r;
 
-    if (node->image == NULL)
+    if (node->image == NULL || node->is_view)
         return;
     r = image_close(node->image);
     node->image = NULL;
@@ -771,10 +772,41 @@ static void node_close(Block *block)
     pthread_mutex_destroy(&node->lock);
 }
 
+/* The engine lets any number of threads read and write (storage/image.h): a view is a node with a ring, workers and
+ * requests of its own on the same image. */
+static int node_view(Block *block, Loop *loop, Block **ret, Err *err)
+{
+    const ImageNode *node = (ImageNode *)block;
+    ImageNode *view = calloc(1, sizeof *view);
+    int r;
+
+    if (view == NULL)
+        return err_set(err, ENOMEM, "out of memory");
+    view->image = node->image;
+    view->is_view = true;
+    view->format = node->format;
+    view->fd = -1;
+    view->unmap = node->unmap;
+    view->no_flush = node->no_flush;
+    view->detect_zeroes = node->detect_zeroes;
+    view->direct_align = node->direct_align;
+    pthread_mutex_init(&view->lock, NULL);
+    view->resume_post = (LoopPost){.run = resume_posted, .opaque = view};
+    r = block_io_new(loop, &view->io, err);
+    if (r < 0) {
+        pthread_mutex_destroy(&view->lock);
+        free(view);
+        return r;
+    }
+    *ret = &view->base;
+    return 0;
+}
+
 #define NODE_OPS(name)                                                                                                 \
     {                                                                                                                  \
         .driver = name, .submit = node_submit, .flush_queue = node_flush_queue, .resize = node_resize,                 \
-        .reopen = node_reopen, .describe = node_describe, .attach_loop = node_attach_loop, .close = node_close         \
+        .reopen = node_reopen, .describe = node_describe, .attach_loop = node_attach_loop, .view = node_view,          \
+        .close = node_close                                                                                            \
     }
 
 static const struct {
