@@ -9,6 +9,9 @@ VMM_C_FILES = \
 	%D%/block/block_table.c \
 	%D%/block/image_node.c \
 	%D%/block/io.c \
+	%D%/block/nbd_node.c \
+	%D%/block/nbd_protocol.c \
+	%D%/block/node_props.c \
 	%D%/block/throttle.c \
 	%D%/block/throttle_group.c \
 	%D%/boot/acpi.c \
@@ -78,6 +81,9 @@ VMM_H_FILES = \
 	%D%/block/block.h \
 	%D%/block/image_node.h \
 	%D%/block/io.h \
+	%D%/block/nbd_node.h \
+	%D%/block/nbd_protocol.h \
+	%D%/block/node_props.h \
 	%D%/block/throttle.h \
 	%D%/block/throttle_group.h \
 	%D%/boot/acpi.h \

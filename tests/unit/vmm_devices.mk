@@ -68,3 +68,19 @@ tests_fuzz_fuzz_virtio_console_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LINK)
 tests_fuzz_fuzz_virtio_console_LDADD = $(VMM_DEVICE_LIBS)
 TESTS += tests/fuzz/fuzz_virtio_console
 EXTRA_DIST += tests/fuzz/corpus/virtio_console
+
+check_PROGRAMS += tests/unit/test_nbd
+tests_unit_test_nbd_SOURCES = tests/unit/test_nbd.c
+tests_unit_test_nbd_CFLAGS = $(VMM_CFLAGS)
+tests_unit_test_nbd_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_unit_test_nbd_LDADD = $(VMM_DEVICE_LIBS)
+TESTS += tests/unit/test_nbd
+
+check_PROGRAMS += tests/fuzz/fuzz_nbd
+tests_fuzz_fuzz_nbd_SOURCES = tests/fuzz/fuzz_nbd.c tests/fuzz/replay_main.c
+tests_fuzz_fuzz_nbd_CFLAGS = $(VMM_CFLAGS)
+tests_fuzz_fuzz_nbd_CPPFLAGS = $(VMM_TEST_CPPFLAGS) $(FUZZER_DEFINES)
+tests_fuzz_fuzz_nbd_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LINK)
+tests_fuzz_fuzz_nbd_LDADD = $(VMM_DEVICE_LIBS)
+TESTS += tests/fuzz/fuzz_nbd
+EXTRA_DIST += tests/fuzz/corpus/nbd

@@ -7,6 +7,7 @@
 
 #include "common/checked.h"
 #include "vmm/block/image_node.h"
+#include "vmm/block/nbd_node.h"
 
 typedef int (*BlockCreate)(Props *props, Loop *loop, Block *(*find)(void *opaque, const char *node_name),
                            void *opaque, Block **ret, Err *err);
@@ -20,6 +21,7 @@ static const struct {
     {"raw", image_node_create},
     {"qcow2", image_node_create},
     {"luks", image_node_create},
+    {"nbd", nbd_node_create},
 };
 
 int block_new(Props *props, Loop *loop, Block *(*find)(void *opaque, const char *node_name), void *opaque,

@@ -30,14 +30,13 @@
 #include "common/checked.h"
 #include "storage/image.h"
 #include "vmm/block/io.h"
+#include "vmm/block/node_props.h"
 #include "vmm/log.h"
 
 #define SLICES_MAX (1024 + 2 * IMAGE_MAX_EXTENTS)
 #define OPS_KEPT 64
 #define DIRECT_ALIGN_MAX 4096
 #define KEY_MAX 4096
-
-enum { DETECT_OFF, DETECT_ON, DETECT_UNMAP };
 
 typedef struct ImageNode ImageNode;
 typedef struct Op Op;
@@ -80,8 +79,8 @@ struct ImageNode {
     int fd; /* file nodes: ours; -1 else */
     ImageNode *file, *backing, *data; /* below */
     ImageFormat format;
-    bool read_only, unmap, no_flush, share_write, no_lock, no_backing;
-    int detect_zeroes;
+    NodeProps props;
+    bool no_flush, no_lock, no_backing;
     uint32_t direct_align; /* of memory; 0: no O_DIRECT */
     uint64_t raw_offset, raw_size;
     void *key;
@@ -227,7 +226,7 @@ static int whole_request(Op *op)
         ret = image_discard(image, r->offset, r->length, NULL);
         break;
     case BLOCK_WRITE_ZEROES:
-        ret = image_write_zeroes(image, r->offset, r->length, (r->flags & BLOCK_MAY_UNMAP) && op->node->unmap, NULL);
+        ret = image_write_zeroes(image, r->offset, r->length, (r->flags & BLOCK_MAY_UNMAP) && op->node->props.unmap, NULL);
         break;
     default:
         return image_flush(image);
@@ -530,18 +529,6 @@ static bool memory_fits(const ImageNode *node, const BlockRequest *request)
     return ((bits | request->offset | request->length) & (node->direct_align - 1)) == 0;
 }
 
-static bool is_zero(const BlockRequest *request)
-{
-    for (unsigned i = 0; i < request->iov_count; i++) {
-        const uint8_t *at = request->iov[i].iov_base;
-        size_t len = request->iov[i].iov_len;
-
-        if (len == 0 || at[0] != 0 || at[len - 1] != 0 || at[len / 2] != 0 || memcmp(at, at + 1, len - 1) != 0)
-            return false;
-    }
-    return true;
-}
-
 static void node_submit(Block *block, BlockRequest *request)
 {
     ImageNode *node = (ImageNode *)block;
@@ -552,14 +539,11 @@ static void node_submit(Block *block, BlockRequest *request)
         block_complete(block, request, -ENOMEDIUM);
         return;
     }
-    if (request->kind == BLOCK_DISCARD && !node->unmap) {
+    if (request->kind == BLOCK_DISCARD && !node->props.unmap) {
         block_complete(block, request, 0);
         return;
     }
-    if (request->kind == BLOCK_WRITE && node->detect_zeroes != DETECT_OFF && is_zero(request)) {
-        request->kind = BLOCK_WRITE_ZEROES;
-        request->flags |= node->detect_zeroes == DETECT_UNMAP ? BLOCK_MAY_UNMAP : 0;
-    }
+    node_props_detect_zeroes(&node->props, request);
     op = op_new(node, request);
     if (op == NULL) {
         block_complete(block, request, -ENOMEM);
@@ -610,7 +594,7 @@ static void node_describe(Block *block, json_t *object)
     ImageInfo info;
 
     json_object_set_new(object, "detect_zeroes",
-                        json_string((const char *[]){"off", "on", "unmap"}[node->detect_zeroes]));
+                        json_string(node_props_detect_name(&node->props)));
     json_object_set_new(object, "encrypted", json_boolean(node->key_len > 0));
     json_object_set_new(object, "cache",
                         json_pack("{s:b, s:b, s:b}", "writeback", 1, "direct", node->direct_align > 0, "no-flush",
@@ -687,10 +671,10 @@ static int open_image(ImageNode *node, Err *err)
     image_open_params_init(&p);
     p.name = node->base.node_name;
     p.format = node->format;
-    p.flags = (node->read_only ? IMAGE_OPEN_RDONLY : 0) | (node->unmap ? IMAGE_OPEN_UNMAP : 0) |
-              (node->no_flush ? IMAGE_OPEN_NO_SYNC : 0) | (node->share_write ? IMAGE_OPEN_SHARE_WRITE : 0) |
+    p.flags = (node->props.read_only ? IMAGE_OPEN_RDONLY : 0) | (node->props.unmap ? IMAGE_OPEN_UNMAP : 0) |
+              (node->no_flush ? IMAGE_OPEN_NO_SYNC : 0) | (node->props.share_write ? IMAGE_OPEN_SHARE_WRITE : 0) |
               (node->no_backing ? IMAGE_OPEN_NO_BACKING : 0) |
-              (node->no_lock && node->read_only ? IMAGE_OPEN_NO_LOCK : 0);
+              (node->no_lock && node->props.read_only ? IMAGE_OPEN_NO_LOCK : 0);
     p.passphrase = node->key;
     p.passphrase_len = node->key_len;
     p.raw_offset = node->raw_offset;
@@ -723,7 +707,7 @@ static int open_image(ImageNode *node, Err *err)
     info->buffer_alignment = node->direct_align;
     info->size = ALIGN_DOWN(image_size(node->image), (uint64_t)512);
     info->read_only = image_is_read_only(node->image);
-    info->can_discard = node->unmap;
+    info->can_discard = node->props.unmap;
     info->can_write_zeroes = true;
     info->physical_block = 0;
     if (fstat(node_fd(node), &st) == 0 && S_ISREG(st.st_mode) && node->direct_align > 512)
@@ -855,35 +839,6 @@ static int take_below(ImageNode *node, Props *props, const char *key, BlockFind 
     return 0;
 }
 
-static int parse_common(ImageNode *node, Props *props, Err *err)
-{
-    static const char *const detect_names[] = {"off", "on", "unmap"};
-    const char *name, *discard, *detect;
-    int r;
-
-    if ((r = props_string(props, "node-name", "", &name, err)) < 0 ||
-        (r = props_bool(props, "read-only", false, &node->read_only, err)) < 0 ||
-        (r = props_string(props, "discard", "ignore", &discard, err)) < 0 ||
-        (r = props_string(props, "detect-zeroes", "off", &detect, err)) < 0 ||
-        (r = props_bool(props, "share-write", false, &node->share_write, err)) < 0)
-        return r;
-    snprintf(node->base.node_name, sizeof node->base.node_name, "%s", name);
-    if (name[0] == '\0' || strlen(name) >= sizeof node->base.node_name)
-        return err_set(err, EINVAL, "block node: 'node-name' must have 1 to %zu bytes",
-                       sizeof node->base.node_name - 1);
-    node->unmap = strcmp(discard, "unmap") == 0 || strcmp(discard, "on") == 0;
-    if (!node->unmap && strcmp(discard, "ignore") != 0 && strcmp(discard, "off") != 0)
-        return err_set(err, EINVAL, "block node %s: 'discard' must be ignore or unmap", name);
-    node->detect_zeroes = -1;
-    for (int i = 0; i < (int)ARRAY_LEN(detect_names); i++) {
-        if (strcmp(detect, detect_names[i]) == 0)
-            node->detect_zeroes = i;
-    }
-    if (node->detect_zeroes < 0)
-        return err_set(err, EINVAL, "block node %s: 'detect-zeroes' must be off, on or unmap", name);
-    return 0;
-}
-
 static bool cache_flag(json_t *cache, const char *key)
 {
     return json_is_true(json_object_get(cache, key));
@@ -910,7 +865,7 @@ static int parse_file(ImageNode *node, Props *props, Err *err)
         return err_set(err, errno, "block node %s: its file cannot be read without the page cache: %s",
                        node->base.node_name, strerror(errno));
     if ((flags & O_ACCMODE) == O_RDONLY)
-        node->read_only = true;
+        node->props.read_only = true;
     return 0;
 }
 
@@ -938,11 +893,11 @@ static int parse_format(ImageNode *node, Props *props, BlockFind find, void *opa
             (r = take_below(node, props, "data-file", find, opaque, &node->data, err)) < 0)
             return r;
     }
-    node->read_only |= node->file->read_only;
-    node->unmap |= node->file->unmap && !props_has(props, "discard");
+    node->props.read_only |= node->file->props.read_only;
+    node->props.unmap |= node->file->props.unmap && !props_has(props, "discard");
     node->no_flush = node->file->no_flush;
     node->no_lock = node->file->no_lock;
-    node->share_write |= node->file->share_write;
+    node->props.share_write |= node->file->props.share_write;
     return 0;
 }
 
@@ -965,7 +920,7 @@ int image_node_create(Props *props, Loop *loop, BlockFind find, void *opaque, Bl
     node->fd = -1;
     pthread_mutex_init(&node->lock, NULL);
     node->resume_post = (LoopPost){.run = resume_posted, .opaque = node};
-    if ((r = parse_common(node, props, err)) < 0 ||
+    if ((r = node_props_parse(&node->props, &node->base, props, err)) < 0 ||
         (r = drivers[i].file ? parse_file(node, props, err) : parse_format(node, props, find, opaque, err)) < 0 ||
         (r = props_finish(props, err)) < 0 || (r = block_io_new(loop, &node->io, err)) < 0 ||
         (r = drivers[i].file ? 0 : open_image(node, err)) < 0) {
