@@ -95,8 +95,8 @@ static gboolean wait_for_text(DomainDef *live)
 
 static void show_state(VmProcess *vm, const VmLiveInfo *info)
 {
-    printf("state %s running=%d balloon=%" G_GUINT64_FORMAT " KiB vcpus=%u iothreads=%u\n", info->status,
-           info->running, info->balloon_kib, info->n_vcpus, info->n_iothreads);
+    printf("state %s running=%d balloon=%" G_GUINT64_FORMAT " KiB vcpus=%u\n", info->status, info->running,
+           info->balloon_kib, info->n_vcpus);
     for (guint i = 0; i < info->n_vcpus; i++)
         printf("vcpu %u online=%d tid=%d plug=%d %s\n", i, info->vcpus[i].online, (int)info->vcpus[i].tid,
                info->vcpus[i].hotpluggable, info->vcpus[i].qom_path ? info->vcpus[i].qom_path : "");

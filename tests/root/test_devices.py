@@ -270,6 +270,11 @@ def display_password():
     virsh("destroy", "pass")
 
 
+def io_threads(name, *options):
+    """CPUs that virsh iothreadinfo tells, by number."""
+    return dict(re.findall(r"^ *([0-9]+) +(\S+)$", virsh("iothreadinfo", name, *options), re.M))
+
+
 @case
 def memory_and_processors():
     """setmem, setmaxmem, setvcpus, setvcpu: definition and running Linux; pins; I/O threads"""
@@ -296,10 +301,19 @@ def memory_and_processors():
     assert "<iothread id='7'" in live("size") and re.search(r"^ *7 ", virsh("iothreadinfo", "size"), re.M)
     fails("iothreadadd", "size", "7", "--live", contains="an IOThread is already using iothread_id '7'")
     virsh("iothreadset", "size", "7", "--poll-max-ns", "1000", "--live")
+    virsh("iothreadadd", "size", "9", "--live")
+    everywhere = virsh("emulatorpin", "size", "--config").split()[-1]  # of the others nothing is said
+    assert io_threads("size") == {"7": everywhere, "9": everywhere}, io_threads("size")
     virsh("iothreaddel", "size", "7", "--live", "--config")
+    assert io_threads("size") == {"9": everywhere} and io_threads("size", "--config") == {}
+    assert "iothread.count=1" in virsh("domstats", "size", "--iothread")
     fails("iothreaddel", "size", "7", "--live", contains="cannot find IOThread '7'")
+    virsh("iothreaddel", "size", "9", "--live")
+    assert io_threads("size") == {} and "iothread." not in virsh("domstats", "size", "--iothread")
+    virsh("emulatorpin", "size", "0", "--config")
     virsh("destroy", "size")
     virsh("start", "size")
+    assert re.search(r"CPU Affinity: +%s$" % ("y" * os.cpu_count()), virsh("vcpuinfo", "size"), re.M)
     assert virsh("vcpucount", "size", "--live", "--active") == "2"
     virsh("setvcpus", "size", "3", "--live")
     assert virsh("vcpucount", "size", "--live", "--active") == "3"

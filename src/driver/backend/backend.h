@@ -95,19 +95,11 @@ typedef struct VmVcpuInfo {
     guint order; /* in which they came to be, from 1; 0: offline */
 } VmVcpuInfo;
 
-typedef struct VmIothreadInfo {
-    guint id;
-    pid_t tid;
-    gint64 poll_max_ns, poll_grow, poll_shrink;
-} VmIothreadInfo;
-
 typedef struct VmLiveInfo {
     gboolean running; /* guest CPUs run; FALSE: paused or other, see status */
     char *status; /* QMP RunState: "prelaunch", "paused", "running", "shutdown", "guest-panicked", ... */
     VmVcpuInfo *vcpus; /* n_vcpus, by index: all up to the maximum */
     guint n_vcpus;
-    VmIothreadInfo *iothreads;
-    guint n_iothreads;
     guint64 balloon_kib; /* memory the guest has now; 0: no balloon */
     gboolean kvm; /* accelerated */
     struct CpuDef *asked_cpu; /* what it was started with, where its processors differ from that; else NULL */

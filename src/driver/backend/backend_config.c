@@ -15,7 +15,6 @@ void vm_live_info_free(VmLiveInfo *info)
         g_free(info->vcpus[i].qom_type);
     }
     g_free(info->vcpus);
-    g_free(info->iothreads);
     g_free(info->status);
     cpu_def_free(info->asked_cpu);
     g_free(info);

@@ -333,7 +333,7 @@ static gboolean read_vcpus(QmpClient *qmp, DomainDef *live, VmLiveInfo *info, GE
     return TRUE;
 }
 
-static gboolean read_iothreads(QmpClient *qmp, DomainDef *live, VmLiveInfo *info, GError **error)
+static gboolean read_iothreads(QmpClient *qmp, DomainDef *live, GError **error)
 {
     g_autoptr(GPtrArray) threads = NULL;
 
@@ -341,23 +341,15 @@ static gboolean read_iothreads(QmpClient *qmp, DomainDef *live, VmLiveInfo *info
         return TRUE;
     if (!vm_query_iothreads(qmp, &threads, error))
         return FALSE;
-    info->iothreads = g_new0(VmIothreadInfo, threads->len);
     for (guint i = 0; i < threads->len; i++) {
         const VmIothread *thread = threads->pdata[i];
-        VmIothreadInfo *out = &info->iothreads[info->n_iothreads];
         IothreadDef *def;
 
         if (!g_str_has_prefix(thread->id, "iothread"))
             continue;
-        out->id = (guint)g_ascii_strtoull(thread->id + strlen("iothread"), NULL, 10);
-        out->tid = thread->tid;
-        out->poll_max_ns = thread->poll_max_ns;
-        out->poll_grow = thread->poll_grow;
-        out->poll_shrink = thread->poll_shrink;
-        def = domain_def_iothread(live, out->id);
+        def = domain_def_iothread(live, (guint)g_ascii_strtoull(thread->id + strlen("iothread"), NULL, 10));
         if (def != NULL)
             def->thread_id = thread->tid;
-        info->n_iothreads++;
     }
     return TRUE;
 }
@@ -368,7 +360,7 @@ gboolean qemu_live_read(QmpClient *qmp, DomainDef *live, VmLiveInfo **ret, GErro
     VmStatus status;
 
     if (!read_chardevs(qmp, live, error) || !read_vnc(qmp, live, error) || !read_trays(qmp, live, error) ||
-        !read_vcpus(qmp, live, info, error) || !read_iothreads(qmp, live, info, error))
+        !read_vcpus(qmp, live, info, error) || !read_iothreads(qmp, live, error))
         return FALSE;
     if (balloon_of(live) != NULL) {
         guint64 bytes;

@@ -59,7 +59,7 @@ void placement_remove_thread(Domain *dom, const char *kind, guint id);
 gboolean placement_allow_devices(Domain *dom, const DomainDef *live, DeviceKind kind, const DeviceInfo *extra,
                                  GError **error);
 
-/* sched_setaffinity(2) with libvirt's words. */
+/* sched_setaffinity(2) with libvirt's words; cpus NULL: all that there are. */
 gboolean placement_set_affinity(pid_t tid, const Bitmap *cpus, GError **error);
 /* VIR_ERR_CONFIG_UNSUPPORTED when the host has not all of these nodes. */
 gboolean placement_check_nodes(Driver *driver, const Bitmap *nodes, GError **error);

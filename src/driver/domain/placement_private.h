@@ -8,7 +8,8 @@
 typedef struct ThreadPlace {
     CgroupThread name;
     pid_t tid;
-    const Bitmap *cpus; /* borrowed; NULL: all */
+    const Bitmap *cpus; /* borrowed; NULL: as the thread that made it has */
+    gboolean all_cpus; /* that one is pinned, this one is not: all of them again */
     guint64 period;
     gint64 quota;
     const SchedDef *sched; /* NULL: as it is */

@@ -16,6 +16,8 @@ gboolean placement_set_affinity(pid_t tid, const Bitmap *cpus, GError **error)
     gsize size = CPU_ALLOC_SIZE(BITMAP_MAX_BITS);
     g_autofree cpu_set_t *set = g_malloc0(size);
 
+    if (cpus == NULL)
+        memset(set, 0xff, size); /* the kernel leaves out what there is not */
     BITMAP_FOREACH(bit, cpus)
     {
         CPU_SET_S((size_t)bit, size, set);
@@ -84,7 +86,7 @@ static char *vcpu_mems(const DomainDef *def, guint vcpu)
 
 gboolean placement_has_limits(const ThreadPlace *place)
 {
-    return place->cpus != NULL || place->mems != NULL || place->period != 0 || place->quota != 0 ||
+    return place->cpus != NULL || place->all_cpus || place->mems != NULL || place->period != 0 || place->quota != 0 ||
            (place->sched != NULL && place->sched->policy != SCHED_NONE);
 }
 
@@ -109,7 +111,7 @@ gboolean placement_set_thread(Cgroup *cgroup, const ThreadPlace *place, gboolean
             return FALSE;
     }
     /* After the group, which sets it too. */
-    if (place->cpus != NULL && !placement_set_affinity(place->tid, place->cpus, error))
+    if ((place->cpus != NULL || place->all_cpus) && !placement_set_affinity(place->tid, place->cpus, error))
         return FALSE;
     return set_scheduler(place->tid, place->sched, error);
 }
@@ -131,6 +133,7 @@ static ThreadPlace vcpu_place(const DomainDef *live, guint index, pid_t tid)
                          .sched = &vcpu->sched,
                          .mems = vcpu_mems(live, index)};
 
+    place.all_cpus = place.cpus == NULL && live->cputune.emulator_pin != NULL;
     cgroup_thread(place.name, "vcpu", index);
     return place;
 }
@@ -144,6 +147,7 @@ static ThreadPlace iothread_place(const DomainDef *live, const IothreadDef *thre
                          .sched = &thread->sched,
                          .mems = placement_mems(live)};
 
+    place.all_cpus = place.cpus == NULL && live->cputune.emulator_pin != NULL;
     cgroup_thread(place.name, "iothread", thread->id);
     return place;
 }

@@ -248,13 +248,13 @@ static void write_iothreads(Writing *w)
 {
     const GArray *threads = w->view->figures[FIGURES_IOTHREADS];
 
-    if (!w->active || figures_count(threads) == 0)
+    if (!w->active || w->def->iothreads->len == 0 || figures_count(threads) == 0)
         return;
-    typed_params_add_uint(w->params, "iothread.count", threads->len);
+    typed_params_add_uint(w->params, "iothread.count", w->def->iothreads->len);
     for (guint i = 0; i < threads->len; i++) {
         const IothreadFigure *thread = figure_at(threads, IothreadFigure, i);
 
-        if (!thread->poll_known)
+        if (!thread->poll_known || domain_def_iothread(w->def, thread->id) == NULL)
             continue;
         add_ullong(w, "iothread.", thread->id, ".poll-max-ns", thread->poll_max_ns);
         typed_params_addf_uint(w->params, thread->poll_grow, "iothread.%u.poll-grow", thread->id);

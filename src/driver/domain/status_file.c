@@ -8,7 +8,7 @@
 #include "common/error.h"
 #include "driver/domain/domain.h"
 
-enum { VCPUS_MAX = DOMAIN_VCPUS_MAX, IOTHREADS_MAX = 4096 };
+enum { VCPUS_MAX = DOMAIN_VCPUS_MAX };
 
 /* virDomainState */
 ENUM_TABLE_DECL(domain_state, int)
@@ -32,7 +32,6 @@ VmLiveInfo *vm_live_info_copy(const VmLiveInfo *info)
     copy->status = g_strdup(info->status);
     copy->vcpus = g_memdup2(info->vcpus, info->n_vcpus * sizeof(*info->vcpus));
     copy->asked_cpu = cpu_def_copy(info->asked_cpu);
-    copy->iothreads = g_memdup2(info->iothreads, info->n_iothreads * sizeof(*info->iothreads));
     for (guint i = 0; i < copy->n_vcpus; i++) {
         copy->vcpus[i].alias = g_strdup(info->vcpus[i].alias);
         copy->vcpus[i].qom_path = g_strdup(info->vcpus[i].qom_path);
@@ -67,14 +66,11 @@ static void format_vcpu(XmlWriter *w, const VmVcpuInfo *vcpu)
     xml_close(w);
 }
 
-static void format_iothread(XmlWriter *w, const VmIothreadInfo *iothread)
+static void format_iothread(XmlWriter *w, const IothreadDef *iothread)
 {
     xml_open(w, "iothread");
     xml_attr_u64(w, "id", iothread->id);
-    xml_attr_printf(w, "tid", "%d", (int)iothread->tid);
-    xml_attr_printf(w, "poll-max-ns", "%" G_GINT64_FORMAT, iothread->poll_max_ns);
-    xml_attr_printf(w, "poll-grow", "%" G_GINT64_FORMAT, iothread->poll_grow);
-    xml_attr_printf(w, "poll-shrink", "%" G_GINT64_FORMAT, iothread->poll_shrink);
+    xml_attr_printf(w, "tid", "%d", iothread->thread_id);
     xml_close(w);
 }
 
@@ -116,14 +112,14 @@ char *status_file_format(const StatusFile *status)
         xml_close(w);
         for (guint i = 0; i < status->info->n_vcpus; i++)
             format_vcpu(w, &status->info->vcpus[i]);
-        for (guint i = 0; i < status->info->n_iothreads; i++)
-            format_iothread(w, &status->info->iothreads[i]);
         if (status->info->asked_cpu != NULL) {
             xml_open(w, "cpu");
             cpu_def_format_body(w, status->info->asked_cpu);
             xml_close(w);
         }
     }
+    for (guint i = 0; i < status->def->iothreads->len; i++)
+        format_iothread(w, g_ptr_array_index(status->def->iothreads, i));
     domain_def_format_into(w, status->def, DOMAIN_DEF_FORMAT_STATUS | DOMAIN_DEF_FORMAT_SECURE);
     xml_close(w);
     return xml_writer_finish(w);
@@ -163,50 +159,39 @@ static gboolean parse_vcpu(xmlNodePtr node, VmVcpuInfo *vcpu, guint n, GError **
     return TRUE;
 }
 
-static gboolean parse_iothread(xmlNodePtr node, VmIothreadInfo *iothread, GError **error)
+/* Threads that the definition does not know are passed over. */
+static gboolean parse_iothread(xmlNodePtr node, DomainDef *def, GError **error)
 {
+    IothreadDef *iothread;
+    guint id = 0;
     int tid = 0;
-    guint64 max = 0, grow = 0, shrink = 0;
 
-    if (!xml_attr_get_uint(node, "id", XML_REQUIRED, &iothread->id, error) ||
-        !xml_attr_get_int(node, "tid", XML_REQUIRED, &tid, error) ||
-        !xml_attr_get_u64(node, "poll-max-ns", 0, &max, error) ||
-        !xml_attr_get_u64(node, "poll-grow", 0, &grow, error) ||
-        !xml_attr_get_u64(node, "poll-shrink", 0, &shrink, error))
+    if (!xml_attr_get_uint(node, "id", XML_REQUIRED, &id, error) ||
+        !xml_attr_get_int(node, "tid", XML_REQUIRED, &tid, error))
         return FALSE;
-    iothread->tid = tid;
-    iothread->poll_max_ns = MIN(max, G_MAXINT64);
-    iothread->poll_grow = MIN(grow, G_MAXINT64);
-    iothread->poll_shrink = MIN(shrink, G_MAXINT64);
+    iothread = domain_def_iothread(def, id);
+    if (iothread != NULL)
+        iothread->thread_id = tid;
     return TRUE;
 }
 
 static gboolean parse_info(xmlNodePtr root, VmLiveInfo *info, GError **error)
 {
-    guint n_vcpus = xml_count(root, "vcpu"), n_iothreads = xml_count(root, "iothread");
+    guint n_vcpus = xml_count(root, "vcpu");
     xmlNodePtr balloon = xml_child(root, "balloon"), cpu = xml_child(root, "cpu");
 
-    if (n_vcpus > VCPUS_MAX || n_iothreads > IOTHREADS_MAX)
-        return error_set(error, VIR_ERR_XML_ERROR, "the status file lists %u vcpus and %u iothreads", n_vcpus,
-                         n_iothreads);
+    if (n_vcpus > VCPUS_MAX)
+        return error_set(error, VIR_ERR_XML_ERROR, "the status file lists %u vcpus", n_vcpus);
     if (balloon != NULL && !xml_attr_get_u64(balloon, "kib", XML_REQUIRED, &info->balloon_kib, error))
         return FALSE;
     if (cpu != NULL && (info->asked_cpu = cpu_def_parse(cpu, TRUE, error)) == NULL)
         return FALSE;
     info->vcpus = g_new0(VmVcpuInfo, n_vcpus + 1);
-    info->iothreads = g_new0(VmIothreadInfo, n_iothreads + 1);
     XML_FOREACH(node, root, "vcpu")
     {
         guint n = info->n_vcpus++;
 
         if (!parse_vcpu(node, &info->vcpus[n], n, error))
-            return FALSE;
-    }
-    XML_FOREACH(node, root, "iothread")
-    {
-        guint n = info->n_iothreads++;
-
-        if (!parse_iothread(node, &info->iothreads[n], error))
             return FALSE;
     }
     return TRUE;
@@ -264,7 +249,14 @@ static gboolean parse_root(xmlNodePtr root, const DomainDefEnv *env, StatusFile 
         return FALSE;
     status->def =
         domain_def_parse_node(domain, env, DOMAIN_DEF_PARSE_STATUS | DOMAIN_DEF_PARSE_SKIP_VALIDATE, error);
-    return status->def != NULL;
+    if (status->def == NULL)
+        return FALSE;
+    XML_FOREACH(node, root, "iothread")
+    {
+        if (!parse_iothread(node, status->def, error))
+            return FALSE;
+    }
+    return TRUE;
 }
 
 gboolean status_file_parse(const char *text, const DomainDefEnv *env, StatusFile *ret, GError **error)

@@ -212,26 +212,40 @@ static void iothreads_of(const DomainDef *def, const Bitmap *host, DomainGetIoth
     }
 }
 
-/* As they are: order and threads as the monitor tells, or told when the VM was started. */
+/* Which there are the live definition says; a VM that is slow to answer may still tell of others. Order as the
+ * monitor tells, if it does. State lock held. */
+static void list_iothreads(const DomainDef *live, const GArray *told, GArray *threads)
+{
+    guint known = 0;
+
+    for (guint i = 0; i < figures_count(told); i++) {
+        const IothreadFigure *figure = figure_at(told, IothreadFigure, i);
+        const Thread thread = {figure->id, figure->tid};
+
+        if (domain_def_iothread(live, thread.number) != NULL)
+            g_array_append_val(threads, thread);
+    }
+    known = threads->len;
+    for (guint i = 0; i < live->iothreads->len; i++) {
+        const IothreadDef *iothread = g_ptr_array_index(live->iothreads, i);
+        const Thread thread = {iothread->id, iothread->thread_id};
+        gboolean listed = FALSE;
+
+        for (guint k = 0; k < known && !listed; k++)
+            listed = g_array_index(threads, Thread, k).number == thread.number;
+        if (!listed)
+            g_array_append_val(threads, thread);
+    }
+}
+
 static gboolean iothreads_live(Domain *dom, DomainGetIothreadInfoRet *ret, GError **error)
 {
     g_autoptr(GArray) threads = g_array_new(FALSE, FALSE, sizeof(Thread));
     g_auto(StatsView) view = {0};
-    const GArray *told;
     gboolean active = stats_fresh_view(dom, FIGURES_BIT(FIGURES_IOTHREADS), &view, error);
 
-    told = view.figures[FIGURES_IOTHREADS];
-    for (guint i = 0; active && i < figures_count(told); i++) {
-        const Thread thread = {figure_at(told, IothreadFigure, i)->id,
-                               figure_at(told, IothreadFigure, i)->tid};
-
-        g_array_append_val(threads, thread);
-    }
-    for (guint i = 0; active && told == NULL && dom->info != NULL && i < dom->info->n_iothreads; i++) {
-        const Thread thread = {dom->info->iothreads[i].id, dom->info->iothreads[i].tid};
-
-        g_array_append_val(threads, thread);
-    }
+    if (active)
+        list_iothreads(dom->live, view.figures[FIGURES_IOTHREADS], threads);
     lock_release(&dom->lock);
     if (!active)
         return FALSE;
