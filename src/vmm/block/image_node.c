@@ -770,9 +770,8 @@ static int node_view(Block *block, Loop *loop, Block **ret, Err *err)
     view->is_view = true;
     view->format = node->format;
     view->fd = -1;
-    view->unmap = node->unmap;
+    view->props = node->props;
     view->no_flush = node->no_flush;
-    view->detect_zeroes = node->detect_zeroes;
     view->direct_align = node->direct_align;
     pthread_mutex_init(&view->lock, NULL);
     view->resume_post = (LoopPost){.run = resume_posted, .opaque = view};
