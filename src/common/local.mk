@@ -17,6 +17,8 @@ libkitecommon_a_SOURCES = \
 	%D%/atomic_file.h %D%/atomic_file.c \
 	%D%/lock.h %D%/lock.c \
 	%D%/slow_file.h %D%/slow_file.c \
+	%D%/system_bus.h %D%/system_bus.c \
+	%D%/thread.h %D%/thread.c \
 	%D%/uuid.h %D%/uuid.c \
 	%D%/bitmap.h %D%/bitmap.c
 libkitecommon_a_CFLAGS = $(DAEMON_CFLAGS)

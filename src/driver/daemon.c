@@ -18,6 +18,7 @@
 #include "common/error.h"
 #define LOG_SOURCE "driver.daemon"
 #include "common/log.h"
+#include "common/thread.h"
 #include "driver/backend/backend.h"
 #include "driver/backend/id_table.h"
 #include "driver/calls_host.h"
@@ -260,7 +261,9 @@ gboolean daemon_start(Daemon *d, GError **error)
     guint loaded;
 
     d->vm_loop = g_main_loop_new(d->driver.vm_context, FALSE);
-    d->vm_thread = g_thread_new("vm", vm_thread, d);
+    d->vm_thread = thread_new("vm", vm_thread, d, error);
+    if (d->vm_thread == NULL)
+        return FALSE;
     storage_load(d->driver.storage);
     loaded = domain_layer_start(&d->driver);
     d->layer_started = TRUE;

@@ -7,6 +7,7 @@
 
 #include "common/error.h"
 #include "common/log.h"
+#include "common/thread.h"
 #include "common/uuid.h"
 #include "storage/pool_persist.h"
 #include "storage/storage_ops.h"
@@ -83,6 +84,18 @@ static void refresh_one(Storage *storage, const char *name)
         log_debug("storage pool '%s' is not refreshed: %s", name, error->message);
 }
 
+static void task_end(BackgroundTask *task)
+{
+    Storage *storage = task->storage;
+
+    g_free(task->pool_name);
+    g_free(task);
+    lock_acquire(&storage->lock);
+    storage->background--;
+    g_cond_broadcast(&storage->background_done);
+    lock_release(&storage->lock);
+}
+
 static gpointer background_thread(gpointer data)
 {
     BackgroundTask *task = data;
@@ -92,25 +105,25 @@ static gpointer background_thread(gpointer data)
         refresh_one(storage, task->pool_name);
     else
         settle_all(storage);
-    g_free(task->pool_name);
-    g_free(task);
-    lock_acquire(&storage->lock);
-    storage->background--;
-    g_cond_broadcast(&storage->background_done);
-    lock_release(&storage->lock);
+    task_end(task);
     return NULL;
 }
 
 static void run_in_background(Storage *storage, const char *pool_name)
 {
     BackgroundTask *task = g_new0(BackgroundTask, 1);
+    g_autoptr(GError) error = NULL;
 
     task->storage = storage;
     task->pool_name = g_strdup(pool_name);
     lock_acquire(&storage->lock);
     storage->background++;
     lock_release(&storage->lock);
-    g_thread_unref(g_thread_new("storage", background_thread, task));
+    if (thread_detached("storage", background_thread, task, &error))
+        return;
+    /* The caller may be one that must not wait. Pools are looked at when they are asked about, too. */
+    log_warning("storage pools are not looked at in the background: %s", error->message);
+    task_end(task);
 }
 
 void storage_settle(Storage *storage)

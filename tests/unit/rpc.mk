@@ -25,6 +25,12 @@ tests_unit_test_rpc_sasl_CFLAGS = $(DAEMON_CFLAGS) $(SASL_CFLAGS)
 tests_unit_test_rpc_sasl_LDADD = $(RPC_LIBS)
 TESTS += tests/unit/test_rpc_sasl
 
+check_PROGRAMS += tests/unit/test_rpc_workers
+tests_unit_test_rpc_workers_SOURCES = tests/unit/test_rpc_workers.c
+tests_unit_test_rpc_workers_CFLAGS = $(DAEMON_CFLAGS)
+tests_unit_test_rpc_workers_LDADD = $(RPC_LIBS)
+TESTS += tests/unit/test_rpc_workers
+
 check_PROGRAMS += tests/unit/test_rpc_polkit
 tests_unit_test_rpc_polkit_SOURCES = tests/unit/test_rpc_polkit.c
 tests_unit_test_rpc_polkit_CFLAGS = $(DAEMON_CFLAGS)

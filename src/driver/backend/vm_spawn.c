@@ -26,6 +26,7 @@
 
 #include "common/error.h"
 #include "common/fd.h"
+#include "common/thread.h"
 #include "driver/backend/vm_process.h"
 
 enum { CHILD_STACK = 256 * 1024 };
@@ -196,8 +197,11 @@ static gboolean run_child(ChildContext *context, void *stack, pid_t *ret_pid, in
         close_gate(context, NULL);
         return error_set_errno(error, errnum, "cannot start '%s': cannot make a pipe", program);
     }
-    if (context->spawn->gate != NULL)
-        thread = g_thread_new("gate", gate_main, &gate);
+    if (context->spawn->gate != NULL && (thread = thread_new("gate", gate_main, &gate, error)) == NULL) {
+        close_gate(context, NULL);
+        g_prefix_error(error, "cannot start '%s': ", program);
+        return FALSE;
+    }
     pid = make_child(context, stack, &pidfd);
     errnum = errno;
     close_gate(context, thread);

@@ -8,6 +8,7 @@
 
 #include "common/atomic_file.h"
 #include "common/log.h"
+#include "common/thread.h"
 #include "driver/domain/persist.h"
 #include "driver/domain/placement_private.h"
 #include "driver/driver.h"
@@ -308,7 +309,9 @@ void placement_spawned(Placement *placement, pid_t pid)
     if (placement->gated)
         return;
     collect_devices(placement);
-    placement->thread = g_thread_new("placement", thread_main, placement);
+    placement->thread = thread_new("placement", thread_main, placement, NULL);
+    if (placement->thread == NULL)
+        thread_main(placement); /* later, but it is done */
 }
 
 static void placement_free(Placement *placement)

@@ -8,6 +8,7 @@
 
 #include "common/error.h"
 #include "common/log.h"
+#include "common/system_bus.h"
 #include "driver/host/cgroup_systemd.h"
 
 #define MACHINED "org.freedesktop.machine1"
@@ -57,15 +58,6 @@ char *systemd_slice_name(const char *partition)
 }
 
 /* --- calls ---------------------------------------------------------------------------------------------- */
-
-static GDBusConnection *system_bus(GError **error)
-{
-    GDBusConnection *bus = g_bus_get_sync(G_BUS_TYPE_SYSTEM, NULL, error);
-
-    if (bus != NULL)
-        g_dbus_connection_set_exit_on_close(bus, FALSE);
-    return bus;
-}
 
 /* Whether the error says that there is nobody of that name, and no way to start him. */
 static gboolean nobody_there(const GError *error)

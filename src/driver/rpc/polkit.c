@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "common/system_bus.h"
 #include "driver/rpc/private.h"
 
 #define ALLOW_INTERACTION 1
@@ -14,7 +15,7 @@
 
 gboolean polkit_available(void)
 {
-    g_autoptr(GDBusConnection) bus = g_bus_get_sync(G_BUS_TYPE_SYSTEM, NULL, NULL);
+    g_autoptr(GDBusConnection) bus = system_bus(NULL);
 
     return bus != NULL;
 }
@@ -49,7 +50,7 @@ gboolean polkit_check(const char *action, pid_t pid, uid_t uid, GError **error)
 
     if (!start_time(pid, &started, error))
         return FALSE;
-    bus = g_bus_get_sync(G_BUS_TYPE_SYSTEM, NULL, &bus_error);
+    bus = system_bus(&bus_error);
     if (bus == NULL)
         return error_set(error, VIR_ERR_AUTH_UNAVAILABLE, "no system bus to ask polkit: %s",
                          bus_error->message);

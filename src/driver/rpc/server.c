@@ -15,6 +15,7 @@
 #include "common/error.h"
 #include "common/fd.h"
 #include "common/log.h"
+#include "common/thread.h"
 #include "driver/rpc/private.h"
 
 #define ACCEPTS_A_TURN 64
@@ -518,10 +519,11 @@ gboolean rpc_server_start(RpcServer *server, GError **error)
             return FALSE;
     }
     server_update_accepting(server);
-    workers_start(server->workers);
-    server->started = TRUE;
-    server->io_thread = g_thread_new("rpc-io", io_thread, server);
-    return TRUE;
+    if (!workers_start(server->workers, error))
+        return FALSE;
+    server->io_thread = thread_new("rpc-io", io_thread, server, error);
+    server->started = server->io_thread != NULL;
+    return server->started;
 }
 
 void server_helper_begin(RpcServer *server)

@@ -16,6 +16,7 @@
 
 #include "common/error.h"
 #include "common/fd.h"
+#include "common/thread.h"
 #include "driver/rpc/private.h"
 
 typedef struct Item {
@@ -277,10 +278,17 @@ static void file_start(Stream *stream, void *opaque)
 {
     FileJob *job = opaque;
 
+    g_autoptr(GError) error = NULL;
+
     job->stream = stream_ref(stream);
     g_atomic_int_inc(&job->references);
     server_helper_begin(job->server);
-    g_thread_unref(g_thread_new("rpc-file", file_thread, job));
+    if (thread_detached("rpc-file", file_thread, job, &error))
+        return;
+    server_helper_end(job->server);
+    g_atomic_int_add(&job->references, -1); /* the ops' remains */
+    stream_fail(stream, error);
+    stream_unref(stream);
 }
 
 static void add_item(FileJob *job, GBytes *bytes, guint64 hole)

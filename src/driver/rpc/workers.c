@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Worker threads: see workers.h. */
+#define LOG_SOURCE "rpc"
 #include "driver/rpc/workers.h"
+
+#include "common/log.h"
+#include "common/thread.h"
 
 #define IDLE_USEC (30 * G_USEC_PER_SEC)
 
@@ -21,6 +25,7 @@ struct Workers {
     guint total, idle, busy; /* ordinary workers */
     guint priority_total, priority_idle;
     gboolean stopping;
+    gboolean scarce; /* the last try to start a worker found no thread */
 };
 
 Workers *workers_new(guint min, guint max, guint priority)
@@ -112,22 +117,45 @@ static gpointer priority_worker(gpointer opaque)
     return NULL;
 }
 
-static void start_worker(Workers *workers)
+/* Lock held: the new thread waits for it. */
+static gboolean start_worker(Workers *workers, GError **error)
 {
+    if (!thread_detached("rpc-worker", worker, workers, error))
+        return FALSE;
     workers->total++;
-    g_thread_unref(g_thread_new("rpc-worker", worker, workers));
+    return TRUE;
 }
 
-void workers_start(Workers *workers)
+static gboolean start_priority_worker(Workers *workers, GError **error)
 {
+    if (!thread_detached("rpc-prio", priority_worker, workers, error))
+        return FALSE;
+    workers->priority_total++;
+    return TRUE;
+}
+
+gboolean workers_start(Workers *workers, GError **error)
+{
+    gboolean fine = TRUE;
+
     g_mutex_lock(&workers->lock);
-    while (workers->total < workers->min)
-        start_worker(workers);
-    while (workers->priority_total < workers->priority) {
-        workers->priority_total++;
-        g_thread_unref(g_thread_new("rpc-prio", priority_worker, workers));
-    }
+    while (fine && workers->total < workers->min)
+        fine = start_worker(workers, error);
+    while (fine && workers->priority_total < workers->priority)
+        fine = start_priority_worker(workers, error);
     g_mutex_unlock(&workers->lock);
+    return fine;
+}
+
+/* Lock held. Said once, until there are threads again. */
+static void start_one_more(Workers *workers)
+{
+    g_autoptr(GError) error = NULL;
+    gboolean scarce = !start_worker(workers, &error);
+
+    if (scarce && !workers->scarce)
+        log_warning("calls wait for the %u workers that there are: %s", workers->total, error->message);
+    workers->scarce = scarce;
 }
 
 void workers_push(Workers *workers, gboolean high, void (*run)(void *opaque), void *opaque)
@@ -146,19 +174,25 @@ void workers_push(Workers *workers, gboolean high, void (*run)(void *opaque), vo
     if (high && workers->idle < waiting)
         g_cond_signal(&workers->high);
     if (workers->idle < waiting && workers->total < workers->max)
-        start_worker(workers);
+        start_one_more(workers);
     g_mutex_unlock(&workers->lock);
 }
 
 void workers_free(Workers *workers)
 {
+    Job *job;
+
     if (workers == NULL)
         return;
     g_mutex_lock(&workers->lock);
     workers->stopping = TRUE;
-    if (workers->total == 0 &&
-        (!g_queue_is_empty(&workers->queue[0]) || !g_queue_is_empty(&workers->queue[1])))
-        start_worker(workers);
+    /* Never started, or the start has failed: nobody else does it. */
+    while (workers->total == 0 && (job = next_job(workers, FALSE)) != NULL) {
+        g_mutex_unlock(&workers->lock);
+        job->run(job->opaque);
+        g_free(job);
+        g_mutex_lock(&workers->lock);
+    }
     g_cond_broadcast(&workers->any);
     g_cond_broadcast(&workers->high);
     while (workers->total > 0 || workers->priority_total > 0)
