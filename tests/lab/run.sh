@@ -119,7 +119,7 @@ cp "$kernel" "$outer/vmlinuz"
 cp "$work/inner.img" "$outer/inner.img"
 cp "$here/outer-init" "$outer/init"
 if [ -n "$whole" ]; then
-    { printf 'cd %q\n' "$PWD"; printf 'export %q\n' ${LAB_ENV:-} abs_top_builddir="$build" abs_top_srcdir="$(realpath "$here/../..")"; \
+    { printf 'cd %q\n' "$PWD"; printf 'export %q\n' KITE_TEST_PATIENCE=3 ${LAB_ENV:-} abs_top_builddir="$build" abs_top_srcdir="$(realpath "$here/../..")"; \
         case $job in *.py) printf 'exec /usr/bin/python3 ' ;; *) printf 'exec /bin/bash ' ;; esac
         printf '%q "$@"\n' "$(realpath "$job")"; } >"$outer/job"
     mkdir "$outer/host" "$outer/scratch" "$outer/new"

@@ -32,6 +32,8 @@ PEER = os.environ.get("KITE_TEST_PEER")
 URI = "qemu:///system" if PEER else "kite:///system"
 SOCKET = "/run/libvirt/libvirt-sock" if PEER else "/run/libvirt/virtkited-sock"
 WORK = "/tmp/kite-test"  # inside the namespace: a tmpfs of the test's own
+# How many times the usual seconds everything may take: the lab is emulated.
+PATIENCE = float(os.environ.get("KITE_TEST_PATIENCE", "1"))
 OWN_FOLDERS = ("/etc/kite", "/var/lib/kite", "/var/log/kite", "/var/cache/kite")
 
 _cases = []
@@ -103,7 +105,7 @@ def run(*args, check=True, timeout=60, **kw):
     kw.setdefault("stdout", subprocess.PIPE)
     kw.setdefault("stderr", subprocess.STDOUT)
     kw.setdefault("stdin", subprocess.DEVNULL)
-    done = subprocess.run(list(args), text=True, timeout=timeout, **kw)
+    done = subprocess.run(list(args), text=True, timeout=timeout * PATIENCE, **kw)
     if check and done.returncode:
         raise AssertionError("%s: exit status %d\n%s" % (" ".join(args), done.returncode, done.stdout))
     return done
@@ -111,7 +113,7 @@ def run(*args, check=True, timeout=60, **kw):
 
 def wait_for(what, condition, timeout=30, every=0.05):
     """The condition's first true value; AssertionError naming what when time is up."""
-    end = time.monotonic() + timeout
+    end = time.monotonic() + timeout * PATIENCE
     while True:
         value = condition()
         if value:
@@ -147,7 +149,7 @@ class Daemon:
         self.log = open(self.log_path, "ab")
         self.process = subprocess.Popen(self.args, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
                                         env=self.env)
-        wait_for("socket " + socket, lambda: self.process.poll() is not None or self.answers(socket), 20, 0.005)
+        wait_for("socket " + socket, lambda: self.process.poll() is not None or self.answers(socket), 60, 0.005)
         if self.process.poll() is not None:
             raise AssertionError("virtkited ended with %d:\n%s" % (self.process.returncode, self.log_text()))
         return self
@@ -169,7 +171,7 @@ class Daemon:
     def stop(self, sig=signal.SIGTERM, timeout=15):
         if self.process and self.process.poll() is None:
             self.process.send_signal(sig)
-            self.process.wait(timeout)
+            self.process.wait(timeout * PATIENCE)
         return self.process.returncode if self.process else None
 
     def kill9(self):
@@ -194,7 +196,7 @@ def virsh(*args, uri=URI, check=True, timeout=60, input=None):
     """Runs virsh; returns its output, stripped. With check=False: (status, output)."""
     if input is not None:
         done = subprocess.run(["virsh", "-q", "-c", uri] + list(args), input=input, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=timeout)
+                              stderr=subprocess.STDOUT, text=True, timeout=timeout * PATIENCE)
         if check and done.returncode:
             raise AssertionError("virsh %s: %s" % (args, done.stdout))
     else:
@@ -326,7 +328,7 @@ def main(setup=None, teardown=None):
             print("ok %d - %s # SKIP %s" % (number, function.__name__, e))
         return 0
     except Exception as e:
-        print("Bail out! setup: %s" % str(e).replace("\n", "\n# "))
+        print("not ok 1 - the host of the test is set up\n# %s" % str(e).replace("\n", "\n# "))
         cleanup_processes()
         return 1
     for number, function in enumerate(chosen, 1):
