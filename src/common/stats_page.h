@@ -13,17 +13,19 @@
  *   vcpu_offset  StatsVcpu[vcpu_max]
  *   block_offset StatsBlock[block_max]
  *   net_offset   StatsNet[net_max]
+ *   iothread_offset StatsIothread[iothread_max]
  */
 #pragma once
 
 #include <stdint.h>
 
 #define STATS_PAGE_MAGIC 0x7374734574694bull /* "KitEsts" */
-#define STATS_PAGE_VERSION 1
+#define STATS_PAGE_VERSION 2
 #define STATS_ID_LEN 64
 #define STATS_VCPUS 256
 #define STATS_BLOCKS 64
 #define STATS_NETS 32
+#define STATS_IOTHREADS 64
 
 typedef struct StatsVcpu {
     uint64_t online; /* 1 while the vCPU exists */
@@ -44,7 +46,8 @@ typedef struct StatsBlock {
     uint64_t errors[STATS_IO_KINDS];
     uint64_t capacity; /* bytes the guest sees */
     uint64_t wr_highest; /* highest byte written, QEMU's wr_highest_offset */
-    uint64_t reserved[2];
+    uint64_t io_error; /* errno of what stopped the VM; counts while run_state is io-error */
+    uint64_t reserved;
 } StatsBlock;
 
 typedef struct StatsNet {
@@ -52,6 +55,15 @@ typedef struct StatsNet {
     uint64_t rx_bytes, rx_packets, rx_errors, rx_drops; /* as the guest sees it: rx = into the guest */
     uint64_t tx_bytes, tx_packets, tx_errors, tx_drops;
 } StatsNet;
+
+typedef struct StatsIothread {
+    char id[STATS_ID_LEN];
+    uint64_t tid; /* 0: does not run yet */
+    uint64_t poll_max_ns, poll_grow, poll_shrink;
+} StatsIothread;
+
+/* Run states by number, those that readers look at. */
+enum { STATS_RUN_IO_ERROR = 4 };
 
 /* Memory statistics, bytes or events; UINT64_MAX when the guest has not said (virtio 1.2, 5.5.6.3). */
 typedef struct StatsBalloon {
@@ -76,4 +88,5 @@ typedef struct StatsPage {
     uint64_t start_ns; /* CLOCK_REALTIME at creation */
     uint64_t guest_ram; /* bytes at boot */
     StatsBalloon balloon;
+    uint32_t iothread_offset, iothread_max, iothread_count, reserved;
 } StatsPage;

@@ -20,6 +20,8 @@ VMM_C_FILES = \
 	%D%/boot/smbios.c \
 	%D%/bus.c \
 	%D%/chardev/chardev.c \
+	%D%/dump.c \
+	%D%/dump_kdump.c \
 	%D%/irq.c \
 	%D%/isa/acpi_hw.c \
 	%D%/isa/ioapic.c \
@@ -35,6 +37,8 @@ VMM_C_FILES = \
 	%D%/machine_cpus.c \
 	%D%/machine_desc.c \
 	%D%/machine_devices.c \
+	%D%/machine_dump.c \
+	%D%/machine_iothreads.c \
 	%D%/machine_watchdog.c \
 	%D%/memory.c \
 	%D%/net/net.c \
@@ -48,10 +52,13 @@ VMM_C_FILES = \
 	%D%/props.c \
 	%D%/qmp_block.c \
 	%D%/qmp_commands.c \
+	%D%/qmp_dump.c \
+	%D%/qmp_objects.c \
 	%D%/qmp_qom.c \
 	%D%/qmp_server.c \
 	%D%/stats.c \
 	%D%/vcpu.c \
+	%D%/vcpu_state.c \
 	%D%/virtio/blk.c \
 	%D%/virtio/console.c \
 	%D%/virtio/balloon.c \
@@ -92,6 +99,7 @@ VMM_H_FILES = \
 	%D%/boot/smbios.h \
 	%D%/bus.h \
 	%D%/chardev/chardev.h \
+	%D%/dump.h \
 	%D%/irq.h \
 	%D%/isa/acpi_hw.h \
 	%D%/isa/ioapic.h \
@@ -118,6 +126,7 @@ VMM_H_FILES = \
 	%D%/sandbox.h \
 	%D%/stats.h \
 	%D%/vcpu.h \
+	%D%/vcpu_state.h \
 	%D%/virtio/balloon.h \
 	%D%/virtio/device_host.h \
 	%D%/virtio/device_table.h \

@@ -24,7 +24,7 @@ void log_set_name(const char *name)
 
 static void __attribute__((format(printf, 2, 0))) emit(const char *level, const char *format, va_list ap)
 {
-    char line[1024];
+    char line[1280];
     struct timespec now;
     struct tm tm;
     size_t n;

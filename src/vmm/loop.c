@@ -23,6 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/checked.h"
+
 #define EVENTS_MAX 32
 
 typedef struct Batch {
@@ -49,6 +51,9 @@ struct Loop {
     int tid;
     bool quit; /* atomic */
     Batch *batch;
+
+    LoopPolling polling; /* fields atomic */
+    uint64_t poll_ns; /* now */
 
     LoopTimer **heap; /* heap[1 .. heap_count] */
     unsigned heap_count, heap_size;
@@ -493,7 +498,42 @@ void loop_serve_until(Loop *loop, bool (*done)(void *opaque), void *opaque)
 /* --- the loop
  * ------------------------------------------------------------------------------------------------- */
 
-static int wait_events(Loop *loop, Batch *batch, bool block)
+void loop_set_polling(Loop *loop, const LoopPolling *polling)
+{
+    __atomic_store_n(&loop->polling.grow, polling->grow, __ATOMIC_RELAXED);
+    __atomic_store_n(&loop->polling.shrink, polling->shrink, __ATOMIC_RELAXED);
+    __atomic_store_n(&loop->polling.max_ns, polling->max_ns, __ATOMIC_RELAXED);
+}
+
+/* waited: until work came, looking included. */
+static void adapt_polling(Loop *loop, uint64_t max_ns, uint64_t waited)
+{
+    enum { FIRST_NS = 4000 };
+    uint32_t grow = __atomic_load_n(&loop->polling.grow, __ATOMIC_RELAXED);
+    uint32_t shrink = __atomic_load_n(&loop->polling.shrink, __ATOMIC_RELAXED);
+
+    if (waited <= loop->poll_ns)
+        return;
+    if (waited > max_ns)
+        loop->poll_ns = shrink != 0 ? loop->poll_ns / shrink : 0;
+    else
+        loop->poll_ns = loop->poll_ns == 0 ? FIRST_NS : loop->poll_ns * (grow != 0 ? grow : 2);
+    loop->poll_ns = MIN(loop->poll_ns, max_ns);
+}
+
+/* Events that come while it looks; 0: none did. */
+static int look_for_events(Loop *loop, Batch *batch, uint64_t begin)
+{
+    int n;
+
+    do {
+        n = epoll_wait(loop->epoll_fd, batch->events, EVENTS_MAX, 0);
+    } while (n == 0 && loop_now() - begin < loop->poll_ns &&
+             (loop->heap_count == 0 || loop->heap[1]->deadline > loop_now()));
+    return n;
+}
+
+static int sleep_for_events(Loop *loop, Batch *batch, bool block)
 {
     struct timespec ts = {0}, *timeout = &ts;
 
@@ -513,6 +553,23 @@ static int wait_events(Loop *loop, Batch *batch, bool block)
     if (n < 0 && errno == ENOSYS)
         n = epoll_wait(loop->epoll_fd, batch->events, EVENTS_MAX,
                        timeout ? (int)(ts.tv_sec * 1000 + (ts.tv_nsec + 999999) / 1000000) : -1);
+    return n;
+}
+
+static int wait_events(Loop *loop, Batch *batch, bool block)
+{
+    uint64_t max_ns = __atomic_load_n(&loop->polling.max_ns, __ATOMIC_RELAXED), begin;
+    int n = 0;
+
+    if (max_ns == 0 || !block || loop->defers != NULL)
+        return sleep_for_events(loop, batch, block);
+    begin = loop_now();
+    loop->poll_ns = MIN(loop->poll_ns, max_ns);
+    if (loop->poll_ns > 0)
+        n = look_for_events(loop, batch, begin);
+    if (n == 0)
+        n = sleep_for_events(loop, batch, block);
+    adapt_polling(loop, max_ns, loop_now() - begin);
     return n;
 }
 

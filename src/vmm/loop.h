@@ -34,6 +34,15 @@ bool loop_is_current(const Loop *loop);
 const char *loop_name(const Loop *loop);
 int loop_thread_id(const Loop *loop); /* kernel tid; 0 before the thread runs */
 
+/* How long the loop looks for work before it sleeps, which saves a wake-up and costs CPU. The time adapts: multiplied by
+ * grow (0: doubled) when work comes soon after falling asleep, divided by shrink (0: back to none) when looking was in vain;
+ * never more than max_ns (0: never look). As QEMU's iothreads have it. Any thread. */
+typedef struct LoopPolling {
+    uint64_t max_ns;
+    uint32_t grow, shrink;
+} LoopPolling;
+void loop_set_polling(Loop *loop, const LoopPolling *polling);
+
 /* One fd. Embed it in the owner and zero it first; watching says fd >= 0 and registered. */
 typedef struct LoopWatch {
     Loop *loop;

@@ -17,6 +17,7 @@
 static const char *const run_state_names[] = {"prelaunch", "running",        "paused",        "shutdown",
                                               "io-error",  "internal-error", "guest-panicked",
                                               "watchdog"};
+_Static_assert((int)RUN_IO_ERROR == (int)STATS_RUN_IO_ERROR, "readers of the page know it by its number");
 _Static_assert(sizeof run_state_names / sizeof run_state_names[0] == RUN_LAST, "a name a run state");
 
 const char *machine_run_state_name(RunState state)
@@ -271,6 +272,17 @@ static void handle_panic(Machine *m)
     act(m, m->desc->on_panic, RUN_GUEST_PANICKED, "guest-panic");
 }
 
+/* They count while the run state is "io-error". */
+static void publish_io_errors(Machine *m)
+{
+    for (unsigned i = 0; i < MACHINE_LIST_MAX; i++) {
+        Block *b = m->blocks[i];
+
+        if (b != NULL && b->user[0] != '\0')
+            __atomic_store_n(&stats_block(m->stats, b->user)->io_error, (uint64_t)b->last_error, __ATOMIC_RELAXED);
+    }
+}
+
 static void handle_posts(void *opaque)
 {
     Machine *m = opaque;
@@ -312,8 +324,10 @@ static void handle_posts(void *opaque)
         log_note("%s", text);
     if (pending & PENDING_CRASHLOADED)
         machine_emit(m, "GUEST_CRASHLOADED", json_pack("{s:s}", "action", "run"));
-    if (pending & PENDING_STOP_IO)
+    if (pending & PENDING_STOP_IO) {
+        publish_io_errors(m);
         machine_stop(m, RUN_IO_ERROR);
+    }
     if (pending & PENDING_ERROR) {
         machine_stop(m, RUN_INTERNAL_ERROR);
     } else if (pending & PENDING_PANIC) {
@@ -388,14 +402,6 @@ static void enter_vcpu_thread(void *opaque)
 
     if (m->host.enter_thread)
         m->host.enter_thread("vcpu");
-}
-
-static void enter_iothread(void *opaque)
-{
-    Machine *m = opaque;
-
-    if (m->host.enter_thread)
-        m->host.enter_thread("iothread");
 }
 
 static int make_vcpus(Machine *m, struct kvm_cpuid2 *cpuid, Err *err)
@@ -495,8 +501,8 @@ int machine_start(Machine *m, Err *err)
 {
     int r = vcpu_install_signal(err);
 
-    for (unsigned i = 0; i < m->iothread_count && r == 0; i++)
-        r = loop_start(m->iothreads[i], enter_iothread, m, err);
+    if (r == 0)
+        r = machine_start_iothreads(m, err);
     for (unsigned i = 0; i < m->vcpu_count && r == 0; i++)
         r = vcpu_start(m->vcpus[i], err);
     for (unsigned i = 0; i < m->vcpu_count; i++)

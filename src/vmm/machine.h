@@ -66,6 +66,8 @@ void machine_stop(Machine *machine, RunState why);
 void machine_power_button(Machine *machine);
 int machine_reset(Machine *machine, bool guest, Err *err);
 void machine_nmi(Machine *machine);
+/* The guest's memory into fd; it stands still meanwhile. format: of QEMU's names. */
+int machine_dump(Machine *machine, int fd, const char *format, Err *err);
 /* QEMU's name of an action; -EINVAL otherwise. */
 int machine_set_watchdog_action(Machine *machine, const char *action, Err *err);
 /* Leaves the main loop; the process ends with this status. reason: QEMU's ShutdownCause. */
@@ -90,6 +92,8 @@ uint64_t machine_memory_size(const Machine *machine);
 /* Devices by id or by position; NULL when there is none. */
 VirtioDevice *machine_device(Machine *machine, const char *id);
 VirtioDevice *machine_device_at(Machine *machine, unsigned index);
+/* Names below /machine/peripheral and their drivers, but those of CPUs and of disks behind a controller. */
+bool machine_peripheral_at(Machine *machine, unsigned index, const char **ret_id, const char **ret_driver);
 /* object: borrowed. device_del returns once the guest was asked; DEVICE_DELETED follows. */
 int machine_device_add(Machine *machine, json_t *object, Err *err);
 int machine_device_del(Machine *machine, const char *id, Err *err);
@@ -100,6 +104,16 @@ int machine_blockdev_del(Machine *machine, const char *node_name, Err *err);
 int machine_netdev_add(Machine *machine, json_t *object, Err *err);
 int machine_netdev_del(Machine *machine, const char *id, Err *err);
 Chardev *machine_chardev_at(Machine *machine, unsigned index);
-/* false behind the last. */
-bool machine_iothread_at(Machine *machine, unsigned index, const char **ret_id, int *ret_tid);
+typedef struct MachineIothreadInfo {
+    const char *id;
+    int tid;
+    LoopPolling polling;
+} MachineIothreadInfo;
+/* false: behind the last, or none of that name. */
+bool machine_iothread_at(Machine *machine, unsigned index, MachineIothreadInfo *ret);
+bool machine_iothread_get(Machine *machine, const char *id, MachineIothreadInfo *ret);
+/* A started machine gets a started iothread. Removing one that a device or a block node lives on is refused. */
+int machine_iothread_add(Machine *machine, const char *id, const LoopPolling *polling, Err *err);
+int machine_iothread_del(Machine *machine, const char *id, Err *err);
+int machine_iothread_set_polling(Machine *machine, const char *id, const LoopPolling *polling, Err *err);
 struct Block *machine_block_at(Machine *machine, unsigned index);

@@ -161,15 +161,6 @@ Chardev *machine_chardev_at(Machine *m, unsigned index)
     return NULL;
 }
 
-bool machine_iothread_at(Machine *m, unsigned index, const char **ret_id, int *ret_tid)
-{
-    if (index >= m->iothread_count)
-        return false;
-    *ret_id = m->iothread_ids[index];
-    *ret_tid = loop_thread_id(m->iothreads[index]);
-    return true;
-}
-
 struct Block *machine_block_at(Machine *m, unsigned index)
 {
     for (unsigned i = 0; i < MACHINE_LIST_MAX; i++) {

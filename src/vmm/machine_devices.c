@@ -15,17 +15,6 @@
 /* --- what devices see of the machine
  * -------------------------------------------------------------------------- */
 
-static Loop *find_iothread(DeviceHost *host, const char *id)
-{
-    Machine *m = host->opaque;
-
-    for (unsigned i = 0; i < m->iothread_count; i++) {
-        if (strcmp(m->iothread_ids[i], id) == 0)
-            return m->iothreads[i];
-    }
-    return NULL;
-}
-
 static Block *host_block(DeviceHost *host, const char *node_name)
 {
     Block *block = machine_find_block(host->opaque, node_name);
@@ -123,7 +112,7 @@ void machine_init_device_host(Machine *m)
         .opaque = m,
         .memory = m->memory,
         .main_loop = m->loop,
-        .iothread = find_iothread,
+        .iothread = machine_find_iothread,
         .block = host_block,
         .netdev = find_net,
         .chardev = machine_find_chardev,
@@ -265,6 +254,30 @@ VirtioDevice *machine_device_at(Machine *m, unsigned index)
             return virtio_of(&m->devices[i]);
     }
     return NULL;
+}
+
+bool machine_peripheral_at(Machine *m, unsigned index, const char **ret_id, const char **ret_driver)
+{
+    if (index < m->device_count) {
+        const MachineDevice *d = &m->devices[index];
+
+        *ret_id = d->pci->name;
+        *ret_driver = d->transport != NULL ? d->kind->driver : "i6300esb";
+        return true;
+    }
+    index -= m->device_count;
+    if (index < m->port_count) {
+        *ret_id = m->ports[index].id;
+        *ret_driver = "pcie-root-port";
+        return true;
+    }
+    index -= m->port_count;
+    if (index < m->bridge_count) {
+        *ret_id = pci_port_self(m->bridges[index])->name;
+        *ret_driver = "pcie-pci-bridge";
+        return true;
+    }
+    return false;
 }
 
 /* A child of a device: bus is "ID.0" of a device whose kind takes children. */
@@ -447,28 +460,6 @@ void machine_devices_set_running(Machine *m, bool running)
 /* --- from the description
  * ------------------------------------------------------------------------------------- */
 
-static int make_iothreads(Machine *m, Err *err)
-{
-    size_t i;
-    json_t *item;
-
-    json_array_foreach(m->desc->iothreads, i, item)
-    {
-        const char *id = json_string_value(item);
-        char name[16];
-        int r;
-
-        if (id == NULL)
-            return err_set(err, EINVAL, "machine description: iothreads must be a list of strings");
-        snprintf(name, sizeof name, "IO %.12s", id);
-        r = loop_new(name, &m->iothreads[m->iothread_count], err);
-        if (r < 0)
-            return r;
-        m->iothread_ids[m->iothread_count++] = strdup(id);
-    }
-    return 0;
-}
-
 static int make_serials(Machine *m, Err *err)
 {
     size_t i;
@@ -513,7 +504,7 @@ int machine_make_devices(Machine *m, Err *err)
     const MachineDesc *d = m->desc;
     int r;
 
-    if ((r = make_iothreads(m, err)) < 0 || (r = each(m, d->chardevs, machine_chardev_add, err)) < 0 ||
+    if ((r = machine_make_iothreads(m, err)) < 0 || (r = each(m, d->chardevs, machine_chardev_add, err)) < 0 ||
         (r = make_serials(m, err)) < 0 || (r = each(m, d->ports, make_port, err)) < 0 ||
         (r = each(m, d->blockdevs, machine_blockdev_add, err)) < 0 ||
         (r = each(m, d->netdevs, machine_netdev_add, err)) < 0 ||
@@ -544,8 +535,5 @@ void machine_free_devices(Machine *m)
             net_close(m->nets[i]);
         chardev_free(m->chardevs[i]);
     }
-    for (unsigned i = 0; i < m->iothread_count; i++) {
-        loop_free(m->iothreads[i]);
-        free(m->iothread_ids[i]);
-    }
+    machine_free_iothreads(m);
 }

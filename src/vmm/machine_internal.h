@@ -53,6 +53,12 @@ typedef struct MachineDevice {
     bool removal_asked;
 } MachineDevice;
 
+typedef struct MachineIothread {
+    Loop *loop;
+    char id[64];
+    LoopPolling polling;
+} MachineIothread;
+
 /* A place for a CPU; vcpus[] has one for each. */
 typedef struct MachineCpu {
     bool parked; /* not plugged */
@@ -87,8 +93,7 @@ struct Machine {
     uint32_t apic_ids[DESC_CPUS_MAX];
     CpuChoice cpu_choice; /* all of them have the same */
 
-    Loop *iothreads[MACHINE_LIST_MAX];
-    char *iothread_ids[MACHINE_LIST_MAX];
+    MachineIothread iothreads[MACHINE_LIST_MAX];
     unsigned iothread_count;
     Chardev *chardevs[MACHINE_LIST_MAX];
     Block *blocks[MACHINE_LIST_MAX];
@@ -138,6 +143,12 @@ int machine_cpu_add(Machine *m, const char *driver, Props *props, Err *err);
 int machine_find_cpu(const Machine *m, const char *id); /* -1: none */
 int machine_cpu_del(Machine *m, unsigned index, Err *err);
 void machine_handle_cpu_ejected(Machine *m, unsigned index);
+
+/* machine_iothreads.c */
+Loop *machine_find_iothread(DeviceHost *host, const char *id);
+int machine_make_iothreads(Machine *m, Err *err);
+int machine_start_iothreads(Machine *m, Err *err);
+void machine_free_iothreads(Machine *m);
 
 /* machine_watchdog.c */
 int machine_watchdog_new(Machine *m, const char *id, PciDevice **ret, Err *err);

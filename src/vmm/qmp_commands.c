@@ -159,17 +159,6 @@ static int query_hotpluggable_cpus(QmpServer *s, Machine *m, json_t *args, json_
     return 0;
 }
 
-static int query_iothreads(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
-{
-    const char *id;
-    int tid;
-
-    *ret = json_array();
-    for (unsigned i = 0; machine_iothread_at(m, i, &id, &tid); i++)
-        json_array_append_new(*ret, json_pack("{s:s, s:i}", "id", id, "thread-id", tid));
-    return 0;
-}
-
 /* --- descriptors
  * ---------------------------------------------------------------------------------------------- */
 
@@ -266,13 +255,15 @@ static const QmpCommand qmp_commands[] = {
     {"query-hotpluggable-cpus", "", query_hotpluggable_cpus},
     {"query-memory-size-summary", "", qmp_query_memory_size},
     {"query-memory-devices", "", qmp_query_memory_devices},
-    {"query-iothreads", "", query_iothreads},
+    {"query-iothreads", "", qmp_query_iothreads},
     {"query-chardev", "", query_chardev},
     {"stop", "", do_stop},
     {"cont", "", do_cont},
     {"system_powerdown", "", do_powerdown},
     {"system_reset", "", do_reset},
     {"inject-nmi", "", do_nmi},
+    {"dump-guest-memory", "paging:b protocol:s detach:b? begin:i? length:i? format:s?", qmp_dump_guest_memory},
+    {"query-dump-guest-memory-capability", "", qmp_query_dump_capability},
     {"watchdog-set-action", "action:s", do_watchdog_set_action},
     {"quit", "", do_quit},
     {"getfd", "fdname:s", do_getfd},
@@ -287,6 +278,9 @@ static const QmpCommand qmp_commands[] = {
     {"blockdev-del", "node-name:s", do_blockdev_del},
     {"netdev_add", "type:s ...", do_netdev_add},
     {"netdev_del", "id:s", do_netdev_del},
+    {"object-add", "qom-type:s id:s ...", qmp_object_add},
+    {"object-del", "id:s", qmp_object_del},
+    {"qom-list", "path:s", qmp_qom_list},
     {"qom-get", "path:s property:s", qmp_qom_get},
     {"qom-set", "path:s property:s value:*", qmp_qom_set},
     {"query-block", "", qmp_query_block},

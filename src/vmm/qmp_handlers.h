@@ -16,6 +16,19 @@ int qmp_query_memory_devices(QmpServer *server, Machine *machine, json_t *args, 
 int qmp_query_memory_size(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
 int qmp_query_balloon(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
 
+/* qmp_dump.c */
+int qmp_dump_guest_memory(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
+int qmp_query_dump_capability(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
+
+/* qmp_objects.c */
+int qmp_qom_list(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
+int qmp_query_iothreads(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
+int qmp_object_add(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
+int qmp_object_del(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
+bool qmp_is_object_path(const char *path);
+/* value NULL: reads into *ret. */
+int qmp_object_property(Machine *machine, json_t *args, json_t *value, json_t **ret, Err *err);
+
 /* qmp_block.c */
 int qmp_query_block(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
 int qmp_query_named_block_nodes(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * QMP commands on devices: properties, balloon and memory, removable media (QEMU 7.2, qapi/qom.json,
- * machine.json, block.json). Two places of QEMU's object tree exist here: /machine/peripheral/ID, and CPUs where
- * query-cpus-fast says that they are.
+ * machine.json, block.json). Three places of QEMU's object tree exist here: /machine/peripheral/ID, CPUs where
+ * query-cpus-fast says that they are, and /objects/ID (qmp_objects.c).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -132,6 +132,8 @@ static int access_property(Machine *m, json_t *args, json_t *value, json_t **ret
 int qmp_qom_get(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
 {
     (void)s;
+    if (qmp_is_object_path(string_arg(args, "path")))
+        return qmp_object_property(m, args, NULL, ret, err);
     if (machine_cpu_at_path(m, string_arg(args, "path")) >= 0)
         return cpu_property(m, string_arg(args, "property"), ret, err);
     return access_property(m, args, NULL, ret, err);
@@ -140,6 +142,8 @@ int qmp_qom_get(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
 int qmp_qom_set(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
 {
     (void)s;
+    if (qmp_is_object_path(string_arg(args, "path")))
+        return qmp_object_property(m, args, json_object_get(args, "value"), ret, err);
     return access_property(m, args, json_object_get(args, "value"), ret, err);
 }
 

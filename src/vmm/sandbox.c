@@ -9,7 +9,10 @@
  *
  * #syscalls:* rt_sigreturn exit exit_group write futex close munmap mmap mprotect madvise brk sched_yield
  * #syscalls:* clock_gettime clock_nanosleep gettid getpid tgkill rt_sigprocmask rt_sigaction restart_syscall
- * set_robust_list #syscalls:* rseq getrandom
+ * #syscalls:* set_robust_list rseq getrandom
+ *
+ * An iothread that comes later begins under the main thread's filter and adds its own, which can only take away:
+ * #syscalls:main seccomp
  */
 #include "vmm/sandbox.h"
 

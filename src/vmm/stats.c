@@ -21,6 +21,7 @@ struct Stats {
     size_t size;
     StatsBlock dummy_block;
     StatsNet dummy_net;
+    StatsIothread dummy_iothread;
     StatsVcpu dummy_vcpu;
 };
 
@@ -28,13 +29,13 @@ int stats_new(int fd, uint64_t guest_ram, Stats **ret, Err *err)
 {
     Stats *stats = calloc(1, sizeof *stats);
     size_t vcpus = ALIGN_UP(sizeof(StatsPage), 64u), blocks = vcpus + STATS_VCPUS * sizeof(StatsVcpu),
-           nets = blocks + STATS_BLOCKS * sizeof(StatsBlock);
+           nets = blocks + STATS_BLOCKS * sizeof(StatsBlock), iothreads = nets + STATS_NETS * sizeof(StatsNet);
     struct timespec now;
     StatsPage *page;
 
     if (stats == NULL)
         return err_set(err, ENOMEM, "out of memory");
-    stats->size = ALIGN_UP(nets + STATS_NETS * sizeof(StatsNet), 4096u);
+    stats->size = ALIGN_UP(iothreads + STATS_IOTHREADS * sizeof(StatsIothread), 4096u);
     if (fd >= 0 && ftruncate(fd, (off_t)stats->size) < 0) {
         free(stats);
         return err_set(err, errno, "cannot size the statistics page: %s", strerror(errno));
@@ -55,6 +56,8 @@ int stats_new(int fd, uint64_t guest_ram, Stats **ret, Err *err)
     page->block_max = STATS_BLOCKS;
     page->net_offset = (uint32_t)nets;
     page->net_max = STATS_NETS;
+    page->iothread_offset = (uint32_t)iothreads;
+    page->iothread_max = STATS_IOTHREADS;
     page->start_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
     page->guest_ram = guest_ram;
     page->balloon.actual = page->balloon.target = guest_ram;
@@ -123,6 +126,14 @@ StatsBlock *stats_block(Stats *stats, const char *id)
         record(stats, id, stats->page->block_offset, &stats->page->block_count, STATS_BLOCKS, sizeof *r);
 
     return r ? r : &stats->dummy_block;
+}
+
+StatsIothread *stats_iothread(Stats *stats, const char *id)
+{
+    StatsIothread *r = record(stats, id, stats->page->iothread_offset, &stats->page->iothread_count, STATS_IOTHREADS,
+                              sizeof *r);
+
+    return r ? r : &stats->dummy_iothread;
 }
 
 StatsNet *stats_net(Stats *stats, const char *id)

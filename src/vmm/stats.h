@@ -16,6 +16,7 @@ StatsPage *stats_page(Stats *stats);
 StatsVcpu *stats_vcpu(Stats *stats, unsigned index);
 /* A record of this name, made if needed; a dummy when the page is full. */
 StatsBlock *stats_block(Stats *stats, const char *id);
+StatsIothread *stats_iothread(Stats *stats, const char *id);
 StatsNet *stats_net(Stats *stats, const char *id);
 
 /* For the one thread that writes the counter; readers see a whole value. */

@@ -260,6 +260,20 @@ int vcpu_reset(Vcpu *vcpu, Err *err)
     return on_thread(vcpu, reset_work, NULL, err);
 }
 
+static int get_state_work(Vcpu *vcpu, const void *data, Err *err)
+{
+    VcpuState *const *ret = data;
+
+    (void)err;
+    vcpu_state_take(vcpu->fd, *ret);
+    return 0;
+}
+
+void vcpu_get_state(Vcpu *vcpu, VcpuState *ret)
+{
+    (void)on_thread(vcpu, get_state_work, &ret, NULL);
+}
+
 /* --- pausing
  * -------------------------------------------------------------------------------------------------- */
 
@@ -386,11 +400,21 @@ static void raise_event(Vcpu *vcpu, VcpuEvent event, const char *text)
     vcpu->host.event(vcpu->host.opaque, vcpu->index, event, text);
 }
 
+/* A guest that does this again and again fills no log: guest faults are limited in rate. */
+static void log_state(Vcpu *vcpu, const char *what)
+{
+    VcpuState state;
+    char text[1000];
+
+    vcpu_state_take(vcpu->fd, &state);
+    vcpu_state_format(&state, text, sizeof text);
+    log_guest_fault("vCPU %u: %s: %s", vcpu->index, what, text);
+}
+
 static void handle_trouble(Vcpu *vcpu, int error)
 {
     const struct kvm_run *run = vcpu->run;
     char text[160];
-    struct kvm_regs regs = {0};
 
     if (error != 0) {
         snprintf(text, sizeof text, "KVM_RUN: %s", strerror(error));
@@ -398,12 +422,11 @@ static void handle_trouble(Vcpu *vcpu, int error)
         snprintf(text, sizeof text, "the processor refuses to enter the guest, hardware reason 0x%llx",
                  (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
     } else if (run->exit_reason == KVM_EXIT_INTERNAL_ERROR) {
-        (void)ioctl(vcpu->fd, KVM_GET_REGS, &regs);
-        snprintf(text, sizeof text, "KVM internal error %u at rip 0x%llx", run->internal.suberror,
-                 (unsigned long long)regs.rip);
+        snprintf(text, sizeof text, "KVM internal error %u", run->internal.suberror);
     } else {
         snprintf(text, sizeof text, "unknown exit reason %u", run->exit_reason);
     }
+    log_state(vcpu, text);
     raise_event(vcpu, VCPU_EVENT_ERROR, text);
 }
 
@@ -429,7 +452,8 @@ static void handle_exit(Vcpu *vcpu)
             vcpu->host.end_of_interrupt(vcpu->host.opaque, run->eoi.vector);
         break;
     case KVM_EXIT_SHUTDOWN:
-        raise_event(vcpu, VCPU_EVENT_RESET, "triple fault");
+        log_state(vcpu, "triple fault");
+        raise_event(vcpu, VCPU_EVENT_RESET, NULL);
         break;
     case KVM_EXIT_SYSTEM_EVENT:
         if (run->system_event.type == KVM_SYSTEM_EVENT_SHUTDOWN)

@@ -18,6 +18,7 @@
 #include "vmm/bus.h"
 #include "vmm/kvm.h"
 #include "vmm/loop.h"
+#include "vmm/vcpu_state.h"
 #include "common/stats_page.h"
 
 typedef enum VcpuEvent {
@@ -56,6 +57,8 @@ int vcpu_set_msr(Vcpu *vcpu, uint32_t index, uint64_t value, Err *err);
 int vcpu_get_reset_sregs(Vcpu *vcpu, struct kvm_sregs *ret, Err *err);
 /* Back to the state after power-on. Paused. */
 int vcpu_reset(Vcpu *vcpu, Err *err);
+/* Its registers. Paused. */
+void vcpu_get_state(Vcpu *vcpu, VcpuState *ret);
 /* A non-maskable interrupt; a paused vCPU takes it when it goes on. Main thread. */
 void vcpu_nmi(Vcpu *vcpu);
 

@@ -281,6 +281,12 @@ int vcpu_reset(Vcpu *vcpu, Err *err)
     return 0;
 }
 
+void vcpu_get_state(Vcpu *vcpu, VcpuState *ret)
+{
+    *ret = (VcpuState){.regs = {.rip = 0x1000 + vcpu->index, .rsp = 0x2000},
+                       .sregs = {.cr3 = 0x3000, .cs = {.selector = 0x10}}};
+}
+
 void vcpu_nmi(Vcpu *vcpu)
 {
     (void)vcpu;

@@ -154,6 +154,41 @@ static void test_cpus(void)
     ok(answers("{\"execute\": \"query-cpus-fast\"}", "device[0]"), "the boot CPU stays");
 }
 
+static void test_objects(void)
+{
+    StatsPage *page = stats_page(machine_stats(machine));
+    const StatsIothread *thread = (const StatsIothread *)((const char *)page + page->iothread_offset);
+
+    ok(answers("{\"execute\": \"qom-list\", \"arguments\": {\"path\": \"/machine/peripheral\"}}", "\"rng0\"") &&
+       strstr(received, "child<virtio-rng-pci>") && strstr(received, "\"pci.1\"") && !strstr(received, "vcpu2"),
+       "qom-list: devices and ports");
+    ok(answers("{\"execute\": \"qom-list\", \"arguments\": {\"path\": \"/nowhere\"}}", "DeviceNotFound"), "no other place");
+    ok(answers("{\"execute\": \"object-add\", \"arguments\": {\"qom-type\": \"iothread\", \"id\": \"iothread3\","
+               " \"poll-max-ns\": 1000}}", "return"),
+       "object-add: an iothread");
+    ok(answers("{\"execute\": \"query-iothreads\"}", "iothread3") && strstr(received, "\"poll-max-ns\":1000"),
+       "query-iothreads has it");
+    ok(page->iothread_count == 1 && strcmp(thread->id, "iothread3") == 0 && thread->tid > 0 && thread->poll_max_ns == 1000,
+       "and so has the statistics page");
+    ok(answers("{\"execute\": \"object-add\", \"arguments\": {\"qom-type\": \"iothread\", \"id\": \"iothread3\"}}",
+               "attempt to add duplicate"),
+       "twice is refused");
+    ok(answers("{\"execute\": \"object-add\", \"arguments\": {\"qom-type\": \"secret\", \"id\": \"s\"}}",
+               "does not accept value"),
+       "another type is refused");
+    ok(answers("{\"execute\": \"qom-set\", \"arguments\": {\"path\": \"/objects/iothread3\","
+               " \"property\": \"poll-grow\", \"value\": 4}}", "return") && thread->poll_grow == 4,
+       "poll-grow is set");
+    ok(answers("{\"execute\": \"qom-set\", \"arguments\": {\"path\": \"/objects/iothread3\","
+               " \"property\": \"poll-max-ns\", \"value\": -1}}", "must be in range"),
+       "not to nonsense");
+    ok(answers("{\"execute\": \"qom-list\", \"arguments\": {\"path\": \"/objects\"}}", "child<iothread>"), "it is listed");
+    ok(answers("{\"execute\": \"object-del\", \"arguments\": {\"id\": \"iothread3\"}}", "return") && thread->id[0] == '\0',
+       "object-del");
+    ok(!answers("{\"execute\": \"query-iothreads\"}", "iothread3"), "it is gone");
+    ok(answers("{\"execute\": \"object-del\", \"arguments\": {\"id\": \"iothread3\"}}", "not found"), "twice is refused");
+}
+
 static void test_commands(void)
 {
     json_t *reply, *list;
@@ -207,6 +242,7 @@ int main(void)
     test_errors();
     test_states();
     test_cpus();
+    test_objects();
     test_commands();
     close(peer);
     fake_settle(machine);

@@ -401,6 +401,7 @@ static guint64 balloon_of(Domain *dom, gint64 *ret_took)
 typedef struct Page {
     StatsPage head;
     StatsBlock blocks[3];
+    StatsIothread threads[2];
 } Page;
 
 static guint page_figures(const Page *page, gsize size, const DomainDef *def, guint wanted, GArray **figures)
@@ -418,14 +419,17 @@ static void test_page(void)
 {
     static const guint all = FIGURES_BIT(FIGURES_BALLOON) | FIGURES_BIT(FIGURES_GUEST_MEMORY) |
                              FIGURES_BIT(FIGURES_DRIVES) | FIGURES_BIT(FIGURES_IMAGES) |
-                             FIGURES_BIT(FIGURES_IO_STATUS);
+                             FIGURES_BIT(FIGURES_IO_STATUS) | FIGURES_BIT(FIGURES_IOTHREADS);
     g_autoptr(DomainDef) def = domain_def_parse(
         "<domain type='kvm'><name>a</name><memory>65536</memory><os><type arch='x86_64' machine='q35'>hvm</type></os>"
         "<devices><disk type='file'><source file='/a' index='4'/><target dev='vda' bus='virtio'/>"
         "<alias name='virtio-disk0'/></disk></devices></domain>",
         NULL, DOMAIN_DEF_PARSE_STATUS | DOMAIN_DEF_PARSE_SKIP_VALIDATE, NULL);
     Page page = {.head = {.magic = STATS_PAGE_MAGIC, .version = STATS_PAGE_VERSION, .block_offset = sizeof(StatsPage),
-                          .block_count = 3}};
+                          .block_count = 3, .iothread_offset = offsetof(Page, threads), .iothread_count = 2},
+                 .threads = {{.id = "other"}, {.id = "iothread7", .tid = 99, .poll_max_ns = 5}}};
+    const IothreadFigure *thread;
+    const guint sizes = FIGURES_BIT(FIGURES_DRIVES) | FIGURES_BIT(FIGURES_IMAGES);
     GArray *figures[FIGURES_LAST] = {NULL};
     const BlockFigure *drive;
 
@@ -442,7 +446,7 @@ static void test_page(void)
     page.blocks[2].capacity = 4096;
     page.blocks[2].wr_highest = 1024;
 
-    g_assert_cmphex(page_figures(&page, sizeof(page), def, all, figures), ==, all & ~FIGURES_BIT(FIGURES_IO_STATUS));
+    g_assert_cmphex(page_figures(&page, sizeof(page), def, all, figures), ==, all);
     g_assert_cmpuint(figure_at(figures[FIGURES_BALLOON], BalloonFigure, 0)->kib, ==, 65536);
     g_assert_cmpuint(figures[FIGURES_GUEST_MEMORY]->len, ==, 2);
     g_assert_cmpint(figure_at(figures[FIGURES_GUEST_MEMORY], MemoryFigure, 0)->tag, ==, VIR_DOMAIN_MEMORY_STAT_SWAP_IN);
@@ -454,15 +458,32 @@ static void test_page(void)
     g_assert_cmpuint(drive->rd_reqs + drive->wr_bytes + drive->fl_times, ==, 7 + 512 + 9);
     g_assert_true(drive->wr_highest_known && drive->wr_highest == 1024);
     g_assert_cmpuint(figure_at(figures[FIGURES_IMAGES], ImageFigure, 0)->capacity, ==, 4096);
+    thread = figure_at(figures[FIGURES_IOTHREADS], IothreadFigure, 0);
+    g_assert_cmpuint(figures[FIGURES_IOTHREADS]->len, ==, 1);
+    g_assert_true(thread->id == 7 && thread->tid == 99 && thread->poll_known && thread->poll_max_ns == 5);
+    g_assert_cmpint(figure_at(figures[FIGURES_IO_STATUS], IoStatusFigure, 0)->error, ==, VIR_DOMAIN_DISK_ERROR_NONE);
     for (guint i = 0; i < FIGURES_LAST; i++)
         g_clear_pointer(&figures[i], g_array_unref);
 
+    /* An error counts while the VM stands because of one. Sizes of all layers only the monitor tells. */
+    page.blocks[2].io_error = ENOSPC;
+    for (guint state = STATS_RUN_IO_ERROR - 1; state <= STATS_RUN_IO_ERROR; state++) {
+        page.head.run_state = state;
+        g_assert_cmphex(page_figures(&page, sizeof(page), def, sizes | FIGURES_BIT(FIGURES_NODES) |
+                                     FIGURES_BIT(FIGURES_IO_STATUS), figures), ==, FIGURES_BIT(FIGURES_IO_STATUS));
+        g_assert_cmpint(figure_at(figures[FIGURES_IO_STATUS], IoStatusFigure, 0)->error, ==,
+                        state == STATS_RUN_IO_ERROR ? VIR_DOMAIN_DISK_ERROR_NO_SPACE : VIR_DOMAIN_DISK_ERROR_NONE);
+        g_clear_pointer(&figures[FIGURES_IO_STATUS], g_array_unref);
+    }
+
     /* A page that was cut, lies about its counts, or is none. */
-    g_assert_cmphex(page_figures(&page, sizeof(page) - 8, def, FIGURES_BIT(FIGURES_DRIVES), figures), ==, 0);
+    g_assert_cmphex(page_figures(&page, offsetof(Page, threads) - 8, def, FIGURES_BIT(FIGURES_DRIVES), figures), ==, 0);
     page.head.block_count = G_MAXUINT32;
     g_assert_cmphex(page_figures(&page, sizeof(page), def, FIGURES_BIT(FIGURES_DRIVES), figures), ==, 0);
     page.head.block_offset = G_MAXUINT32;
     g_assert_cmphex(page_figures(&page, sizeof(page), def, FIGURES_BIT(FIGURES_DRIVES), figures), ==, 0);
+    page.head.iothread_count = G_MAXUINT32;
+    g_assert_cmphex(page_figures(&page, sizeof(page), def, FIGURES_BIT(FIGURES_IOTHREADS), figures), ==, 0);
     g_assert_cmphex(page_figures(&page, 100, def, FIGURES_BIT(FIGURES_BALLOON), figures), ==, 0);
     page.head.magic++;
     g_assert_cmphex(page_figures(&page, sizeof(page), def, FIGURES_BIT(FIGURES_BALLOON), figures), ==, 0);

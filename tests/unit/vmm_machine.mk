@@ -9,7 +9,11 @@ tests_lib_libfakemachine_a_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
 
 check_PROGRAMS += tests/unit/test_machine_boot tests/unit/test_machine_acpi tests/unit/test_machine_pci \
 	tests/unit/test_machine_desc tests/unit/test_machine_qmp tests/unit/test_machine_watchdog tests/unit/test_machine_ioapic \
-	tests/unit/test_cpuid
+	tests/unit/test_cpuid tests/unit/test_dump
+tests_unit_test_dump_SOURCES = tests/unit/test_dump.c
+tests_unit_test_dump_CFLAGS = $(VMM_CFLAGS)
+tests_unit_test_dump_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_unit_test_dump_LDADD = $(VMM_MACHINE_LIBS)
 tests_unit_test_machine_ioapic_SOURCES = tests/unit/test_machine_ioapic.c
 tests_unit_test_machine_ioapic_CFLAGS = $(VMM_CFLAGS)
 tests_unit_test_machine_ioapic_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
@@ -44,7 +48,7 @@ tests_unit_test_machine_qmp_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
 tests_unit_test_machine_qmp_LDADD = $(VMM_MACHINE_LIBS)
 TESTS += tests/unit/test_machine_boot tests/unit/test_machine_acpi tests/unit/test_machine_pci \
 	tests/unit/test_machine_desc tests/unit/test_machine_qmp tests/unit/test_machine_watchdog tests/unit/test_machine_ioapic \
-	tests/unit/test_cpuid
+	tests/unit/test_cpuid tests/unit/test_dump
 
 # The QMP schema against the sources.
 TESTS += tests/unit/test_qmp_schema.py

@@ -44,3 +44,12 @@ tests_unit_test_vsock_CFLAGS = $(VMM_CFLAGS)
 tests_unit_test_vsock_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
 tests_unit_test_vsock_LDADD = $(VMM_DEVICE_LIBS)
 TESTS += tests/unit/test_vsock
+
+check_PROGRAMS += tests/fuzz/fuzz_vsock
+tests_fuzz_fuzz_vsock_SOURCES = tests/fuzz/fuzz_vsock.c tests/fuzz/replay_main.c
+tests_fuzz_fuzz_vsock_CFLAGS = $(VMM_CFLAGS)
+tests_fuzz_fuzz_vsock_CPPFLAGS = $(VMM_TEST_CPPFLAGS) $(FUZZER_DEFINES)
+tests_fuzz_fuzz_vsock_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LINK)
+tests_fuzz_fuzz_vsock_LDADD = $(VMM_DEVICE_LIBS)
+TESTS += tests/fuzz/fuzz_vsock
+EXTRA_DIST += tests/fuzz/corpus/vsock

@@ -187,6 +187,17 @@ static gboolean known_integer(const json_t *object, const char *name)
     return json_is_integer(json_object_get(object, name));
 }
 
+gboolean figures_iothread_number(const char *id, guint *ret)
+{
+    guint64 number;
+
+    if (!g_str_has_prefix(id, "iothread") ||
+        !g_ascii_string_to_unsigned(id + strlen("iothread"), 10, 0, G_MAXUINT, &number, NULL))
+        return FALSE;
+    *ret = (guint)number;
+    return TRUE;
+}
+
 static void read_iothreads(GArray *into, const json_t *answer)
 {
     const json_t *entry;
@@ -199,12 +210,9 @@ static void read_iothreads(GArray *into, const json_t *answer)
                                  .poll_max_ns = juint(entry, "poll-max-ns"),
                                  .poll_grow = (guint)juint(entry, "poll-grow"),
                                  .poll_shrink = (guint)juint(entry, "poll-shrink")};
-        guint64 number;
 
-        if (id == NULL || !g_str_has_prefix(id, "iothread") || into->len >= FIGURES_MAX ||
-            !g_ascii_string_to_unsigned(id + strlen("iothread"), 10, 0, G_MAXUINT, &number, NULL))
+        if (id == NULL || into->len >= FIGURES_MAX || !figures_iothread_number(id, &figure.id))
             continue;
-        figure.id = (guint)number;
         figure.poll_known = known_integer(entry, "poll-max-ns") && known_integer(entry, "poll-grow") &&
                             known_integer(entry, "poll-shrink");
         g_array_append_val(into, figure);

@@ -85,6 +85,8 @@ typedef struct KvmFigure {
     guint64 value;
 } KvmFigure;
 
+/* "iothread7" is number 7. */
+gboolean figures_iothread_number(const char *id, guint *ret);
 /* An empty array for such figures. */
 GArray *figures_new(FiguresKind kind);
 /* The QMP command that asks for it. */

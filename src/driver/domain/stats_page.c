@@ -2,6 +2,7 @@
 /* Figures out of a VM's statistics page: see stats_page.h. */
 #include "driver/domain/stats_page.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <libvirt/libvirt.h>
 #include <stddef.h>
@@ -122,35 +123,75 @@ static void add_block(const StatsBlock *block, const DiskDef *disk, GArray *driv
     g_array_append_val(drives, figure);
 }
 
+/* As the monitor tells it: a disk is in trouble while the VM stands because of it. */
+static void add_io_status(const StatsPage *page, const StatsBlock *block, const DiskDef *disk, GArray *states)
+{
+    IoStatusFigure figure = {.qdev = g_strdup(disk->info.alias), .error = VIR_DOMAIN_DISK_ERROR_NONE};
+
+    if (page->run_state == STATS_RUN_IO_ERROR && block->io_error != 0)
+        figure.error = block->io_error == ENOSPC ? VIR_DOMAIN_DISK_ERROR_NO_SPACE : VIR_DOMAIN_DISK_ERROR_UNSPEC;
+    g_array_append_val(states, figure);
+}
+
 static gboolean block_figures(int fd, const StatsPage *page, const DomainDef *live, GArray **ret_drives,
-                              GArray **ret_images)
+                              GArray **ret_images, GArray **ret_states)
 {
     guint n = MIN(page->block_count, STATS_BLOCKS);
     g_autofree StatsBlock *blocks = g_new(StatsBlock, MAX(n, 1));
-    GArray *drives, *images;
+    GArray *drives, *images, *states;
 
     if (!copy(fd, page->block_offset, blocks, n * sizeof(*blocks)))
         return FALSE;
     drives = figures_new(FIGURES_DRIVES);
     images = figures_new(FIGURES_IMAGES);
+    states = figures_new(FIGURES_IO_STATUS);
     for (guint i = 0; i < n; i++) {
         const DiskDef *disk;
 
         blocks[i].id[STATS_ID_LEN - 1] = '\0';
         disk = blocks[i].id[0] != '\0' ? disk_of(live, blocks[i].id) : NULL;
-        if (disk != NULL)
-            add_block(&blocks[i], disk, drives, images);
+        if (disk == NULL)
+            continue;
+        add_block(&blocks[i], disk, drives, images);
+        add_io_status(page, &blocks[i], disk, states);
     }
     *ret_drives = drives;
     *ret_images = images;
+    *ret_states = states;
     return TRUE;
+}
+
+/* --- iothreads --- */
+
+static GArray *iothread_figures(int fd, const StatsPage *page)
+{
+    guint n = MIN(page->iothread_count, STATS_IOTHREADS);
+    g_autofree StatsIothread *threads = g_new(StatsIothread, MAX(n, 1));
+    GArray *list;
+
+    if (!copy(fd, page->iothread_offset, threads, n * sizeof(*threads)))
+        return NULL;
+    list = figures_new(FIGURES_IOTHREADS);
+    for (guint i = 0; i < n; i++) {
+        IothreadFigure figure = {.tid = (int)threads[i].tid,
+                                 .poll_known = TRUE,
+                                 .poll_max_ns = threads[i].poll_max_ns,
+                                 .poll_grow = (guint)threads[i].poll_grow,
+                                 .poll_shrink = (guint)threads[i].poll_shrink};
+
+        threads[i].id[STATS_ID_LEN - 1] = '\0';
+        if (figures_iothread_number(threads[i].id, &figure.id))
+            g_array_append_val(list, figure);
+    }
+    return list;
 }
 
 /* --- all --- */
 
 guint stats_page_read(int fd, const DomainDef *live, guint wanted, GArray *ret_figures[FIGURES_LAST])
 {
-    const guint block = FIGURES_BIT(FIGURES_DRIVES) | FIGURES_BIT(FIGURES_IMAGES);
+    const guint sizes = FIGURES_BIT(FIGURES_DRIVES) | FIGURES_BIT(FIGURES_IMAGES);
+    GArray *block_kinds[3] = {NULL};
     StatsPage page;
     guint made = 0;
 
@@ -164,8 +205,22 @@ guint stats_page_read(int fd, const DomainDef *live, guint wanted, GArray *ret_f
         ret_figures[FIGURES_GUEST_MEMORY] = memory_figures(&page);
         made |= FIGURES_BIT(FIGURES_GUEST_MEMORY);
     }
-    if ((wanted & block) && !(wanted & FIGURES_BIT(FIGURES_NODES)) && !needs_monitor(live) &&
-        block_figures(fd, &page, live, &ret_figures[FIGURES_DRIVES], &ret_figures[FIGURES_IMAGES]))
-        made |= block;
+    if ((wanted & FIGURES_BIT(FIGURES_IOTHREADS)) &&
+        (ret_figures[FIGURES_IOTHREADS] = iothread_figures(fd, &page)) != NULL)
+        made |= FIGURES_BIT(FIGURES_IOTHREADS);
+    if (!(wanted & (sizes | FIGURES_BIT(FIGURES_IO_STATUS))) ||
+        !block_figures(fd, &page, live, &block_kinds[0], &block_kinds[1], &block_kinds[2]))
+        return made;
+    if ((wanted & sizes) && !(wanted & FIGURES_BIT(FIGURES_NODES)) && !needs_monitor(live)) {
+        ret_figures[FIGURES_DRIVES] = g_steal_pointer(&block_kinds[0]);
+        ret_figures[FIGURES_IMAGES] = g_steal_pointer(&block_kinds[1]);
+        made |= sizes;
+    }
+    if (wanted & FIGURES_BIT(FIGURES_IO_STATUS)) {
+        ret_figures[FIGURES_IO_STATUS] = g_steal_pointer(&block_kinds[2]);
+        made |= FIGURES_BIT(FIGURES_IO_STATUS);
+    }
+    for (gsize i = 0; i < G_N_ELEMENTS(block_kinds); i++)
+        g_clear_pointer(&block_kinds[i], g_array_unref);
     return made;
 }
