@@ -95,8 +95,14 @@ static bool is_used(Machine *m, const Loop *loop)
             return true;
     }
     for (unsigned i = 0; i < MACHINE_LIST_MAX; i++) {
-        if (m->blocks[i] != NULL && m->blocks[i]->loop == loop)
+        const Block *block = m->blocks[i];
+
+        if (block != NULL && block->loop == loop)
             return true;
+        for (const Block *view = block != NULL ? block->views : NULL; view != NULL; view = view->next_view) {
+            if (view->loop == loop)
+                return true;
+        }
     }
     return false;
 }
