@@ -3,6 +3,7 @@
 #include <libvirt/libvirt.h>
 
 #include "common/error.h"
+#include "driver/backend/backend.h"
 #include "driver/backend/qemu_args.h"
 #include "driver/backend/qemu_firmware.h"
 #include "driver/conf/def_graphics.h"
@@ -78,6 +79,7 @@ gboolean call_connect_domain_xml_to_native(Call *call, const ConnectDomainXmlToN
 {
     Driver *driver = call_driver(call);
     g_autoptr(DomainDef) def = NULL;
+    const BackendOps *back_end;
 
     if (!call_check_flags(call, args->flags, 0, error))
         return FALSE;
@@ -88,6 +90,13 @@ gboolean call_connect_domain_xml_to_native(Call *call, const ConnectDomainXmlToN
                            domain_new_flags(call), error);
     if (def == NULL)
         return FALSE;
+    back_end = backend_choose(def, error);
+    if (back_end == NULL)
+        return FALSE;
+    if (back_end != &backend_qemu)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "domain '%s' runs on %s, which takes a description from a descriptor: there is no command line",
+                         def->name, back_end->name);
     ret->nativeConfig = to_argv(driver, def, error);
     return ret->nativeConfig != NULL;
 }
