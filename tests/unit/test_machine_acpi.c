@@ -5,9 +5,12 @@
 #include <unistd.h>
 
 #include "common/checked.h"
+#include "lib/fake_machine.h"
 #include "lib/tap.h"
+#include "vmm/arch/x86_64/layout.h"
 #include "vmm/boot/acpi.h"
 #include "vmm/boot/smbios.h"
+#include "vmm/machine_internal.h"
 
 #define BASE 0xe0000ull
 
@@ -140,6 +143,76 @@ static void test_smbios(void)
        "SMBIOS: too long: %s", err.text);
 }
 
+/* --- what a definition's cells become --- */
+
+/* A table where the running machine has it; NULL: none of that name. */
+static const uint8_t *find_table(Machine *m, const char *signature)
+{
+    const uint8_t *rsdp = memory_at(m->memory, ACPI_ADDRESS, 36), *xsdt, *table;
+    uint64_t at = get(rsdp + 24, 8);
+
+    xsdt = memory_at(m->memory, at, 36);
+    xsdt = memory_at(m->memory, at, get(xsdt + 4, 4));
+    for (uint64_t k = 36; xsdt != NULL && k + 8 <= get(xsdt + 4, 4); k += 8) {
+        table = memory_at(m->memory, get(xsdt + k, 8), 36);
+        if (table != NULL && memcmp(table, signature, 4) == 0)
+            return memory_at(m->memory, get(xsdt + k, 8), get(table + 4, 4));
+    }
+    return NULL;
+}
+
+/* The description that the daemon makes of tests/golden/vmmdesc/ok-numa.xml: two cells, the first beyond the hole. */
+static void test_cells(void)
+{
+    static const uint64_t expected_memory[][3] = {/* node, address, size */
+                                                  {0, 0, 3ull << 30},
+                                                  {0, 4ull << 30, 512ull << 20},
+                                                  {1, (4ull << 30) + (512ull << 20), 512ull << 20}};
+    static const uint8_t expected_distances[] = {10, 21, 31, 10};
+    const char *top = getenv("abs_top_srcdir");
+    unsigned cpus = 0, memories = 0;
+    bool cpus_right = true, memory_right = true;
+    MachineDesc *desc;
+    const uint8_t *t;
+    char path[512], *text;
+    json_t *root;
+    Machine *m;
+    Err err = {0};
+
+    snprintf(path, sizeof path, "%s/tests/golden/vmmdesc/ok-numa.json", top ? top : "..");
+    root = json_load_file(path, 0, NULL);
+    json_object_del(root, "kvm-fd");
+    json_object_del(root, "stats-fd");
+    text = json_dumps(root, 0);
+    m = text != NULL ? fake_machine(text, &desc, &err) : NULL;
+    free(text);
+    json_decref(root);
+    ok(m != NULL, "cells: a machine from %s: %s", path, err.text);
+    if (m == NULL)
+        return;
+    t = find_table(m, "SRAT");
+    for (uint64_t at = 48; t != NULL && at + 2 <= get(t + 4, 4) && t[at + 1] > 0; at += t[at + 1]) {
+        const uint8_t *e = t + at;
+
+        if (e[0] == 2 && cpus < 4) {
+            cpus_right &= get(e + 4, 4) == cpus / 2 && get(e + 8, 4) == m->apic_ids[cpus] && (e[12] & 1);
+            cpus++;
+        } else if (e[0] == 1 && memories < ARRAY_LEN(expected_memory)) {
+            const uint64_t *x = expected_memory[memories++];
+
+            memory_right &= get(e + 2, 4) == x[0] && get(e + 8, 8) == x[1] && get(e + 16, 8) == x[2] && (e[28] & 1);
+        } else {
+            memory_right = false;
+        }
+    }
+    ok(cpus == 4 && cpus_right, "cells: each CPU is in its node (%u)", cpus);
+    ok(memories == ARRAY_LEN(expected_memory) && memory_right, "cells: so is memory, on both sides of the hole (%u)", memories);
+    t = find_table(m, "SLIT");
+    ok(t != NULL && get(t + 36, 8) == 2 && memcmp(t + 44, expected_distances, sizeof expected_distances) == 0,
+       "cells: distances, also where they differ by direction");
+    fake_machine_free(m, desc);
+}
+
 int main(void)
 {
     uint32_t apic_ids[240];
@@ -180,5 +253,6 @@ int main(void)
         nodes[i] = i & 1;
     check("everything", &config, (const char *const[]){"FACP", "DSDT", "APIC", "MCFG", "SRAT", "SLIT", NULL});
     test_smbios();
+    test_cells();
     return done();
 }
