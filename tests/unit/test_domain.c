@@ -454,7 +454,17 @@ static gpointer stuck_job(gpointer data)
 
     g_assert_true(domain_job_begin(dom, "stuck", &error));
     done = domain_pause_guest(dom, vm, VIR_DOMAIN_PAUSED_USER, &error);
+    /* The run has been destroyed meanwhile; what this job looks at stays. */
+    lock_acquire(&dom->lock);
+    while (dom->ended_run < dom->run)
+        lock_wait(&dom->lock, &dom->stopped, -1);
+    g_assert_null(dom->live);
+    g_assert_null(dom->info);
+    lock_release(&dom->lock);
+    g_assert_cmpstr(domain_job_live(dom)->name, ==, "stuck");
+    g_assert_cmpstr(domain_job_info(dom)->status, !=, NULL);
     domain_job_end(dom);
+    g_assert_null(domain_job_live(dom));
     g_assert_false(done);
     g_clear_error(&error);
     return NULL;

@@ -58,7 +58,8 @@ static gboolean send_fds(Plug *plug, json_t *object, GError **error)
         if (json_is_integer(value)) {
             if ((name = send_fd(plug, value, error)) == NULL)
                 return FALSE;
-            json_object_set_new(object, keys[i], name);
+            json_object_set_new(object, keys[i], name); /* frees value */
+            continue;
         }
         for (gsize k = 0; json_is_array(value) && k < json_array_size(value); k++) {
             if ((name = send_fd(plug, json_array_get(value, k), error)) == NULL)

@@ -257,7 +257,7 @@ gboolean call_domain_block_resize(Call *call, const DomainBlockResizeArgs *args,
         return FALSE;
     DOMAIN_JOB_SCOPE(held) = dom;
 
-    disk = (const DiskDef *)domain_def_find_disk(dom->live, args->disk);
+    disk = (const DiskDef *)domain_def_find_disk(domain_job_live(dom), args->disk);
     if (disk == NULL)
         return error_set(error, VIR_ERR_INVALID_ARG, "disk '%s' was not found in the domain config", args->disk);
     if (storage_source_is_empty(disk->source) || disk->readonly)
@@ -311,7 +311,7 @@ gboolean call_domain_set_block_threshold(Call *call, const DomainSetBlockThresho
         return FALSE;
     DOMAIN_JOB_SCOPE(held) = dom;
 
-    image = find_image(dom->live, args->dev, error);
+    image = find_image(domain_job_live(dom), args->dev, error);
     vm = image != NULL ? domain_vm(dom, NULL, error) : NULL;
     if (vm == NULL)
         return FALSE;

@@ -150,7 +150,7 @@ static gboolean check_plug(const DomainDef *def, const DeviceInfo *dev, GError *
 static gboolean plug(Domain *dom, VmProcess *vm, guint64 run, DeviceInfo **dev, GError **error)
 {
     const DomainDefEnv *env = domain_env(dom->driver);
-    DomainDef *live = dom->live;
+    DomainDef *live = domain_job_live(dom);
 
     if (!domain_def_assign_device_address(live, *dev, env, error))
         return FALSE;
@@ -182,9 +182,9 @@ static gboolean ensure_scsi_controllers(Domain *dom, VmProcess *vm, guint64 run,
     for (guint index = 0; index <= last; index++) {
         ControllerDef *controller = NULL;
         g_autoptr(DeviceInfo) added = NULL;
-        DeviceContext context = {.def = dom->live, .env = domain_env(dom->driver)};
+        DeviceContext context = {.def = domain_job_live(dom), .env = domain_env(dom->driver)};
 
-        DOMAIN_DEF_FOREACH(ControllerDef, other, dom->live, DEVICE_CONTROLLER)
+        DOMAIN_DEF_FOREACH(ControllerDef, other, domain_job_live(dom), DEVICE_CONTROLLER)
         {
             if (other->type == CONTROLLER_SCSI && other->index == (int)index)
                 controller = other;
@@ -211,16 +211,16 @@ gboolean device_live_attach(Domain *dom, DeviceInfo **dev, GError **error)
     guint64 run;
     g_autoptr(VmProcess) vm = NULL;
 
-    if (!device_compatible(dom->live, *dev, NULL, TRUE, error))
+    if (!device_compatible(domain_job_live(dom), *dev, NULL, TRUE, error))
         return FALSE;
     /* An old way to change media. */
     if (disk->info.kind == DEVICE_DISK && disk_is_removable_media(disk)) {
-        DiskDef *drive = (DiskDef *)domain_def_find_disk(dom->live, disk->target);
+        DiskDef *drive = (DiskDef *)domain_def_find_disk(domain_job_live(dom), disk->target);
 
         if (drive != NULL)
             return device_change_media(dom, drive, disk, FALSE, error);
     }
-    if (!check_plug(dom->live, *dev, error))
+    if (!check_plug(domain_job_live(dom), *dev, error))
         return FALSE;
     vm = domain_vm(dom, &run, error);
     if (vm == NULL)
@@ -230,7 +230,7 @@ gboolean device_live_attach(Domain *dom, DeviceInfo **dev, GError **error)
                          "live attach of device '%s' is not supported by %s", device_word((*dev)->kind),
                          ops_of(vm)->name);
     if (disk->info.kind == DEVICE_DISK && disk->bus == DISK_BUS_SCSI) {
-        if (!domain_def_assign_device_address(dom->live, *dev, domain_env(dom->driver), error) ||
+        if (!domain_def_assign_device_address(domain_job_live(dom), *dev, domain_env(dom->driver), error) ||
             !ensure_scsi_controllers(dom, vm, run, disk->info.address.u.drive.controller, error))
             return FALSE;
     }
@@ -439,12 +439,12 @@ gboolean device_live_detach_found(Domain *dom, DeviceInfo *dev, gboolean wait, G
     g_autofree char *alias = g_strdup(dev->alias);
     gboolean gone;
 
-    if (!check_unplug_kind(dev->kind, error) || !check_unplug(dom->live, dev, error))
+    if (!check_unplug_kind(dev->kind, error) || !check_unplug(domain_job_live(dom), dev, error))
         return FALSE;
     if (alias == NULL)
         return error_set(error, VIR_ERR_INTERNAL_ERROR, "Cannot detach %s device with no alias",
                          device_word(dev->kind));
-    if (!check_place(dom->live, dev, error))
+    if (!check_place(domain_job_live(dom), dev, error))
         return FALSE;
     vm = domain_vm(dom, &run, error);
     if (vm == NULL)
@@ -462,7 +462,7 @@ gboolean device_live_detach_found(Domain *dom, DeviceInfo *dev, gboolean wait, G
     if (!domain_still_running(dom, run, error))
         return FALSE;
     if (gone)
-        placement_allow_devices(dom, dom->live, DEVICE_DISK, NULL, NULL);
+        placement_allow_devices(dom, domain_job_live(dom), DEVICE_DISK, NULL, NULL);
     return TRUE;
 }
 
@@ -474,7 +474,7 @@ gboolean device_live_detach(Domain *dom, const DeviceInfo *wanted, gboolean wait
     if (!check_unplug_kind(wanted->kind, error))
         return FALSE;
     if (wanted->kind == DEVICE_CONTROLLER && controller->type != CONTROLLER_SCSI)
-        return check_unplug(dom->live, wanted, error);
-    dev = device_find(dom->live, wanted, TRUE, error);
+        return check_unplug(domain_job_live(dom), wanted, error);
+    dev = device_find(domain_job_live(dom), wanted, TRUE, error);
     return dev != NULL && device_live_detach_found(dom, dev, wait, error);
 }

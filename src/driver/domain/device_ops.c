@@ -66,7 +66,7 @@ static DomainDef *next_config(Domain *dom, const char *xml, Action action, guint
 
 static gboolean change_live(Domain *dom, const char *xml, Action action, guint flags, const char *mac, GError **error)
 {
-    g_autoptr(DeviceInfo) dev = parse(dom, xml, dom->live, action, flags, error);
+    g_autoptr(DeviceInfo) dev = parse(dom, xml, domain_job_live(dom), action, flags, error);
     gboolean done;
 
     if (dev == NULL)

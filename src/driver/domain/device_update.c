@@ -61,14 +61,14 @@ gboolean device_change_media(Domain *dom, DiskDef *disk, DiskDef *wanted, gboole
     if (disk->mirror != NULL)
         return error_set(error, VIR_ERR_OPERATION_UNSUPPORTED,
                          "can't change media while a block job is running on the device");
-    if (!placement_allow_devices(dom, dom->live, DEVICE_DISK, &wanted->info, error))
+    if (!placement_allow_devices(dom, domain_job_live(dom), DEVICE_DISK, &wanted->info, error))
         return FALSE;
-    done = ops->change_media(config, vm, dom->live, disk, wanted->source, force, &cause);
+    done = ops->change_media(config, vm, domain_job_live(dom), disk, wanted->source, force, &cause);
     if (!done && !force && is_locked(vm, disk)) {
         if (!wait_for_tray(dom, vm, disk))
             return error_set(error, VIR_ERR_OPERATION_FAILED, "timed out waiting for disk tray status update");
         g_clear_error(&cause);
-        done = ops->change_media(config, vm, dom->live, disk, wanted->source, force, &cause);
+        done = ops->change_media(config, vm, domain_job_live(dom), disk, wanted->source, force, &cause);
     }
     if (!done) {
         g_propagate_error(error, g_steal_pointer(&cause));
@@ -82,7 +82,7 @@ gboolean device_change_media(Domain *dom, DiskDef *disk, DiskDef *wanted, gboole
     wanted->source = storage_source_new(STORAGE_TYPE_FILE);
     dom->updated = TRUE;
     lock_release(&dom->lock);
-    placement_allow_devices(dom, dom->live, DEVICE_DISK, NULL, NULL);
+    placement_allow_devices(dom, domain_job_live(dom), DEVICE_DISK, NULL, NULL);
     return TRUE;
 }
 
@@ -162,11 +162,12 @@ static gboolean check_disk(const DiskDef *new, const DiskDef *old, GError **erro
 
 static gboolean update_disk(Domain *dom, DiskDef *wanted, gboolean force, GError **error)
 {
-    DiskDef *disk = (DiskDef *)domain_def_find_disk(dom->live, wanted->target);
+    DiskDef *disk = (DiskDef *)domain_def_find_disk(domain_job_live(dom), wanted->target);
 
     if (disk == NULL)
         return error_set(error, VIR_ERR_INTERNAL_ERROR, "disk '%s' not found", wanted->target);
-    if (!device_compatible(dom->live, &wanted->info, &disk->info, TRUE, error) || !check_disk(wanted, disk, error))
+    if (!device_compatible(domain_job_live(dom), &wanted->info, &disk->info, TRUE, error) ||
+        !check_disk(wanted, disk, error))
         return FALSE;
     if (!storage_source_same(disk->source, wanted->source)) {
         if (!disk_is_removable_media(disk))
@@ -241,7 +242,7 @@ static gboolean set_password(Domain *dom, VmProcess *vm, const GraphicsDef *new,
 
 static gboolean update_graphics(Domain *dom, GraphicsDef *new, GError **error)
 {
-    GraphicsDef *old = (GraphicsDef *)domain_def_find_device(dom->live, &new->info, NULL);
+    GraphicsDef *old = (GraphicsDef *)domain_def_find_device(domain_job_live(dom), &new->info, NULL);
     const char *type = graphics_type_to_string(new->type);
     guint64 run;
     g_autoptr(VmProcess) vm = NULL;
@@ -390,14 +391,15 @@ static gboolean same_rate(const NetRate *a, const NetRate *b)
 static gboolean update_interface(Domain *dom, DeviceInfo **dev, GError **error)
 {
     InterfaceDef *new = (InterfaceDef *)*dev;
-    InterfaceDef *old = (InterfaceDef *)device_find(dom->live, *dev, TRUE, error);
+    DomainDef *live = domain_job_live(dom);
+    InterfaceDef *old = (InterfaceDef *)device_find(live, *dev, TRUE, error);
     g_autoptr(VmProcess) vm = NULL;
     const char *bridge, *old_bridge;
     gboolean new_bridge, new_rates;
     guint64 run;
     guint place = 0;
 
-    if (old == NULL || !device_compatible(dom->live, *dev, &old->info, TRUE, error))
+    if (old == NULL || !device_compatible(live, *dev, &old->info, TRUE, error))
         return FALSE;
     inherit(new, old);
     if (new->type == INTERFACE_NETWORK && old->type == INTERFACE_NETWORK && old->has_actual &&
@@ -434,8 +436,8 @@ static gboolean update_interface(Domain *dom, DeviceInfo **dev, GError **error)
     if (!domain_still_running(dom, run, error))
         return FALSE;
     lock_acquire(&dom->lock);
-    if (g_ptr_array_find(dom->live->devices[DEVICE_INTERFACE], old, &place)) {
-        dom->live->devices[DEVICE_INTERFACE]->pdata[place] = g_steal_pointer(dev);
+    if (g_ptr_array_find(live->devices[DEVICE_INTERFACE], old, &place)) {
+        live->devices[DEVICE_INTERFACE]->pdata[place] = g_steal_pointer(dev);
         device_def_free(&old->info);
     }
     lock_release(&dom->lock);
@@ -451,7 +453,7 @@ static gboolean update_memory(Domain *dom, const MemoryDef *new, GError **error)
     g_autoptr(VmProcess) vm = NULL;
     g_autofree char *path = NULL;
 
-    DOMAIN_DEF_FOREACH(MemoryDef, memory, dom->live, DEVICE_MEMORY)
+    DOMAIN_DEF_FOREACH(MemoryDef, memory, domain_job_live(dom), DEVICE_MEMORY)
     {
         if ((new->info.alias != NULL && g_strcmp0(new->info.alias, memory->info.alias) == 0) ||
             (new->info.alias == NULL && device_address_equal(&new->info.address, &memory->info.address)))

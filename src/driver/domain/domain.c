@@ -34,6 +34,27 @@ static const struct {
 };
 _Static_assert(G_N_ELEMENTS(taints) == DOMAIN_TAINT_LAST, "a line a taint");
 
+/* What waits in the graveyard to be freed. */
+typedef struct Grave {
+    gpointer what;
+    GDestroyNotify free;
+} Grave;
+
+static void grave_clear(gpointer data)
+{
+    Grave *grave = data;
+
+    grave->free(grave->what);
+}
+
+static GArray *graveyard_new(void)
+{
+    GArray *graveyard = g_array_new(FALSE, FALSE, sizeof(Grave));
+
+    g_array_set_clear_func(graveyard, grave_clear);
+    return graveyard;
+}
+
 Domain *domain_new(DomainList *list, Driver *driver, const guint8 uuid[16], const char *name)
 {
     Domain *dom = g_new0(Domain, 1);
@@ -55,7 +76,7 @@ Domain *domain_new(DomainList *list, Driver *driver, const guint8 uuid[16], cons
     g_cond_init(&dom->job.freed);
     g_mutex_init(&dom->defer_mutex);
     g_queue_init(&dom->deferred);
-    dom->graveyard = g_ptr_array_new_with_free_func((GDestroyNotify)domain_def_free);
+    dom->graveyard = graveyard_new();
     return dom;
 }
 
@@ -79,7 +100,7 @@ void domain_unref(Domain *dom)
     perf_events_unref(dom->perf);
     domain_def_free(dom->live);
     domain_def_free(dom->config);
-    g_ptr_array_unref(dom->graveyard);
+    g_array_unref(dom->graveyard);
     g_clear_pointer(&dom->deprecations, g_ptr_array_unref);
     g_free(dom->unplugging);
     g_free(dom->disk_errors);
@@ -132,7 +153,27 @@ gboolean domain_job_begin(Domain *dom, const char *owner, GError **error)
         taken = TRUE;
     }
     g_mutex_unlock(&job->mutex);
+    if (taken)
+        domain_job_look(dom);
     return taken;
+}
+
+void domain_job_look(Domain *dom)
+{
+    LOCK_SCOPE(&dom->lock);
+
+    dom->job_live = dom->live;
+    dom->job_info = dom->info;
+}
+
+DomainDef *domain_job_live(const Domain *dom)
+{
+    return dom->job_live;
+}
+
+VmLiveInfo *domain_job_info(const Domain *dom)
+{
+    return dom->job_info;
 }
 
 gboolean domain_job_begin_active(Domain *dom, const char *owner, GError **error)
@@ -156,19 +197,21 @@ gboolean domain_job_begin_active(Domain *dom, const char *owner, GError **error)
 void domain_job_end(Domain *dom)
 {
     DomainJob *job = &dom->job;
-    GPtrArray *dead;
+    GArray *dead;
 
     g_assert(domain_job_held(dom));
     lock_acquire(&dom->lock);
+    dom->job_live = NULL;
+    dom->job_info = NULL;
     dead = dom->graveyard;
-    dom->graveyard = g_ptr_array_new_with_free_func((GDestroyNotify)domain_def_free);
+    dom->graveyard = graveyard_new();
     lock_release(&dom->lock);
     g_mutex_lock(&job->mutex);
     job->owner = NULL;
     job->thread = NULL;
     g_cond_signal(&job->freed);
     g_mutex_unlock(&job->mutex);
-    g_ptr_array_unref(dead);
+    g_array_unref(dead);
 }
 
 gboolean domain_job_held(Domain *dom)
@@ -189,20 +232,31 @@ void domain_job_cancel_waiters(Domain *dom)
     g_mutex_unlock(&dom->job.mutex);
 }
 
-/* Definitions that another thread's job may still read are kept until that job ends. */
-static void domain_bury(Domain *dom, DomainDef *def)
+/* What another thread's job may still read is kept until that job ends. */
+static void bury(Domain *dom, gpointer what, GDestroyNotify free)
 {
+    const Grave grave = {what, free};
     gboolean job;
 
-    if (def == NULL)
+    if (what == NULL)
         return;
     g_mutex_lock(&dom->job.mutex);
     job = dom->job.owner != NULL;
     g_mutex_unlock(&dom->job.mutex);
     if (job)
-        g_ptr_array_add(dom->graveyard, def);
+        g_array_append_val(dom->graveyard, grave);
     else
-        domain_def_free(def);
+        free(what);
+}
+
+static void free_def(gpointer def)
+{
+    domain_def_free(def);
+}
+
+static void free_info(gpointer info)
+{
+    vm_live_info_free(info);
 }
 
 void domain_put_live(Domain *dom, DomainDef *def)
@@ -211,7 +265,20 @@ void domain_put_live(Domain *dom, DomainDef *def)
 
     lock_assert_held(&dom->lock);
     dom->live = def;
-    domain_bury(dom, old);
+    if (def != NULL)
+        dom->job_live = def; /* nobody but the job's holder has one to put */
+    bury(dom, old, free_def);
+}
+
+void domain_put_info(Domain *dom, VmLiveInfo *info)
+{
+    VmLiveInfo *old = dom->info;
+
+    lock_assert_held(&dom->lock);
+    dom->info = info;
+    if (info != NULL)
+        dom->job_info = info;
+    bury(dom, old, free_info);
 }
 
 void domain_put_config(Domain *dom, DomainDef *def)
@@ -220,7 +287,7 @@ void domain_put_config(Domain *dom, DomainDef *def)
 
     lock_assert_held(&dom->lock);
     dom->config = def;
-    domain_bury(dom, old);
+    bury(dom, old, free_def);
 }
 
 /* --- state ---------------------------------------------------------------------------------------------- */

@@ -129,7 +129,9 @@ struct Domain {
     Client *autodestroy; /* (s) pointer compared only, never followed; NULL: lives on */
     gboolean
         autodestroy_lost; /* (s) that client was an earlier daemon's: end it as soon as it is found again */
-    GPtrArray *graveyard; /* (s) definitions that were replaced while a job was at work; see domain_bury() */
+    GArray *graveyard; /* (s) what was replaced while a job was at work; see bury() */
+    DomainDef *job_live; /* the holder's of the modify lock: see domain_job_live() */
+    VmLiveInfo *job_info; /* likewise */
 
     /* Work handed over from the VM thread, done one after another by a worker. */
     GMutex defer_mutex;
@@ -172,6 +174,11 @@ gboolean domain_job_begin(Domain *dom, const char *owner, GError **error);
 gboolean domain_job_begin_active(Domain *dom, const char *owner, GError **error);
 void domain_job_end(Domain *dom);
 gboolean domain_job_held(Domain *dom); /* by this thread; for assertions */
+/* For the holder of the modify lock, who need not hold the state lock: the live definition, and the ids, of the run that
+ * his job began with (or has started). They stay what they are until the job ends; dom->live and dom->info, without the
+ * state lock, are gone the moment somebody destroys the domain. NULL: it was off. */
+DomainDef *domain_job_live(const Domain *dom);
+VmLiveInfo *domain_job_info(const Domain *dom);
 
 static inline void domain_job_scope_end(Domain **dom)
 {
@@ -236,10 +243,11 @@ void domain_taint(Domain *dom, DomainTaint taint); /* takes the state lock; logs
 const char *domain_taint_name(DomainTaint taint);
 const char *domain_taint_text(DomainTaint taint);
 
-/* Publishes def as the live definition (NULL: none) or as the persistent one. What was there is kept until no
- * job can be looking at it any more. State lock held; takes def. */
+/* Publishes def as the live definition (NULL: none) or as the persistent one, or the ids of the run. What was there is
+ * kept until no job can be looking at it any more. State lock held; takes def. */
 void domain_put_live(Domain *dom, DomainDef *def);
 void domain_put_config(Domain *dom, DomainDef *def);
+void domain_put_info(Domain *dom, VmLiveInfo *info);
 
 /* Writes the status file soon, on another thread. Any thread; state lock held. */
 void domain_save_status_soon(Domain *dom);

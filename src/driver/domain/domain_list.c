@@ -337,7 +337,6 @@ int domain_list_activate(DomainList *list, Domain *dom, int id_or_0)
     g_hash_table_insert(list->by_id, GINT_TO_POINTER(id), dom);
     lock_acquire(&dom->lock);
     dom->id = id;
-    lock_release(&dom->lock);
     return id;
 }
 

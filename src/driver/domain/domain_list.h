@@ -44,8 +44,8 @@ void domain_list_publish(DomainList *list, Domain *dom);
 void domain_list_abandon(DomainList *list, Domain *dom);
 /* Takes it out; state lock not held. */
 void domain_list_remove(DomainList *list, Domain *dom);
-/* Gives a running domain its id, and takes it away. State lock held for both is not needed: they take the
- * list lock and then the state lock. */
+/* Gives a running domain its id, and takes it away. The state lock is not held: they take the list lock and then it.
+ * After activate it IS held: nobody may see the id before the caller has put the rest of the run there. */
 int domain_list_activate(DomainList *list, Domain *dom, int id_or_0);
 /* An id that nobody else gets, for a start that may come to nothing. */
 int domain_list_reserve_id(DomainList *list);

@@ -11,6 +11,9 @@ Domain *domain_new(DomainList *list, Driver *driver, const guint8 uuid[16], cons
 /* Whoever waits for the modify lock gives up: the domain is being removed. */
 void domain_job_cancel_waiters(Domain *dom);
 
+/* The job begins, for this thread: what domain_job_live() gives. The modify lock is taken. */
+void domain_job_look(Domain *dom);
+
 /* How long domain_job_begin() waits; shortened by tests. */
 extern gint64 domain_job_wait_us;
 

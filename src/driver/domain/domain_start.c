@@ -100,17 +100,14 @@ static guint64 publish_run(Domain *dom, int reserved, DomainDef *live, VmProcess
                            Cgroup *cgroup, PerfEvents *perf, const DomainStart *start)
 {
     guint64 run;
-    int id = domain_list_activate(dom->list, dom, reserved);
-    LOCK_SCOPE(&dom->lock);
 
-    live->id = id;
+    live->id = domain_list_activate(dom->list, dom, reserved); /* takes the state lock */
     domain_put_live(dom, live);
     g_clear_pointer(&dom->vm, vm_process_unref);
     dom->vm = vm_process_ref(vm);
     dom->pid = vm_process_pid(vm);
     dom->pid_start = vm_process_start_time(vm);
-    g_clear_pointer(&dom->info, vm_live_info_free);
-    dom->info = info;
+    domain_put_info(dom, info);
     dom->cgroup = cgroup;
     dom->perf = perf;
     dom->updated = FALSE;
@@ -121,6 +118,7 @@ static guint64 publish_run(Domain *dom, int reserved, DomainDef *live, VmProcess
     domain_agent_update(dom, VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_DOMAIN_STARTED);
     dom->listed = TRUE; /* a transient one: found before it is announced */
     driver_hold(dom->driver);
+    lock_release(&dom->lock);
     return run;
 }
 

@@ -89,7 +89,6 @@ void domain_finish_run(Domain *dom, guint64 run)
     g_autofree char *folder = NULL;
     const BackendOps *ops;
     VmProcess *vm;
-    VmLiveInfo *info;
     int reason, detail;
     gboolean transient;
 
@@ -107,7 +106,7 @@ void domain_finish_run(Domain *dom, guint64 run)
     lock_acquire(&dom->lock);
     decide_reason(dom, dom->vm, &reason, &detail);
     vm = g_steal_pointer(&dom->vm);
-    info = g_steal_pointer(&dom->info);
+    domain_put_info(dom, NULL);
     domain_agent_drop(dom);
     g_clear_pointer(&dom->disk_errors, g_free);
     g_clear_pointer(&dom->cgroup, cgroup_unref);
@@ -142,7 +141,6 @@ void domain_finish_run(Domain *dom, guint64 run)
 
     if (vm != NULL)
         vm_process_unref(vm);
-    vm_live_info_free(info);
     log_info("domain '%s' (%s) is shut off", dom->name, dom->uuid_text);
 }
 

@@ -43,6 +43,7 @@ static void own_job(Domain *dom)
     g_mutex_lock(&dom->job.mutex);
     dom->job.thread = g_thread_self();
     g_mutex_unlock(&dom->job.mutex);
+    domain_job_look(dom);
 }
 
 /* FALSE: there is nothing (more) to try. */
@@ -136,8 +137,7 @@ static void adopt(Domain *dom, guint64 run, DomainDef *live, VmProcess *vm, VmLi
     dom->vm = vm_process_ref(vm);
     if (dom->info != NULL && info->asked_cpu == NULL)
         info->asked_cpu = g_steal_pointer(&dom->info->asked_cpu);
-    g_clear_pointer(&dom->info, vm_live_info_free);
-    dom->info = info;
+    domain_put_info(dom, info);
     autodestroy = dom->autodestroy_lost;
     dom->autodestroy_lost = FALSE;
     g_cond_broadcast(&dom->stopped);
@@ -262,11 +262,10 @@ static gboolean adopt_status(Driver *driver, const char *folder, StatusFile *sta
         g_clear_pointer(&cgroup, cgroup_unref);
     perf = placement_restart_perf(status->def, status->pid);
     take_job(dom);
-    status->id = domain_list_activate(driver->domains, dom, status->id);
-    lock_acquire(&dom->lock);
+    status->id = domain_list_activate(driver->domains, dom, status->id); /* takes the state lock */
     status->def->id = status->id;
     domain_put_live(dom, g_steal_pointer(&status->def));
-    dom->info = g_steal_pointer(&status->info);
+    domain_put_info(dom, g_steal_pointer(&status->info));
     dom->pid = status->pid;
     dom->pid_start = status->start_time;
     dom->cgroup = g_steal_pointer(&cgroup);

@@ -37,8 +37,10 @@ static gboolean refresh(Domain *dom, VmProcess *vm, GError **error)
     if (!vm_query_cpus(vm_process_qmp(vm), &cpus, error) ||
         !vm_query_hotpluggable_cpus(vm_process_qmp(vm), &slots, error))
         return FALSE;
-    lock_acquire(&dom->lock);
-    for (guint i = 0; dom->vm == vm && dom->info != NULL && i < slots->len && i < dom->info->n_vcpus; i++) {
+    LOCK_SCOPE(&dom->lock);
+    if (dom->vm != vm || dom->info == NULL || dom->live == NULL)
+        return error_set(error, VIR_ERR_OPERATION_FAILED, "domain is no longer running");
+    for (guint i = 0; i < slots->len && i < dom->info->n_vcpus; i++) {
         take_slot(&dom->info->vcpus[i], slots->pdata[i], cpus);
         if (i < domain_def_vcpus_max(dom->live)) {
             domain_def_vcpu(dom->live, i)->online = dom->info->vcpus[i].online;
@@ -46,15 +48,14 @@ static gboolean refresh(Domain *dom, VmProcess *vm, GError **error)
         }
     }
     /* From now on one is not like the other. */
-    if (dom->vm == vm && dom->live != NULL)
-        dom->live->vcpus_individual = TRUE;
-    lock_release(&dom->lock);
+    dom->live->vcpus_individual = TRUE;
     return TRUE;
 }
 
 gboolean vcpu_live_plug(Domain *dom, VmProcess *vm, guint index, GError **error)
 {
-    const VmVcpuInfo *info = &dom->info->vcpus[index];
+    const VmVcpuInfo *info = &domain_job_info(dom)->vcpus[index];
+    DomainDef *live = domain_job_live(dom);
     g_autofree char *id = g_strdup_printf("vcpu%u", index);
     const struct {
         const char *name;
@@ -73,15 +74,15 @@ gboolean vcpu_live_plug(Domain *dom, VmProcess *vm, guint index, GError **error)
     if (!vm_device_add(vm_process_qmp(vm), props, error) || !refresh(dom, vm, error))
         return FALSE;
     lock_acquire(&dom->lock);
-    domain_def_vcpu(dom->live, index)->hotpluggable = TRISTATE_YES;
+    domain_def_vcpu(live, index)->hotpluggable = TRISTATE_YES;
     dom->updated = TRUE;
     lock_release(&dom->lock);
-    return placement_add_vcpu(dom, dom->live, index, dom->info->vcpus[index].tid, error);
+    return placement_add_vcpu(dom, live, index, info->tid, error);
 }
 
 gboolean vcpu_live_unplug(Domain *dom, VmProcess *vm, guint index, GError **error)
 {
-    g_autofree char *alias = g_strdup(dom->info->vcpus[index].alias);
+    g_autofree char *alias = g_strdup(domain_job_info(dom)->vcpus[index].alias);
     gboolean gone;
 
     if (alias == NULL)

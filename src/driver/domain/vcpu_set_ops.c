@@ -79,10 +79,11 @@ static void set_config(DomainDef *def, guint n, gboolean hotpluggable)
 static VmProcess *begin_live(Setting *s, GError **error)
 {
     g_autoptr(VmProcess) vm = domain_vm(s->dom, NULL, error);
+    const VmLiveInfo *info = domain_job_info(s->dom);
 
     if (vm == NULL)
         return NULL;
-    if (s->dom->info == NULL || s->dom->info->n_vcpus < domain_def_vcpus_max(s->live)) {
+    if (info == NULL || info->n_vcpus < domain_def_vcpus_max(s->live)) {
         error_set(error, VIR_ERR_OPERATION_UNSUPPORTED, "cpu hotplug is not supported by this machine");
         return NULL;
     }
@@ -93,12 +94,14 @@ static gboolean set_live(Setting *s, guint n, GError **error)
 {
     g_autoptr(VmProcess) vm = begin_live(s, error);
     Domain *dom = s->dom;
+    const VmVcpuInfo *vcpus;
     guint now = domain_def_vcpus(s->live), max = domain_def_vcpus_max(s->live), can = 0;
 
     if (vm == NULL)
         return FALSE;
+    vcpus = domain_job_info(dom)->vcpus;
     for (guint i = 0; i < max; i++) {
-        const VmVcpuInfo *info = &dom->info->vcpus[i];
+        const VmVcpuInfo *info = &vcpus[i];
 
         can += n > now ? !info->online && info->qom_type != NULL : info->online && info->alias != NULL;
     }
@@ -106,14 +109,14 @@ static gboolean set_live(Setting *s, guint n, GError **error)
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                          "failed to find appropriate hotpluggable vcpus to reach the desired target vcpu count");
     for (guint i = 0; i < max && now < n; i++) {
-        if (dom->info->vcpus[i].online || dom->info->vcpus[i].qom_type == NULL)
+        if (vcpus[i].online || vcpus[i].qom_type == NULL)
             continue;
         if (!vcpu_live_plug(dom, vm, i, error))
             return FALSE;
         now++;
     }
     for (guint i = max; i-- > 0 && now > n;) {
-        if (!dom->info->vcpus[i].online || dom->info->vcpus[i].alias == NULL)
+        if (!vcpus[i].online || vcpus[i].alias == NULL)
             continue;
         if (!vcpu_live_unplug(dom, vm, i, error))
             return FALSE;
