@@ -20,7 +20,9 @@ ROOT_TESTS = \
 	tests/root/test_vmm.py \
 	tests/root/test_vmm_cpu.py \
 	tests/root/test_vmm_devices.py \
-	tests/root/test_vmm_calls.py tests/root/test_vmm_host.py
+	tests/root/test_vmm_calls.py \
+	tests/root/test_vmm_host.py \
+	tests/root/test_vmm_storage.py
 INTEROP_TESTS = \
 	tests/interop/test_virsh.py \
 	tests/interop/test_python.py \

@@ -40,6 +40,14 @@ libkiteprobe_a_SOURCES = %D%/probe_client.h %D%/probe_client.c
 libkiteprobe_a_CFLAGS = $(DAEMON_CFLAGS)
 libkiteprobe_a_CPPFLAGS = $(AM_CPPFLAGS) $(PATH_CPPFLAGS)
 
+# kite-confine starts what serves images in other formats to kite-vmm.
+libexec_PROGRAMS += kite-confine
+kite_confine_SOURCES = %D%/confine.c
+kite_confine_CFLAGS = $(AM_CFLAGS)
+if STATIC_VMM
+kite_confine_LDFLAGS = $(AM_LDFLAGS) -static-pie
+endif
+
 # libkitestorage: pools and their volumes, on GLib and libkitexml; the daemon's. A library of its own, so that the VMM
 # and kite-image, which link the engine, get neither.
 noinst_LIBRARIES += libkitestorage.a

@@ -228,7 +228,8 @@ static void test_throttle_group(void)
     ok(block_set_throttle(&a->base, "both", &limits, &err) == 0 && block_set_throttle(&b->base, "both", &limits, &err) == 0,
        "two nodes in one group");
     start = loop_now();
-    while (n < 16 && io(&ra, VIRTIO_BLK_T_IN, 0, 512) == VIRTIO_BLK_S_OK && io(&rb, VIRTIO_BLK_T_IN, 0, 512) == VIRTIO_BLK_S_OK)
+    while (n < 16 && io(&ra, VIRTIO_BLK_T_IN, 0, 512) == VIRTIO_BLK_S_OK &&
+           io(&rb, VIRTIO_BLK_T_IN, 0, 512) == VIRTIO_BLK_S_OK)
         n++;
     ok(n == 16 && loop_now() - start > 150000000, "share 100 a second");
     limits.limit[THROTTLE_OPS_TOTAL].avg = 200;

@@ -9,11 +9,15 @@
 
 #include "common/error.h"
 #include "definition.h"
+#include "golden.h"
 #include "driver/backend/backend.h"
+#include "driver/backend/storage_daemon.h"
 #include "driver/backend/vmm_desc.h"
 #include "driver/host/cpu_features.h"
 #include "driver/host/vmm_caps.h"
 #include "vmm_side.h"
+
+#define SERVER "/usr/bin/qemu-storage-daemon" /* as if it were there: nobody starts it */
 
 /* Descriptors by the order in which they are asked for. */
 static int next_fd(gpointer opaque, const char *purpose)
@@ -111,11 +115,34 @@ static void test_choice(void)
     }
 }
 
+/* Without the program such a definition is QEMU's, and says why. */
+static void test_storage_daemon(void)
+{
+    g_autofree char *xml = golden_source_path("tests/golden/vmmdesc/ok-disks-served.xml");
+    static const StorageWay ways[] = {STORAGE_DAEMON, STORAGE_DAEMON, STORAGE_NBD,
+                                      STORAGE_DAEMON, STORAGE_NBD,    STORAGE_DAEMON};
+    g_autoptr(DomainDef) def = definition_load(xml, TRUE);
+    g_autofree char *reason = NULL;
+
+    g_assert_cmpuint(domain_def_n(def, DEVICE_DISK), ==, G_N_ELEMENTS(ways));
+    DOMAIN_DEF_FOREACH(DiskDef, disk, def, DEVICE_DISK)
+    {
+        g_assert_cmpint(storage_way(disk), ==, ways[disk_i]);
+    }
+    storage_daemon_set_path("");
+    g_assert_true(backend_choose(def, NULL) == &backend_qemu);
+    g_assert_false(vmm_desc_supported(def, &reason));
+    g_assert_cmpstr(reason, ==, "kite-vmm does not support disk 'vda' without qemu-storage-daemon, which is not installed");
+    storage_daemon_set_path(SERVER);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    storage_daemon_set_path(SERVER);
     definition_add_tests("vmmdesc", "vmmdesc", test_ok, test_bad);
     g_test_add_func("/vmmdesc/tables", test_tables);
     g_test_add_func("/vmmdesc/choice", test_choice);
+    g_test_add_func("/vmmdesc/storage-daemon", test_storage_daemon);
     return g_test_run();
 }

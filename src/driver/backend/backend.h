@@ -164,6 +164,7 @@ gboolean qemu_plug(const BackendConfig *config, VmProcess *vm, DomainDef *live, 
 void qemu_unplugged(const BackendConfig *config, VmProcess *vm, const DeviceInfo *dev);
 /* vmm_hotplug.c */
 gboolean vmm_plug(const BackendConfig *config, VmProcess *vm, DomainDef *live, DeviceInfo *dev, GError **error);
+void vmm_unplugged(const BackendConfig *config, VmProcess *vm, const DeviceInfo *dev);
 gboolean vmm_change_media(const BackendConfig *config, VmProcess *vm, const DomainDef *live, const DiskDef *disk,
                           StorageSource *source, gboolean force, GError **error);
 /* media.c */

@@ -18,6 +18,7 @@
 #include "driver/backend/backend_run.h"
 #include "driver/backend/guest_cpu.h"
 #include "driver/backend/id_table.h"
+#include "driver/backend/storage_daemon.h"
 #include "driver/backend/vmm_desc.h"
 #include "driver/backend/vmm_host.h"
 #include "driver/host/vmm_caps.h"
@@ -34,19 +35,6 @@ static int write_description(const char *text, GError **error)
     if (!fd_write_all(fd, text, strlen(text), error) || lseek(fd, 0, SEEK_SET) < 0)
         return -1;
     return fd_steal(&fd);
-}
-
-/* Whom the VM becomes, -1: it stays what the daemon is. */
-static void choose_ids(const BackendConfig *config, const char *run_dir, gint64 *ret_uid, gint64 *ret_gid)
-{
-    guint id;
-
-    *ret_uid = config->privileged && config->user != (uid_t)-1 ? (gint64)config->user : -1;
-    *ret_gid = config->privileged && config->group != (gid_t)-1 ? (gint64)config->group : -1;
-    if (config->privileged && *ret_uid < 0 && config->ids != NULL && id_table_take(config->ids, run_dir, &id)) {
-        *ret_uid = id;
-        *ret_gid = *ret_gid < 0 ? id : *ret_gid;
-    }
 }
 
 static void release_ids(const BackendConfig *config, const char *run_dir)
@@ -68,7 +56,7 @@ static char *make_description(const BackendConfig *config, const DomainDef *live
     json_t *desc;
     char *dumped, *text;
 
-    choose_ids(config, options->run_dir, &context.uid, &context.gid);
+    vmm_host_ids(config, options->run_dir, &context.uid, &context.gid);
     desc = vmm_desc_build(live, &context, error);
     if (desc == NULL)
         return NULL;
@@ -210,6 +198,7 @@ static void vmm_cleanup(const BackendConfig *config, DomainDef *live, const char
     g_autofree char *stats = backend_run_path(run_dir, "stats");
 
     unlink(stats);
+    storage_servers_gone(run_dir, NULL);
     release_ids(config, run_dir);
     backend_cleanup(config, live, run_dir);
 }
@@ -223,6 +212,6 @@ const BackendOps backend_vmm = {
     .refresh = backend_refresh,
     .cleanup = vmm_cleanup,
     .plug = vmm_plug,
-    .unplugged = qemu_unplugged, /* the names are the same */
+    .unplugged = vmm_unplugged,
     .change_media = vmm_change_media,
 };

@@ -7,6 +7,7 @@
 #include <glib-unix.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,16 +25,16 @@ void helper_free(Helper *helper)
     g_free(helper);
 }
 
-static gboolean spawn(const BackendConfig *config, const GPtrArray *argv, int fd, const char *log_path,
-                      gboolean as_vm_user, pid_t *ret_pid, int *ret_pidfd, GError **error)
+static gboolean spawn(const BackendConfig *config, const GPtrArray *argv, const int *fds, guint n_fds,
+                      const char *log_path, gboolean as_vm_user, pid_t *ret_pid, int *ret_pidfd, GError **error)
 {
     static const char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", NULL};
     autofd log = open(log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
     VmSpawn spawn = {
         .argv = (const char *const *)argv->pdata,
         .env = env,
-        .fds = &fd,
-        .n_fds = fd >= 0,
+        .fds = fds,
+        .n_fds = n_fds,
         .output_fd = log,
         .uid = as_vm_user ? config->user : (uid_t)-1,
         .gid = as_vm_user ? config->group : (gid_t)-1,
@@ -68,8 +69,8 @@ static gboolean on_end(gint fd, GIOCondition condition, gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-Helper *helper_start(const BackendConfig *config, const char *what, const GPtrArray *argv, int fd, const char *log_path,
-                     gboolean as_vm_user, GError **error)
+Helper *helper_start_with(const BackendConfig *config, const char *what, const GPtrArray *argv, const int *fds, guint n_fds,
+                          const char *log_path, gboolean as_vm_user, GError **error)
 {
     Helper *helper;
     Watch *watch;
@@ -77,11 +78,12 @@ Helper *helper_start(const BackendConfig *config, const char *what, const GPtrAr
     int pidfd;
     pid_t pid;
 
-    if (!spawn(config, argv, fd, log_path, as_vm_user, &pid, &pidfd, error))
+    if (!spawn(config, argv, fds, n_fds, log_path, as_vm_user, &pid, &pidfd, error))
         return NULL;
     helper = g_new0(Helper, 1);
     helper->what = g_strdup(what);
     helper->log_path = g_strdup(log_path);
+    helper->pid = pid;
     helper->pidfd = fcntl(pidfd, F_DUPFD_CLOEXEC, 3);
     watch = g_new(Watch, 1);
     *watch = (Watch){pid, pidfd};
@@ -90,6 +92,19 @@ Helper *helper_start(const BackendConfig *config, const char *what, const GPtrAr
     g_source_attach(source, config->context);
     g_source_unref(source);
     return helper;
+}
+
+Helper *helper_start(const BackendConfig *config, const char *what, const GPtrArray *argv, int fd, const char *log_path,
+                     gboolean as_vm_user, GError **error)
+{
+    return helper_start_with(config, what, argv, &fd, fd >= 0, log_path, as_vm_user, error);
+}
+
+char *helper_log_path(const char *domain_log, const char *alias, const char *what)
+{
+    gsize stem = strlen(domain_log) - (g_str_has_suffix(domain_log, ".log") ? strlen(".log") : 0);
+
+    return g_strdup_printf("%.*s-%s-%s.log", (int)stem, domain_log, alias, what);
 }
 
 /* The last line of a helper's log that is not about its own logging. Caller frees. */
@@ -136,7 +151,7 @@ gboolean helper_run(const BackendConfig *config, const GPtrArray *argv, const ch
     gint64 left;
     pid_t pid;
 
-    if (!spawn(config, argv, -1, log_path, TRUE, &pid, &pidfd, error))
+    if (!spawn(config, argv, NULL, 0, log_path, TRUE, &pid, &pidfd, error))
         return FALSE;
     pfd.fd = pidfd;
     while ((left = deadline - g_get_monotonic_time()) > 0 && poll(&pfd, 1, (int)(left / 1000) + 1) <= 0)

@@ -10,6 +10,7 @@
 typedef struct Helper {
     char *what;     /* for errors: "passt, the network of an interface" */
     char *log_path; /* what it said */
+    pid_t pid;
     int pidfd;      /* readable when it has ended */
 } Helper;
 
@@ -20,6 +21,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Helper, helper_free)
  * VM thread reaps it. NULL with *error when it cannot be executed. */
 Helper *helper_start(const BackendConfig *config, const char *what, const GPtrArray *argv, int fd, const char *log_path,
                      gboolean as_vm_user, GError **error);
+/* The same with several descriptors. */
+Helper *helper_start_with(const BackendConfig *config, const char *what, const GPtrArray *argv, const int *fds, guint n_fds,
+                          const char *log_path, gboolean as_vm_user, GError **error);
+/* NAME-ALIAS-WHAT.log beside the domain's log. Caller frees. */
+char *helper_log_path(const char *domain_log, const char *alias, const char *what);
 /* FALSE, with its last words, when it has ended meanwhile. */
 gboolean helper_lives(const Helper *helper, GError **error);
 

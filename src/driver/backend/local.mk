@@ -23,6 +23,7 @@ libkitebackend_a_SOURCES = \
 	%D%/qemu_live.h %D%/qemu_live.c \
 	%D%/qmp_client.h %D%/qmp_client.c \
 	%D%/qmp_framer.h %D%/qmp_framer.c \
+	%D%/storage_daemon.h %D%/storage_daemon.c \
 	%D%/swtpm.h %D%/swtpm.c \
 	%D%/tap.h %D%/tap.c %D%/tap_bandwidth.c %D%/tap_bridge.c \
 	%D%/unix_socket.h %D%/unix_socket.c \
@@ -34,3 +35,4 @@ libkitebackend_a_SOURCES = \
 	%D%/vmm_support.c %D%/vmm_support_devices.c \
 	%D%/vmm_host.h %D%/vmm_host.c
 libkitebackend_a_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
+libkitebackend_a_CPPFLAGS = $(AM_CPPFLAGS) $(PATH_CPPFLAGS)

@@ -49,7 +49,7 @@ gboolean media_change(const BackendConfig *config, VmProcess *vm, const DomainDe
     disk_chain_number(live, source);
     if (!storage_source_is_empty(source)) {
         top = qemu_disk_node_name(&changed);
-        if (!add_nodes(config, qmp, &changed, added, error)) {
+        if (!add_nodes(config, vm, &changed, added, error)) {
             delete_nodes(qmp, added);
             return FALSE;
         }
@@ -71,7 +71,7 @@ gboolean media_change(const BackendConfig *config, VmProcess *vm, const DomainDe
 
 /* --- QEMU --- */
 
-static gboolean add_nodes(const BackendConfig *config, QmpClient *qmp, const DiskDef *disk, GPtrArray *added,
+static gboolean add_nodes(const BackendConfig *config, VmProcess *vm, const DiskDef *disk, GPtrArray *added,
                           GError **error)
 {
     g_autoptr(GPtrArray) nodes = qemu_disk_nodes(disk, error);
@@ -82,7 +82,7 @@ static gboolean add_nodes(const BackendConfig *config, QmpClient *qmp, const Dis
         json_t *node = g_ptr_array_index(nodes, i);
         g_autofree char *name = g_strdup(json_string_value(json_object_get(node, "node-name")));
 
-        if (!vm_blockdev_add(qmp, json_incref(node), error))
+        if (!vm_blockdev_add(vm_process_qmp(vm), json_incref(node), error))
             return FALSE;
         g_ptr_array_insert(added, 0, g_steal_pointer(&name));
     }

@@ -6,7 +6,7 @@
 
 /* Adds the block nodes of disk's source, the lowest first; the names of those that were added go to the front of
  * added (g_malloc'ed), also when it fails half-way. */
-typedef gboolean (*MediaAddNodes)(const BackendConfig *config, QmpClient *qmp, const DiskDef *disk, GPtrArray *added,
+typedef gboolean (*MediaAddNodes)(const BackendConfig *config, VmProcess *vm, const DiskDef *disk, GPtrArray *added,
                                   GError **error);
 
 /* See BackendOps.change_media. */

@@ -64,8 +64,6 @@ Helper *virtiofsd_start(const BackendConfig *config, const FilesystemDef *fs, co
 {
     const char *binary = find_binary(fs);
     g_autofree char *path = virtiofsd_socket(fs, options->run_dir);
-    g_autofree char *folder = g_path_get_dirname(options->log_path);
-    g_autofree char *stem = g_path_get_basename(options->log_path);
     g_autofree char *log = NULL;
     g_auto(GStrv) args = NULL;
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
@@ -81,9 +79,7 @@ Helper *virtiofsd_start(const BackendConfig *config, const FilesystemDef *fs, co
         error_set_errno(error, errno, "the virtiofs export directory '%s' does not exist", fs->source);
         return NULL;
     }
-    if (g_str_has_suffix(stem, ".log"))
-        stem[strlen(stem) - strlen(".log")] = '\0';
-    log = g_strdup_printf("%s/%s-%s-virtiofsd.log", folder, stem, fs->info.alias);
+    log = helper_log_path(options->log_path, fs->info.alias, "virtiofsd");
     fd = unix_socket_listen(path, 0660, config->user, config->group, error);
     if (fd < 0)
         return NULL;

@@ -23,6 +23,8 @@ typedef struct VmmDescContext {
      *   "log:ALIAS"    copy of its output
      *   "vsock:ALIAS"  /dev/vhost-vsock
      *   "image:N"      image of index N (StorageSource.index)
+     *   "nbd:N"        connected NBD server of the disk whose top image is N
+     *   "life:N"       pipe that keeps that server alive, where it is one of ours
      */
     int (*fd)(gpointer opaque, const char *purpose);
     gpointer opaque;

@@ -2,6 +2,7 @@
 /* Devices and what they stand on, as the machine description has them: see vmm_desc.h. */
 #include <string.h>
 
+#include "driver/backend/storage_daemon.h"
 #include "driver/backend/vmm_desc_priv.h"
 #include "driver/conf/def_memballoon.h"
 #include "driver/conf/def_rng.h"
@@ -156,6 +157,37 @@ static void set_file_options(json_t *node, const DiskDef *disk)
                                                                                   : "threads"));
 }
 
+static const char *detect_zeroes_text(const DiskDef *disk)
+{
+    return disk->detect_zeroes == DISK_DETECT_ZEROES_UNMAP && disk->discard != DISK_DISCARD_UNMAP
+               ? "on" /* QEMU refuses unmap without discard */
+               : disk_detect_zeroes_to_string(disk->detect_zeroes);
+}
+
+/* What qemu-storage-daemon serves has its cache mode, and looks for zeroes, there. */
+static void add_nbd(VmmBuilder *b, const DiskDef *disk, gboolean daemon)
+{
+    const StorageSource *source = disk->source;
+    g_autofree char *name = qemu_disk_node_name(disk);
+    json_t *node = json_pack("{s:s, s:s, s:s, s:b, s:s}", "driver", "nbd", "node-name", name, "export",
+                             daemon           ? "disk"
+                             : source->path   ? source->path
+                                              : "",
+                             "read-only", disk->readonly || disk->device == DISK_DEVICE_CDROM, "discard",
+                             disk->discard == DISK_DISCARD_UNMAP ? "unmap" : "ignore");
+
+    vmm_desc_set_fd(node, "fd", vmm_desc_fd(b, "nbd:%u", source->index));
+    if (daemon) {
+        vmm_desc_set_fd(node, "server-fd", vmm_desc_fd(b, "life:%u", source->index));
+    } else {
+        if (disk->cache != DISK_CACHE_DEFAULT)
+            json_object_set_new(node, "cache", json_pack("{s:b}", "no-flush", disk->cache == DISK_CACHE_UNSAFE));
+        if (disk->detect_zeroes != DISK_DETECT_ZEROES_DEFAULT)
+            json_object_set_new(node, "detect-zeroes", json_string(detect_zeroes_text(disk)));
+    }
+    json_array_append_new(b->blockdevs, node);
+}
+
 /* One image and what is below it, the lowest first: its bytes and its format, as with QEMU. */
 static void add_image(VmmBuilder *b, const DiskDef *disk, const StorageSource *source, gboolean top)
 {
@@ -185,12 +217,18 @@ static void add_image(VmmBuilder *b, const DiskDef *disk, const StorageSource *s
     json_object_set_new(node, "discard",
                         json_string(top && disk->discard == DISK_DISCARD_UNMAP ? "unmap" : "ignore"));
     if (top && disk->detect_zeroes != DISK_DETECT_ZEROES_DEFAULT)
-        json_object_set_new(node, "detect-zeroes",
-                            json_string(disk->detect_zeroes == DISK_DETECT_ZEROES_UNMAP &&
-                                                disk->discard != DISK_DISCARD_UNMAP
-                                            ? "on"
-                                            : disk_detect_zeroes_to_string(disk->detect_zeroes)));
+        json_object_set_new(node, "detect-zeroes", json_string(detect_zeroes_text(disk)));
     json_array_append_new(b->blockdevs, node);
+}
+
+static void add_medium(VmmBuilder *b, const DiskDef *disk)
+{
+    StorageWay way = storage_way(disk);
+
+    if (way == STORAGE_DIRECT)
+        add_image(b, disk, disk->source, TRUE);
+    else
+        add_nbd(b, disk, way == STORAGE_DAEMON);
 }
 
 static gboolean add_disk(VmmBuilder *b, const DiskDef *disk, GError **error)
@@ -200,7 +238,7 @@ static gboolean add_disk(VmmBuilder *b, const DiskDef *disk, GError **error)
     if (props == NULL)
         return FALSE;
     if (!storage_source_is_empty(disk->source))
-        add_image(b, disk, disk->source, TRUE);
+        add_medium(b, disk);
     return add_device(b, props);
 }
 
@@ -449,6 +487,6 @@ json_t *vmm_desc_build_medium(const DiskDef *disk, const VmmDescContext *context
     VmmBuilder builder = {.context = context, .blockdevs = json_array()};
 
     if (!storage_source_is_empty(disk->source))
-        add_image(&builder, disk, disk->source, TRUE);
+        add_medium(&builder, disk);
     return builder.blockdevs;
 }

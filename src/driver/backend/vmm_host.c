@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,8 @@
 #include "common/error.h"
 #include "common/fd.h"
 #include "driver/backend/disk_chain.h"
+#include "driver/backend/id_table.h"
+#include "driver/backend/storage_daemon.h"
 #include "driver/backend/unix_socket.h"
 
 enum { CONNECT_TIMEOUT_MS = 5000 };
@@ -32,9 +35,14 @@ void vmm_host_free(VmmHost *host)
 {
     if (host == NULL)
         return;
+    g_hash_table_unref(host->fds);
+    for (guint i = 0; i < host->servers->len; i++) {
+        if (!host->kept && (host->base == NULL || !host->base->kept))
+            storage_server_end(host->servers->pdata[i]);
+    }
+    g_ptr_array_unref(host->servers);
     if (host->base != NULL)
         qemu_host_free(host->base);
-    g_hash_table_unref(host->fds);
     g_free(host);
 }
 
@@ -110,12 +118,83 @@ static gboolean open_kernel(VmmHost *host, const DomainDef *live, GError **error
            (os->initrd == NULL || open_path(host, "initrd", os->initrd, O_RDONLY, "initrd", error));
 }
 
+/* --- disks --- */
+
+static int open_inet(const char *name, const char *service, gboolean bind_it, GError **error);
+
+/* Names and ports as the definition has them. */
+static int connect_nbd(const StorageSource *source, GError **error)
+{
+    const StorageHost *server = source->hosts != NULL && source->hosts->len > 0 ? source->hosts->pdata[0] : NULL;
+    char port[12];
+    int fd, on = 1;
+
+    if (server == NULL) {
+        error_set(error, VIR_ERR_XML_ERROR, "missing host for protocol 'nbd' of disk source");
+        return -1;
+    }
+    if (server->transport == STORAGE_TRANSPORT_UNIX) {
+        fd = unix_socket_connect(server->socket ? server->socket : "");
+        if (fd < 0)
+            error_set_errno(error, errno, "cannot connect to the socket '%s'", server->socket ? server->socket : "");
+        return fd;
+    }
+    g_snprintf(port, sizeof(port), "%u", server->port ? server->port : storage_protocol_default_port(source->protocol));
+    fd = open_inet(server->name, port, FALSE, error);
+    if (fd >= 0) {
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    }
+    return fd;
+}
+
+static gboolean open_nbd(VmmHost *host, const DiskDef *disk, GError **error)
+{
+    int fd = connect_nbd(disk->source, error);
+
+    if (fd < 0) {
+        g_prefix_error(error, "disk '%s': ", disk->target);
+        return FALSE;
+    }
+    keep(host, fd, "nbd:%u", disk->source->index);
+    return TRUE;
+}
+
+static gboolean open_served(VmmHost *host, const DiskDef *disk, GError **error)
+{
+    gint64 uid, gid;
+    StorageServer *server;
+
+    vmm_host_ids(host->real, host->run_dir, &uid, &gid);
+    server = storage_server_start(&host->config, disk, host->run_dir, host->log_path, uid, gid, error);
+    if (server == NULL)
+        return FALSE;
+    g_ptr_array_add(host->servers, server);
+    keep(host, fcntl(server->nbd, F_DUPFD_CLOEXEC, 3), "nbd:%u", disk->source->index);
+    keep(host, fd_steal(&server->life), "life:%u", disk->source->index);
+    return TRUE;
+}
+
+/* They open their images side by side. */
+static gboolean await_servers(const VmmHost *host, GError **error)
+{
+    for (guint i = 0; i < host->servers->len; i++) {
+        if (!storage_server_ready(host->servers->pdata[i], error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 static gboolean open_disk(VmmHost *host, const DiskDef *disk, GError **error)
 {
     gboolean write = !disk->readonly && disk->device != DISK_DEVICE_CDROM;
+    StorageWay way;
 
     if (storage_source_is_empty(disk->source))
         return TRUE;
+    way = storage_way(disk);
+    if (way != STORAGE_DIRECT)
+        return way == STORAGE_NBD ? open_nbd(host, disk, error) : open_served(host, disk, error);
     for (const StorageSource *s = disk->source; s != NULL && s->type != STORAGE_TYPE_NONE; s = s->backing) {
         g_autofree char *purpose = g_strdup_printf("image:%u", s->index);
 
@@ -180,16 +259,15 @@ static gboolean connect_tcp(int fd, const struct addrinfo *address)
     return errnum == 0;
 }
 
-static int open_tcp(const ChrSource *source, GError **error)
+static int open_inet(const char *name, const char *service, gboolean bind_it, GError **error)
 {
-    gboolean bind_it = source->mode == CHR_MODE_BIND;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = bind_it ? AI_PASSIVE : 0}, *list = NULL;
-    int r = getaddrinfo(source->host, source->service, &hints, &list), errnum = 0;
+    int r = getaddrinfo(name, service, &hints, &list), errnum = 0;
     autofd fd = -1;
 
     if (r != 0) {
-        error_set(error, VIR_ERR_SYSTEM_ERROR, "address %s:%s: %s", source->host ? source->host : "",
-                  source->service ? source->service : "", gai_strerror(r));
+        error_set(error, VIR_ERR_SYSTEM_ERROR, "address %s:%s: %s", name ? name : "", service ? service : "",
+                  gai_strerror(r));
         return -1;
     }
     for (const struct addrinfo *a = list; a != NULL && fd < 0; a = a->ai_next) {
@@ -207,7 +285,7 @@ static int open_tcp(const ChrSource *source, GError **error)
     freeaddrinfo(list);
     if (fd < 0) {
         error_set_errno(error, errnum, "cannot %s %s:%s", bind_it ? "listen on" : "connect to",
-                        source->host ? source->host : "", source->service ? source->service : "");
+                        name ? name : "", service ? service : "");
         return -1;
     }
     return fd_steal(&fd);
@@ -233,7 +311,7 @@ static int open_source(ChrSource *source, GError **error)
             error_set_errno(error, errno, "cannot connect to the socket '%s'", source->path);
         return fd;
     default:
-        return open_tcp(source, error);
+        return open_inet(source->host, source->service, source->mode == CHR_MODE_BIND, error);
     }
 }
 
@@ -283,21 +361,37 @@ static gboolean open_chrs(VmmHost *host, DomainDef *live, GError **error)
 
 /* --- all of it --- */
 
-static VmmHost *host_new(const BackendConfig *config)
+static VmmHost *host_new(const BackendConfig *config, const char *run_dir, const char *log_path)
 {
     VmmHost *host = g_new0(VmmHost, 1);
 
+    host->real = config;
     host->config = *config;
     host->config.user = (uid_t)-1;
     host->config.group = (gid_t)-1;
+    host->run_dir = run_dir;
+    host->log_path = log_path;
     host->fds = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, close_value);
+    host->servers = g_ptr_array_new_with_free_func((GDestroyNotify)storage_server_free);
     return host;
+}
+
+void vmm_host_ids(const BackendConfig *config, const char *run_dir, gint64 *ret_uid, gint64 *ret_gid)
+{
+    guint id;
+
+    *ret_uid = config->privileged && config->user != (uid_t)-1 ? (gint64)config->user : -1;
+    *ret_gid = config->privileged && config->group != (gid_t)-1 ? (gint64)config->group : -1;
+    if (config->privileged && *ret_uid < 0 && config->ids != NULL && id_table_take(config->ids, run_dir, &id)) {
+        *ret_uid = id;
+        *ret_gid = *ret_gid < 0 ? id : *ret_gid;
+    }
 }
 
 VmmHost *vmm_host_prepare(const BackendConfig *config, DomainDef *live, const VmStartOptions *options,
                           GError **error)
 {
-    g_autoptr(VmmHost) host = host_new(config);
+    g_autoptr(VmmHost) host = host_new(config, options->run_dir, options->log_path);
     g_autofree char *stats = backend_run_path(options->run_dir, "stats");
     int kvm;
 
@@ -310,34 +404,36 @@ VmmHost *vmm_host_prepare(const BackendConfig *config, DomainDef *live, const Vm
         return NULL;
     qemu_args_prepare(live);
     if (!open_path(host, "the statistics page", stats, O_RDWR | O_CREAT | O_TRUNC, "stats", error) ||
-        !open_kernel(host, live, error) || !open_images(host, live, error) || !open_chrs(host, live, error))
+        !open_kernel(host, live, error) || !open_images(host, live, error) || !open_chrs(host, live, error) ||
+        !await_servers(host, error))
         return NULL;
     return g_steal_pointer(&host);
 }
 
-VmmHost *vmm_host_prepare_device(const BackendConfig *config, DomainDef *live, DeviceInfo *dev, const char *run_dir,
+VmmHost *vmm_host_prepare_device(const BackendConfig *config, const VmProcess *vm, DomainDef *live, DeviceInfo *dev,
                                  GError **error)
 {
-    g_autoptr(VmmHost) host = host_new(config);
+    g_autoptr(VmmHost) host = host_new(config, vm_process_run_dir(vm), vm_process_log_path(vm));
     gboolean ok = TRUE;
 
-    host->base = qemu_host_prepare_device(&host->config, live, dev, run_dir, error);
+    host->base = qemu_host_prepare_device(&host->config, live, dev, host->run_dir, error);
     if (host->base == NULL)
         return NULL;
     if (dev->kind == DEVICE_DISK) {
         DiskDef *disk = (DiskDef *)dev;
 
         disk_chain_number(live, disk->source);
-        ok = vmm_chain_check_disk(disk, error) && open_disk(host, disk, error);
+        ok = vmm_chain_check_disk(disk, error) && open_disk(host, disk, error) && await_servers(host, error);
     } else if (dev->kind == DEVICE_CHANNEL || dev->kind == DEVICE_CONSOLE) {
         ok = open_chr(host, (ChrDef *)dev, error);
     }
     return ok ? g_steal_pointer(&host) : NULL;
 }
 
-VmmHost *vmm_host_prepare_medium(const BackendConfig *config, const DiskDef *disk, GError **error)
+VmmHost *vmm_host_prepare_medium(const BackendConfig *config, const VmProcess *vm, const DiskDef *disk, GError **error)
 {
-    g_autoptr(VmmHost) host = host_new(config);
+    g_autoptr(VmmHost) host = host_new(config, vm_process_run_dir(vm), vm_process_log_path(vm));
 
-    return vmm_chain_check_disk(disk, error) && open_disk(host, disk, error) ? g_steal_pointer(&host) : NULL;
+    return vmm_chain_check_disk(disk, error) && open_disk(host, disk, error) && await_servers(host, error)
+               ? g_steal_pointer(&host) : NULL;
 }

@@ -13,6 +13,7 @@
 #include "driver/backend/media.h"
 #include "driver/backend/monitor.h"
 #include "driver/backend/qemu_live.h"
+#include "driver/backend/storage_daemon.h"
 #include "driver/backend/vmm_desc.h"
 #include "driver/backend/vmm_host.h"
 
@@ -50,7 +51,7 @@ static json_t *send_fd(Plug *plug, const json_t *number, GError **error)
 
 static gboolean send_fds(Plug *plug, json_t *object, GError **error)
 {
-    static const char *const keys[] = {"fd", "logfd", "fds", "vhostfds", "vhostfd"};
+    static const char *const keys[] = {"fd", "logfd", "fds", "vhostfds", "vhostfd", "server-fd"};
 
     for (gsize i = 0; i < G_N_ELEMENTS(keys); i++) {
         json_t *value = json_object_get(object, keys[i]), *name;
@@ -135,7 +136,7 @@ gboolean vmm_plug(const BackendConfig *config, VmProcess *vm, DomainDef *live, D
 
     if (!vmm_desc_supported_device(dev, &reason))
         return error_set(error, VIR_ERR_OPERATION_UNSUPPORTED, "%s", reason);
-    host = vmm_host_prepare_device(config, live, dev, vm_process_run_dir(vm), error);
+    host = vmm_host_prepare_device(config, vm, live, dev, error);
     if (host == NULL)
         return FALSE;
     context.opaque = host;
@@ -155,14 +156,21 @@ gboolean vmm_plug(const BackendConfig *config, VmProcess *vm, DomainDef *live, D
     return good;
 }
 
+void vmm_unplugged(const BackendConfig *config, VmProcess *vm, const DeviceInfo *dev)
+{
+    qemu_unplugged(config, vm, dev); /* the names are the same */
+    if (dev->kind == DEVICE_DISK && !storage_source_is_empty(((const DiskDef *)dev)->source))
+        storage_servers_gone(vm_process_run_dir(vm), ((const DiskDef *)dev)->source);
+}
+
 /* --- media --- */
 
-static gboolean add_medium(const BackendConfig *config, QmpClient *qmp, const DiskDef *disk, GPtrArray *added,
+static gboolean add_medium(const BackendConfig *config, VmProcess *vm, const DiskDef *disk, GPtrArray *added,
                            GError **error)
 {
-    g_autoptr(VmmHost) host = vmm_host_prepare_medium(config, disk, error);
+    g_autoptr(VmmHost) host = vmm_host_prepare_medium(config, vm, disk, error);
     VmmDescContext context = {.fd = vmm_host_fd, .opaque = host};
-    Plug plug = {.qmp = qmp, .alias = disk->info.alias};
+    Plug plug = {.qmp = vm_process_qmp(vm), .alias = disk->info.alias};
     json_t *nodes;
     gboolean good = TRUE;
 
@@ -179,6 +187,7 @@ static gboolean add_medium(const BackendConfig *config, QmpClient *qmp, const Di
     }
     if (!good)
         close_fds(&plug);
+    host->kept = good;
     g_ptr_array_unref(plug.names);
     json_decref(nodes);
     return good;
@@ -193,5 +202,9 @@ gboolean vmm_change_media(const BackendConfig *config, VmProcess *vm, const Doma
     changed.source = source;
     if (!vmm_desc_supported_device(&changed.info, &reason))
         return error_set(error, VIR_ERR_OPERATION_UNSUPPORTED, "%s", reason);
-    return media_change(config, vm, live, disk, source, force, add_medium, error);
+    if (!media_change(config, vm, live, disk, source, force, add_medium, error))
+        return FALSE;
+    if (!storage_source_is_empty(disk->source))
+        storage_servers_gone(vm_process_run_dir(vm), disk->source);
+    return TRUE;
 }

@@ -2,6 +2,7 @@
 /* Whether kite-vmm has a device: see vmm_support.c. */
 #include <string.h>
 
+#include "driver/backend/storage_daemon.h"
 #include "driver/backend/vmm_desc_priv.h"
 #include "driver/conf/def_audio.h"
 #include "driver/conf/def_chr.h"
@@ -35,18 +36,44 @@ static gboolean check_virtio(const DeviceInfo *info, const VirtioOptions *option
     return TRUE;
 }
 
+/* What QEMU's block layer opens without a key. */
+static gboolean check_served(const DiskDef *disk, const StorageSource *source, char **reason)
+{
+    static const gboolean formats[STORAGE_FORMAT_LAST] = {
+        [STORAGE_FORMAT_NONE] = TRUE,  [STORAGE_FORMAT_RAW] = TRUE,   [STORAGE_FORMAT_ISO] = TRUE,
+        [STORAGE_FORMAT_QCOW2] = TRUE, [STORAGE_FORMAT_BOCHS] = TRUE, [STORAGE_FORMAT_CLOOP] = TRUE,
+        [STORAGE_FORMAT_DMG] = TRUE,   [STORAGE_FORMAT_VPC] = TRUE,   [STORAGE_FORMAT_VHD] = TRUE,
+        [STORAGE_FORMAT_VDI] = TRUE,   [STORAGE_FORMAT_QCOW] = TRUE,  [STORAGE_FORMAT_QED] = TRUE,
+        [STORAGE_FORMAT_VMDK] = TRUE,  [STORAGE_FORMAT_PLOOP] = TRUE,
+    };
+    static const gboolean protocols[STORAGE_PROTOCOL_LAST] = {
+        [STORAGE_PROTOCOL_NBD] = TRUE,   [STORAGE_PROTOCOL_HTTP] = TRUE, [STORAGE_PROTOCOL_HTTPS] = TRUE,
+        [STORAGE_PROTOCOL_FTP] = TRUE,   [STORAGE_PROTOCOL_FTPS] = TRUE, [STORAGE_PROTOCOL_ISCSI] = TRUE,
+        [STORAGE_PROTOCOL_RBD] = TRUE,   [STORAGE_PROTOCOL_SSH] = TRUE,
+    };
+
+    if (!formats[source->format])
+        return vmm_support_no(reason, "disk '%s' of format '%s'", disk->target, storage_format_to_string(source->format));
+    if (source->type != STORAGE_TYPE_NETWORK)
+        return TRUE;
+    if (!protocols[source->protocol])
+        return vmm_support_no(reason, "disk '%s' on protocol '%s'", disk->target,
+                              storage_protocol_to_string(source->protocol));
+    if (source->auth != NULL || (source->cookies != NULL && source->cookies->len > 0))
+        return vmm_support_no(reason, "<auth> or <cookies> of disk '%s'", disk->target);
+    if (source->tls == TRISTATE_YES)
+        return vmm_support_no(reason, "<source tls='yes'> of disk '%s'", disk->target);
+    return TRUE;
+}
+
 static gboolean check_image(const DiskDef *disk, const StorageSource *source, char **reason)
 {
     if (!vmm_caps_has(SUPPORTED_DISK_SOURCE, storage_type_to_string(source->type)))
         return vmm_support_no(reason, "disk '%s' of type '%s'", disk->target, storage_type_to_string(source->type));
-    if (source->format != STORAGE_FORMAT_NONE && source->format != STORAGE_FORMAT_RAW &&
-        source->format != STORAGE_FORMAT_ISO && source->format != STORAGE_FORMAT_QCOW2)
-        return vmm_support_no(reason, "disk '%s' of format '%s'", disk->target,
-                  storage_format_to_string(source->format));
+    if (!check_served(disk, source, reason))
+        return FALSE;
     if (source->encryption != NULL)
         return vmm_support_no(reason, "<encryption> of disk '%s'", disk->target);
-    if (source->has_slice)
-        return vmm_support_no(reason, "<slices> of disk '%s'", disk->target);
     if (source->fdgroup != NULL)
         return vmm_support_no(reason, "<source fdgroup=> of disk '%s'", disk->target);
     if (source->pr_managed != TRISTATE_ABSENT)
@@ -57,6 +84,7 @@ static gboolean check_image(const DiskDef *disk, const StorageSource *source, ch
 static gboolean check_disk(const DiskDef *disk, char **reason)
 {
     const char *driver = disk->bus == DISK_BUS_VIRTIO ? "virtio-blk-pci" : "virtio-scsi-pci";
+    g_autofree char *daemon = NULL;
 
     if (!vmm_caps_has(SUPPORTED_DISK_BUS, disk_bus_to_string(disk->bus)))
         return vmm_support_no(reason, "disk '%s' on bus '%s'", disk->target, disk_bus_to_string(disk->bus));
@@ -67,8 +95,6 @@ static gboolean check_disk(const DiskDef *disk, char **reason)
         return vmm_support_no(reason, "model '%s' of disk '%s'", virtio_model_to_string(disk->model), disk->target);
     if (!check_virtio(&disk->info, &disk->virtio, driver, reason))
         return FALSE;
-    if (disk->copy_on_read == TRISTATE_YES)
-        return vmm_support_no(reason, "<driver copy_on_read='on'> of disk '%s'", disk->target);
     if (disk->transient)
         return vmm_support_no(reason, "<transient> of disk '%s'", disk->target);
     if (disk->shareable && disk->source->format == STORAGE_FORMAT_QCOW2)
@@ -83,6 +109,8 @@ static gboolean check_disk(const DiskDef *disk, char **reason)
         if (!check_image(disk, s, reason))
             return FALSE;
     }
+    if (storage_way(disk) == STORAGE_DAEMON && (daemon = storage_daemon_path()) == NULL)
+        return vmm_support_no(reason, "disk '%s' without qemu-storage-daemon, which is not installed", disk->target);
     return TRUE;
 }
 

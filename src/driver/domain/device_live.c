@@ -164,6 +164,8 @@ static gboolean plug(Domain *dom, VmProcess *vm, guint64 run, DeviceInfo **dev, 
     }
     if (!domain_still_running(dom, run, error))
         return FALSE;
+    if ((*dev)->kind == DEVICE_DISK)
+        placement_add_servers(dom, vm_process_run_dir(vm));
     lock_acquire(&dom->lock);
     if ((*dev)->kind == DEVICE_MEMORY)
         live->memory += ((MemoryDef *)*dev)->size;

@@ -76,6 +76,7 @@ gboolean device_change_media(Domain *dom, DiskDef *disk, DiskDef *wanted, gboole
     }
     if (!domain_still_running(dom, run, error))
         return FALSE;
+    placement_add_servers(dom, vm_process_run_dir(vm));
     lock_acquire(&dom->lock);
     storage_source_free(disk->source);
     disk->source = g_steal_pointer(&wanted->source);

@@ -9,6 +9,7 @@
 #include "common/atomic_file.h"
 #include "common/log.h"
 #include "common/thread.h"
+#include "driver/backend/storage_daemon.h"
 #include "driver/domain/persist.h"
 #include "driver/domain/placement_private.h"
 #include "driver/driver.h"
@@ -380,6 +381,26 @@ static gboolean finish(Placement *placement, const VmLiveInfo *info, GError **er
     return place_threads(placement, info, error) && placement_set_thread(NULL, &main_thread, TRUE, error);
 }
 
+static void add_servers(Cgroup *cgroup, const char *run_folder)
+{
+    g_autoptr(GArray) pids = cgroup != NULL ? storage_servers_of(run_folder) : NULL;
+
+    for (guint i = 0; pids != NULL && i < pids->len; i++) {
+        g_autoptr(GError) error = NULL;
+
+        if (!cgroup_attach(cgroup, g_array_index(pids, pid_t, i), &error))
+            log_warning("qemu-storage-daemon stays outside of its VM's control group: %s", error->message);
+    }
+}
+
+void placement_add_servers(Domain *dom, const char *run_folder)
+{
+    Cgroup *cgroup = domain_cgroup(dom);
+
+    add_servers(cgroup, run_folder);
+    cgroup_unref(cgroup);
+}
+
 gboolean placement_finish(Placement *placement, const VmLiveInfo *info, Cgroup **ret_cgroup, PerfEvents **ret_perf,
                           GError **error)
 {
@@ -388,8 +409,11 @@ gboolean placement_finish(Placement *placement, const VmLiveInfo *info, Cgroup *
     join(placement);
     done = finish(placement, info, error);
     if (done) {
+        g_autofree char *run_folder = g_path_get_dirname(placement->record_path);
+
         if (placement->cgroup != NULL && placement->live->partition == NULL)
             placement->live->partition = g_strdup("/machine");
+        add_servers(placement->cgroup, run_folder);
         *ret_cgroup = g_steal_pointer(&placement->cgroup);
         *ret_perf = g_steal_pointer(&placement->perf);
         placement_free(placement);

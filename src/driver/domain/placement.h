@@ -49,6 +49,10 @@ PerfEvents *placement_restart_perf(DomainDef *live, pid_t pid);
 Cgroup *domain_cgroup(Domain *dom);
 PerfEvents *domain_perf(Domain *dom);
 
+/* Programs that serve the disks of a running VM have come to be, as its run folder tells: into its group. What cannot be
+ * put there is said in the log: the guest runs all the same. */
+void placement_add_servers(Domain *dom, const char *run_folder);
+
 /* A vCPU or iothread has come to be in a running VM: its group, CPUs, limits, scheduler. */
 gboolean placement_add_vcpu(Domain *dom, const DomainDef *live, guint index, pid_t tid, GError **error);
 gboolean placement_add_iothread(Domain *dom, const DomainDef *live, const IothreadDef *thread, GError **error);
