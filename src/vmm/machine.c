@@ -85,6 +85,12 @@ static void on_cpu_ejected(void *opaque, unsigned cpu)
     loop_post(m->loop, &m->post);
 }
 
+static void on_clock_set(void *opaque, int64_t seconds)
+{
+    machine_emit(opaque, "RTC_CHANGE",
+                 json_pack("{s:I, s:s}", "offset", (json_int_t)seconds, "qom-path", "/machine/unattached/rtc"));
+}
+
 static void on_vcpu_event(void *opaque, unsigned index, VcpuEvent event, const char *text)
 {
     Machine *m = opaque;
@@ -202,6 +208,7 @@ int machine_reset(Machine *m, bool guest, Err *err)
     pci_host_reset(m->pci);
     acpi_hw_reset(m->acpi_hw);
     ioapic_reset(m->ioapic);
+    rtc_reset(m->rtc);
     for (unsigned i = 0; i < SERIAL_PORTS; i++) {
         if (m->serials[i] != NULL)
             serial_reset(m->serials[i]);
@@ -354,16 +361,17 @@ static int make_platform(Machine *m, Err *err)
                             .slot_ejected = on_slot_ejected,
                             .cpu_ejected = on_cpu_ejected,
                             .opaque = m};
+    RtcHost rtc_host = {.loop = m->loop, .changed = on_clock_set, .opaque = m};
     LegacyHost legacy_host = {.reset = on_reset, .panicked = on_panicked, .opaque = m};
     int r;
 
     if ((r = bus_new(&m->bus, err)) < 0 || (r = irq_new(m->kvm, &m->irq, err)) < 0 ||
         (d->split_irqchip && (r = ioapic_new(m->bus, m->irq, &m->ioapic, err)) < 0) ||
         (r = acpi_hw_new(m->bus, m->irq, &acpi_host, &m->acpi_hw, err)) < 0 ||
-        (r = legacy_new(m->bus, &legacy_host, &m->legacy, err)) < 0 ||
-        (r = rtc_new(m->bus, d->rtc_offset, &m->rtc, err)) < 0)
+        (r = legacy_new(m->bus, &legacy_host, &m->legacy, err)) < 0)
         return r;
-    return 0;
+    rtc_host.irq = m->irq;
+    return rtc_new(m->bus, &rtc_host, d->rtc_offset, &m->rtc, err);
 }
 
 /* The 64-bit window lies behind all RAM there can be, as far as the CPU's addresses reach. */

@@ -167,7 +167,10 @@ def define_deb():
 <requested unit='MiB'>0</requested></target><alias name='ua-mem'/></memory>"""
     virsh("define", write("deb.xml", xml(
         "deb", 1, memory=768, devices=second + more, head="<maxMemory slots='2' unit='MiB'>2048</maxMemory>",
-        cpu="<cpu mode='host-passthrough'><numa><cell id='0' cpus='0-2' memory='512' unit='MiB'/></numa></cpu>")), timeout=SLOW)
+        cpu="""<cpu mode='host-passthrough'><numa>
+<cell id='0' cpus='0' memory='256' unit='MiB'><distances><sibling id='0' value='10'/><sibling id='1' value='25'/></distances></cell>
+<cell id='1' cpus='1-2' memory='256' unit='MiB'><distances><sibling id='0' value='25'/><sibling id='1' value='10'/></distances></cell>
+</numa></cpu>""")), timeout=SLOW)
 
 
 @case
@@ -186,6 +189,9 @@ def boots():
     drivers = guest("deb", "for d in /sys/bus/virtio/devices/*; do basename $(readlink $d/driver); done").split()
     assert sorted(set(drivers)) == ["virtio_balloon", "virtio_blk", "virtio_console", "virtio_mem", "virtio_net",
                                     "virtio_rng"], drivers
+    nodes = guest("deb", "cd /sys/devices/system/node; cat node*/cpulist node*/distance; grep -h MemTotal node*/meminfo").split("\n")
+    assert nodes[:4] == ["0", "1", "10 25", "25 10"], nodes
+    assert all(100 << 10 < int(row.split()[3]) <= 256 << 10 for row in nodes[4:6]), nodes
     assert guest("deb", "systemctl is-system-running || :").strip() in ("running", "starting"), guest("deb", "systemctl --failed")
 
 

@@ -10,6 +10,12 @@ tests_lib_libfakemachine_a_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
 check_PROGRAMS += tests/unit/test_machine_boot tests/unit/test_machine_acpi tests/unit/test_machine_pci \
 	tests/unit/test_machine_desc tests/unit/test_machine_qmp tests/unit/test_machine_watchdog tests/unit/test_machine_ioapic \
 	tests/unit/test_cpuid tests/unit/test_dump
+check_PROGRAMS += tests/unit/test_rtc
+TESTS += tests/unit/test_rtc
+tests_unit_test_rtc_SOURCES = tests/unit/test_rtc.c
+tests_unit_test_rtc_CFLAGS = $(VMM_CFLAGS)
+tests_unit_test_rtc_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_unit_test_rtc_LDADD = $(VMM_MACHINE_LIBS)
 tests_unit_test_dump_SOURCES = tests/unit/test_dump.c
 tests_unit_test_dump_CFLAGS = $(VMM_CFLAGS)
 tests_unit_test_dump_CPPFLAGS = $(VMM_TEST_CPPFLAGS)

@@ -266,6 +266,7 @@ static void dsdt_legacy(Aml *a, const AcpiConfig *c)
         name_hid(a, "_HID", "PNP0B00");
         aml_begin_resources(a, "_CRS");
         aml_io(a, 0x70, 2);
+        aml_interrupt(a, RTC_GSI, true);
         aml_end_resources(a);
         aml_end(a);
     }
