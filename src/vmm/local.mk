@@ -60,6 +60,7 @@ VMM_C_FILES = \
 	%D%/vcpu.c \
 	%D%/vcpu_state.c \
 	%D%/virtio/blk.c \
+	%D%/virtio/blk_make.c \
 	%D%/virtio/console.c \
 	%D%/virtio/balloon.c \
 	%D%/virtio/device_table.c \
@@ -127,6 +128,7 @@ VMM_H_FILES = \
 	%D%/stats.h \
 	%D%/vcpu.h \
 	%D%/vcpu_state.h \
+	%D%/virtio/blk_internal.h \
 	%D%/virtio/balloon.h \
 	%D%/virtio/device_host.h \
 	%D%/virtio/device_table.h \

@@ -129,7 +129,7 @@ static void *thread_main(void *opaque)
 {
     Loop *loop = opaque;
 
-    loop->owner = pthread_self();
+    __atomic_store_n(&loop->owner, pthread_self(), __ATOMIC_RELEASE);
     own_loop = loop;
     __atomic_store_n(&loop->tid, (int)syscall(SYS_gettid), __ATOMIC_RELEASE);
     prctl(PR_SET_NAME, loop->name);

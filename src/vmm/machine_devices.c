@@ -4,6 +4,7 @@
  * from the description and hot plug. Main thread.
  */
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,11 +109,17 @@ static int host_memory_changed(DeviceHost *host, Err *err)
 
 void machine_init_device_host(Machine *m)
 {
+    cpu_set_t cpus;
+
+    /* Asked now: the sandbox does not let a thread ask. */
+    m->helper_max = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? (unsigned)MAX(CPU_COUNT(&cpus), 1) - 1 : 0;
+    m->helper_max = MIN(m->helper_max, MACHINE_HELPERS_MAX);
     m->device_host = (DeviceHost){
         .opaque = m,
         .memory = m->memory,
         .main_loop = m->loop,
         .iothread = machine_find_iothread,
+        .helper = machine_find_helper,
         .block = host_block,
         .netdev = find_net,
         .chardev = machine_find_chardev,

@@ -22,6 +22,7 @@
 
 #define MACHINE_LIST_MAX DESC_LIST_MAX
 #define MACHINE_BRIDGES_MAX 32
+#define MACHINE_HELPERS_MAX 3
 
 /* What other threads ask the main loop for. */
 enum {
@@ -95,6 +96,8 @@ struct Machine {
 
     MachineIothread iothreads[MACHINE_LIST_MAX];
     unsigned iothread_count;
+    Loop *helpers[MACHINE_HELPERS_MAX]; /* made when a device asks for them */
+    unsigned helper_max;
     Chardev *chardevs[MACHINE_LIST_MAX];
     Block *blocks[MACHINE_LIST_MAX];
     NetBackend *nets[MACHINE_LIST_MAX];
@@ -146,6 +149,7 @@ void machine_handle_cpu_ejected(Machine *m, unsigned index);
 
 /* machine_iothreads.c */
 Loop *machine_find_iothread(DeviceHost *host, const char *id);
+Loop *machine_find_helper(DeviceHost *host, unsigned index);
 int machine_make_iothreads(Machine *m, Err *err);
 int machine_start_iothreads(Machine *m, Err *err);
 void machine_free_iothreads(Machine *m);

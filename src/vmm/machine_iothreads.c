@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/log.h"
 #include "vmm/machine_internal.h"
 
 static int find(const Machine *m, const char *id)
@@ -136,6 +137,32 @@ int machine_iothread_set_polling(Machine *m, const char *id, const LoopPolling *
     return 0;
 }
 
+/* --- helpers: threads of no name, for disks with several queues */
+
+Loop *machine_find_helper(DeviceHost *host, unsigned index)
+{
+    Machine *m = host->opaque;
+    char name[16];
+    Err err = {0};
+    int r;
+
+    if (index >= m->helper_max)
+        return NULL;
+    if (m->helpers[index] != NULL)
+        return m->helpers[index];
+    snprintf(name, sizeof name, "IO helper%u", index % MACHINE_HELPERS_MAX);
+    r = loop_new(name, &m->helpers[index], &err);
+    if (r == 0 && m->started && (r = loop_start(m->helpers[index], enter_iothread, m, &err)) < 0) {
+        loop_free(m->helpers[index]);
+        m->helpers[index] = NULL;
+    }
+    if (r < 0)
+        log_note("%s; its queues are served by fewer threads", err.text);
+    return m->helpers[index];
+}
+
+/* --- all of them */
+
 bool machine_iothread_at(Machine *m, unsigned index, MachineIothreadInfo *ret)
 {
     const MachineIothread *t;
@@ -178,6 +205,8 @@ int machine_start_iothreads(Machine *m, Err *err)
 
     for (unsigned i = 0; i < m->iothread_count && r == 0; i++)
         r = start(m, &m->iothreads[i], err);
+    for (unsigned i = 0; i < MACHINE_HELPERS_MAX && m->helpers[i] != NULL && r == 0; i++)
+        r = loop_start(m->helpers[i], enter_iothread, m, err);
     return r;
 }
 
@@ -185,4 +214,6 @@ void machine_free_iothreads(Machine *m)
 {
     while (m->iothread_count > 0)
         loop_free(m->iothreads[--m->iothread_count].loop);
+    for (unsigned i = 0; i < MACHINE_HELPERS_MAX; i++)
+        loop_free(m->helpers[i]);
 }

@@ -121,7 +121,7 @@ def qemu_device(test, disk=None, net=None):
             "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio", "-kernel", guest, "-append", test,
             "-name", "bench,debug-threads=on"]
     if disk:
-        argv += ["-blockdev", f"driver=file,filename={disk.split(',')[0]},node-name=f,aio=io_uring"
+        argv += ["-blockdev", f"driver={'host_device' if disk.startswith('/dev/') else 'file'},filename={disk.split(',')[0]},node-name=f,aio=io_uring"
                  f",cache.direct={'on' if ',direct' in disk else 'off'}",
                  "-blockdev", f"driver={'qcow2' if '.qcow2' in disk else 'raw'},file=f,node-name=d",
                  "-device", "virtio-blk-pci,disable-legacy=on,drive=d"]

@@ -168,6 +168,13 @@ def disks():
             ok(all(g.wait_text(w) for w in wanted) and g.end() == 0, "qcow2 disk over a backing file", g.text.decode())
             ok(subprocess.run(["qemu-img", "check", "-q", top]).returncode == 0, "qemu-img check likes it")
 
+    several = dict(blk, **{"num-queues": 2})
+    for what, device, threads in (("helper threads", several, []),
+                                  ("two iothreads", dict(several, **{"iothread-vq-mapping": [
+                                      {"iothread": "io1", "vqs": [1]}, {"iothread": "io2", "vqs": [0]}]}), ["io1", "io2"])):
+        g = Qmp("diskqueues", blockdevs=nodes, devices=[device], iothreads=threads)
+        ok(g.wait_text("queues bad 00000000") and g.end() == 0, f"a disk with two queues on {what}", g.text.decode())
+
     g = Qmp("spin", blockdevs=nodes, devices=[dict(blk, iothread="io1", bus="pci.1")], iothreads=["io1"])
     q = g.call("query-block")
     ok(q[0]["qdev"] == "/machine/peripheral/disk0/virtio-backend" and q[0]["inserted"]["node-name"] == "node", "query-block", q)

@@ -557,6 +557,8 @@ void guest_main(uint32_t info)
         test_rng();
     else if (equal(test, "disk"))
         test_disk();
+    else if (equal(test, "diskqueues"))
+        test_disk_queues();
     else if (equal(test, "diskspeed1"))
         test_disk_speed(1);
     else if (equal(test, "diskspeed16"))

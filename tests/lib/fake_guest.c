@@ -18,7 +18,7 @@ static void queue_interrupt(void *transport, unsigned queue)
     FakeGuest *g = transport;
 
     if (queue < FAKE_QUEUES)
-        g->queues[queue].interrupts++;
+        __atomic_fetch_add(&g->queues[queue].interrupts, 1, __ATOMIC_RELAXED);
 }
 
 static void config_interrupt(void *transport)
@@ -65,7 +65,14 @@ static void close_eventfds(FakeQueue *q)
     q->kick_fd = q->call_fd = 0;
 }
 
+static int set_queue_loop(void *transport, unsigned queue, Loop *loop)
+{
+    ((FakeGuest *)transport)->queues[queue].loop = loop;
+    return 0;
+}
+
 static const VirtioTransportOps fake_transport = {
+    .set_queue_loop = set_queue_loop,
     .take_kick_fd = take_kick_fd,
     .return_kick_fd = return_kick_fd,
     .call_fd = call_fd,
@@ -183,6 +190,26 @@ void fake_guest_destroy(FakeGuest *g)
 
 /* --- life of the device --------------------------------------------------------------------------------------- */
 
+typedef struct FakeKick {
+    VirtioDevice *dev;
+    unsigned queue;
+} FakeKick;
+
+static void do_kick(void *opaque)
+{
+    FakeKick *k = opaque;
+
+    k->dev->ops->kick(k->dev, virtio_queue(k->dev, k->queue));
+}
+
+static void kick_device(FakeGuest *g, unsigned queue)
+{
+    FakeKick k = {g->dev, queue};
+
+    if (g->dev->ops->kick)
+        loop_call(g->queues[queue].loop ? g->queues[queue].loop : g->loop, do_kick, &k);
+}
+
 int fake_guest_start_sized(FakeGuest *g, VirtioDevice *dev, uint64_t features, uint16_t size)
 {
     int r;
@@ -207,10 +234,8 @@ int fake_guest_start_sized(FakeGuest *g, VirtioDevice *dev, uint64_t features, u
                 .size = n, .enabled = true, .desc = q->desc, .avail = q->avail, .used = q->used});
     }
     r = virtio_device_activate(dev, features);
-    for (unsigned i = 0; r == 0 && i < dev->queue_count; i++) {
-        if (dev->ops->kick)
-            dev->ops->kick(dev, virtio_queue(dev, i));
-    }
+    for (unsigned i = 0; r == 0 && i < dev->queue_count; i++)
+        kick_device(g, i);
     return r;
 }
 
@@ -322,17 +347,16 @@ void fake_guest_kick(FakeGuest *g, unsigned queue)
 
     if (g->queues[queue].taken)
         (void)!write(g->queues[queue].kick_fd, &one, sizeof one);
-    else if (g->dev->active && g->dev->ops->kick)
-        g->dev->ops->kick(g->dev, virtio_queue(g->dev, queue));
+    else if (g->dev->active)
+        kick_device(g, queue);
 }
 
 bool fake_guest_used(FakeGuest *g, unsigned queue, uint32_t *ret_head, uint32_t *ret_len)
 {
     FakeQueue *q = &g->queues[queue];
     uint8_t *used = ring(g, q->used);
-    uint16_t idx;
+    uint16_t idx = __atomic_load_n((uint16_t *)(used + 2), __ATOMIC_ACQUIRE);
 
-    memcpy(&idx, used + 2, 2);
     if (idx == q->used_idx)
         return false;
     memcpy(ret_head, used + 4 + 8 * (size_t)(q->used_idx % q->size), 4);
@@ -345,11 +369,9 @@ bool fake_guest_wait_used(FakeGuest *g, unsigned queue, unsigned ms)
 {
     FakeQueue *q = &g->queues[queue];
     uint64_t end = loop_now() + ms * 1000000ull;
-    uint16_t idx;
 
     for (;;) {
-        memcpy(&idx, ring(g, q->used) + 2, 2);
-        if (idx != q->used_idx)
+        if (__atomic_load_n((uint16_t *)(ring(g, q->used) + 2), __ATOMIC_ACQUIRE) != q->used_idx)
             return true;
         if (loop_now() >= end)
             return false;

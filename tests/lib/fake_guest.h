@@ -36,6 +36,7 @@ typedef struct FakeQueue {
     unsigned interrupts; /* raised so far */
     int kick_fd, call_fd; /* made when vhost asks for them; 0: not yet */
     bool taken; /* vhost has the kicks */
+    Loop *loop; /* where the device wants its kicks; NULL: the test's */
 } FakeQueue;
 
 typedef struct FakeGuest {

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Devices of domains under kite-vmm: what may stand in a definition, what can be plugged, changed and taken out."""
+import glob
 import json
 import os
 import re
@@ -79,7 +80,7 @@ def media():
 
 @case
 def throttle_group():
-    """disks of one group have their limits in common: from the start, after a change of one, plugged in"""
+    """disks of one group have their limits in common: from the start, after a change of one, plugged in with several queues"""
     tune = "<iotune><total_iops_sec>500</total_iops_sec><group_name>both</group_name></iotune>"
     paths = [image("tg%d.raw" % i, "1M") for i in range(3)]
     start("tg", "spin", devices=ROOT_PORTS + disk(paths[0], "vda", extra=tune) + disk(paths[1], "vdb", extra=tune))
@@ -94,7 +95,10 @@ def throttle_group():
     assert groups() == [("both", 800)] * 2, groups()
     shown = virsh("blkdeviotune", "tg", "vda")
     assert re.search(r"total_iops_sec *: 800", shown) and re.search(r"group_name *: both", shown), shown
-    virsh("attach-device", "tg", write("tg.xml", disk(paths[2], "vdc", extra=tune.replace("500", "800"))), "--live")
+    virsh("attach-device", "tg", write("tg.xml", disk(paths[2], "vdc", driver=" queues='2'",
+                                                              extra=tune.replace("500", "800"))), "--live")
+    names = [open(p, encoding="ascii").read() for p in glob.glob("/proc/%d/task/*/comm" % vmm_pids()[0])]
+    assert os.cpu_count() == 1 or "IO helper0\n" in names, names
     assert groups() == [("both", 800)] * 3, groups()
     virsh("blkdeviotune", "tg", "vdc", "--total-iops-sec", "100", "--group-name", "alone", "--live")
     assert groups() == [("both", 800)] * 2 + [("alone", 100)], groups()

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/checked.h"
 #include "lib/fake_guest.h"
 #include "lib/fault_block.h"
 #include "lib/tap.h"
@@ -240,7 +241,9 @@ static void test_throttle_group(void)
     ok(block_set_throttle(&b->base, "both", &limits, &err) == 0 && b->base.limits.group == NULL &&
            a->base.limits.group != NULL,
        "without limits it is out of the group");
-    for (int i = 0; i < 100; i++)
+    limits.limit[THROTTLE_OPS_TOTAL].avg = 1;
+    ok(block_set_throttle(&a->base, NULL, &limits, &err) == 0, "one a second");
+    for (int i = 0; i < 20; i++)
         ask(&ra, VIRTIO_BLK_T_IN, 0, 512, true, false);
     limits.limit[THROTTLE_OPS_TOTAL].avg = 0;
     ok(a->base.waiting[0].first != NULL && block_set_throttle(&a->base, NULL, &limits, &err) == 0 &&
@@ -408,9 +411,129 @@ static void test_images(void)
     fake_guest_destroy(&t.g);
 }
 
+/* --- queues on several threads ----------------------------------------------------------------------------- */
+
+static Loop *threads[2];
+
+static Loop *helper(DeviceHost *host, unsigned index)
+{
+    (void)host;
+    return index < ARRAY_LEN(threads) ? threads[index] : NULL;
+}
+
+static Loop *named_thread(DeviceHost *host, const char *id)
+{
+    return !strcmp(id, "io1") ? threads[0] : !strcmp(id, "io2") ? threads[1] : !strcmp(id, "main") ? host->main_loop : NULL;
+}
+
+/* A write and a read on each queue, all in flight together; the bytes of each must come back. */
+static void all_queues(Rig *t, unsigned queues, unsigned rounds)
+{
+    uint8_t *bytes = data(t), *headers = fake_guest_host(&t->g, t->header, 4096);
+    unsigned bad = 0;
+
+    for (unsigned n = 0; n < 2 * rounds; n++) {
+        uint32_t type = n & 1 ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_OUT;
+
+        for (unsigned q = 0; q < queues; q++) {
+            uint64_t sector = 64ull * q + n / 2;
+            bool in = type == VIRTIO_BLK_T_IN;
+
+            memset(bytes + 4096 * q, in ? 0 : (int)(q + n), 512);
+            memset(headers + 16 * q, 0, 16);
+            memcpy(headers + 16 * q, &type, 4);
+            memcpy(headers + 16 * q + 8, &sector, 8);
+            fake_guest_add(&t->g, q, 3, (FakeBuffer[]){{t->header + 16 * q, 16, false}, {t->data + 4096 * q, 512, in},
+                                                       {t->status + q, 1, true}});
+        }
+        for (unsigned q = 0; q < queues; q++)
+            fake_guest_kick(&t->g, q);
+        for (unsigned q = 0; q < queues; q++) {
+            uint32_t head, len;
+
+            bad += !fake_guest_wait_used(&t->g, q, 5000) || !fake_guest_used(&t->g, q, &head, &len) ||
+                   *(uint8_t *)fake_guest_host(&t->g, t->status + q, 1) != 0;
+            bad += type == VIRTIO_BLK_T_IN && (bytes[4096 * q] != q + n - 1 || bytes[4096 * q + 511] != q + n - 1);
+        }
+    }
+    ok(bad == 0, "%u queues: what is written is read", queues);
+}
+
+static void test_threads_on(const char *json, const char *format, unsigned lanes, unsigned lane_of_last)
+{
+    int fd = make_image(image_format_from_name(format), 4 << 20, NULL);
+    ThrottleConfig limits = {0}, none = {0};
+    Nodes nodes = {0};
+    Err err = {0};
+    Block *top;
+    Rig t;
+
+    fake_guest_init(&t.g, 16 << 20);
+    t.g.host.helper = helper;
+    t.g.host.iothread = named_thread;
+    for (unsigned i = 0; i < ARRAY_LEN(threads); i++)
+        ok(loop_new("test", &threads[i], &err) == 0 && loop_start(threads[i], NULL, NULL, &err) == 0, "thread %u", i);
+    node(&nodes, 0, t.g.loop, "{\"driver\":\"file\",\"node-name\":\"file\",\"fd\":%d}", fd);
+    top = node(&nodes, 1, t.g.loop, "{\"driver\":\"%s\",\"node-name\":\"top\",\"file\":\"file\"}", format);
+    rig_start(&t, top, json, 0);
+    ok(t.g.queues[3].loop == (lane_of_last ? threads[lane_of_last - 1] : NULL), "the last queue's thread");
+    all_queues(&t, 4, 32);
+    ok(t.g.stats_block.requests[STATS_IO_READ] == 4 * 32 && t.g.stats_block.requests[STATS_IO_WRITE] == 4 * 32,
+       "statistics of all threads");
+    limits.limit[THROTTLE_OPS_TOTAL].avg = 1000000;
+    ok(block_set_throttle(top, NULL, &limits, &err) == 0, "limits");
+    all_queues(&t, 4, 2);
+    for (Block *v = top->views; v != NULL; v = v->next_view, lanes--)
+        ok(v->limits.group == top->limits.group, "are every thread's");
+    ok(lanes == 1, "as many lanes as threads");
+    ok(block_resize(top, 8 << 20, &err) == 0, "resize");
+    for (Block *v = top->views; v != NULL; v = v->next_view)
+        ok(v->info.size == 8 << 20, "every thread sees the size");
+    t.g.dev->ops->set_running(t.g.dev, false);
+    t.g.dev->ops->set_running(t.g.dev, true);
+    all_queues(&t, 4, 2);
+    ok(block_set_throttle(top, NULL, &none, &err) == 0, "no limits");
+    fake_guest_stop(&t.g);
+    ok(top->views == NULL && top->loop == t.g.loop, "nothing is left on the threads");
+    block_close(top);
+    block_close(nodes.list[0]);
+    for (unsigned i = 0; i < ARRAY_LEN(threads); i++)
+        loop_free(threads[i]);
+    fake_guest_destroy(&t.g);
+}
+
+static void test_threads(void)
+{
+    static const char *const wrong[] = {
+        "[]", "[{'iothread':'io9'}]", "[{'iothread':'io1'},{'iothread':'io1'}]", "[{'iothread':'io1','vqs':[0,1,2]}]",
+        "[{'iothread':'io1','vqs':[0,1,2,4]}]", "[{'iothread':'io1','vqs':[0,1]},{'iothread':'io2','vqs':[1,2,3]}]",
+        "[{'iothread':'io1','vqs':[0,1,2,3]},{'iothread':'io2'}]",
+    };
+    FaultBlock *b;
+    FakeGuest g;
+
+    test_threads_on("{\"id\":\"d0\",\"drive\":\"x\",\"num-queues\":4}", "raw", 3, 0);
+    test_threads_on("{\"id\":\"d0\",\"drive\":\"x\",\"num-queues\":4,\"iothread-vq-mapping\":"
+                    "[{\"iothread\":\"main\",\"vqs\":[0,1]},{\"iothread\":\"io2\",\"vqs\":[3,2]}]}", "qcow2", 2, 2);
+    fake_guest_init(&g, 1 << 20);
+    g.host.iothread = named_thread;
+    g.block = &(b = fault_block_new(g.loop, 1 << 20))->base;
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        char json[300];
+
+        snprintf(json, sizeof json, "{\"id\":\"d0\",\"drive\":\"x\",\"num-queues\":4,\"iothread-vq-mapping\":%s}", wrong[i]);
+        for (char *at = json; *at; at++)
+            *at = *at == '\'' ? '"' : *at;
+        ok(make_blk(&g, json) == NULL, "refused: %s", wrong[i]);
+    }
+    block_close(&b->base);
+    fake_guest_destroy(&g);
+}
+
 int main(void)
 {
     test_memory();
+    test_threads();
     test_throttle();
     test_throttle_group();
     test_images();

@@ -26,6 +26,9 @@ struct DeviceHost {
     /* Parts made before, by the name in the description; NULL when there is none. Main thread. A block node,
      * a net back end or a chardev has one user at most: the second claim gets NULL. */
     Loop *(*iothread)(DeviceHost *host, const char *id);
+    /* A thread beside the main loop for devices with several queues and no iothread of the user's: the same one for the same
+     * index, NULL when there are no more (as many as CPUs, the main thread counted). NULL member: none at all. */
+    Loop *(*helper)(DeviceHost *host, unsigned index);
     struct Block *(*block)(DeviceHost *host, const char *node_name);
     struct NetBackend *(*netdev)(DeviceHost *host, const char *id);
     struct Chardev *(*chardev)(DeviceHost *host, const char *id);

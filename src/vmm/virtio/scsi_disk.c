@@ -62,7 +62,7 @@ static void complete(BlockRequest *block, int result)
     bool write = block->kind != BLOCK_READ;
     IoPolicy policy;
 
-    stats_block_account(r->unit->stats, r->stats_kind, loop_now() - r->start_ns, r->block.offset, r->block.length,
+    stats_block_account(r->unit->stats, false, r->stats_kind, loop_now() - r->start_ns, r->block.offset, r->block.length,
                         result < 0);
     if (result >= 0) {
         goes_on(r);
