@@ -7,6 +7,7 @@ usage: check_kvm.py [KITE_VMM GUEST]       (default: those of the build folder, 
 import json
 import os
 import select
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import time
 
 BUILD = os.environ.get("abs_top_builddir", ".")
 VMM, GUEST = sys.argv[1:3] if len(sys.argv) > 2 else (BUILD + "/kite-vmm", BUILD + "/tests/guest/test-guest.elf")
+PATTERN = bytes((i * 7 + (i >> 8)) & 255 for i in range(65536)) # what the guest writes to its disk
 count = 0
 failed = 0
 
@@ -149,6 +151,38 @@ def qcow2_nodes(directory):
     ]
 
 
+def served(directory, kind):
+    """A disk of another format, behind qemu-storage-daemon: the program, the image, and kite-vmm's end."""
+    path, listener, client = os.path.join(directory, "disk." + kind), socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+    subprocess.run(["qemu-img", "create", "-q", "-f", kind, path, "4M"], check=True)
+    listener.bind(os.path.join(directory, kind + ".sock"))
+    listener.listen(1)
+    client.connect(listener.getsockname())
+    program = subprocess.Popen(["qemu-storage-daemon", "--blockdev", f"driver=file,node-name=file,filename={path}",
+                                "--blockdev", f"driver={kind},node-name=disk,file=file", "--nbd-server",
+                                f"addr.type=fd,addr.str={listener.fileno()}", "--export",
+                                "type=nbd,id=disk,node-name=disk,writable=on"], pass_fds=[listener.fileno()])
+    listener.close()
+    client.set_inheritable(True)
+    return program, path, client
+
+
+def other_formats(blk, wanted):
+    with tempfile.TemporaryDirectory() as d:
+        for kind, changes, desc in (("vmdk", {}, {}), ("vdi", {"iothread": "io1"}, {"iothreads": ["io1"]})):
+            program, path, client = served(d, kind)
+            g = Qmp("disk", blockdevs=[{"driver": "nbd", "node-name": "node", "export": "disk", "fd": client.fileno()}],
+                    devices=[dict(blk, **changes)], **desc)
+            client.close()
+            ok(all(g.wait_text(w) for w in wanted) and g.end() == 0, f"{kind} disk by qemu-storage-daemon", g.text.decode())
+            program.terminate()
+            program.wait()
+            raw = subprocess.run(["qemu-img", "dd", "-f", kind, "-O", "raw", "bs=4096", "skip=1", "count=17", "if=" + path,
+                                  "of=" + path + ".raw"])
+            with open(path + ".raw", "rb") as f:
+                ok(raw.returncode == 0 and f.read(65536) == PATTERN, f"{kind} disk: the bytes are in the image")
+
+
 def disks():
     blk = {"driver": "virtio-blk-pci", "id": "disk0", "drive": "node", "serial": "kite-serial"}
     wanted = ["disk sectors 00002000", "disk written", "disk flushed", "disk read", "disk differences 00000000",
@@ -157,7 +191,7 @@ def disks():
     nodes = [{"driver": "file", "node-name": "node", "fd": fd}]
     g = Qmp("disk", blockdevs=nodes, devices=[blk])
     ok(all(g.wait_text(w) for w in wanted), "raw disk: write, flush, read back, serial", g.text.decode())
-    ok(g.end() == 0 and os.pread(fd, 65536, 4096) == bytes((i * 7 + (i >> 8)) & 255 for i in range(65536)),
+    ok(g.end() == 0 and os.pread(fd, 65536, 4096) == PATTERN,
        "raw disk: the bytes are in the file")
     g = Qmp("disk", blockdevs=nodes, devices=[dict(blk, iothread="io1")], iothreads=["io1"])
     ok(all(g.wait_text(w) for w in wanted) and g.end() == 0, "disk on an iothread", g.text.decode())
@@ -167,6 +201,8 @@ def disks():
             g = Qmp("disk", blockdevs=nodes2, devices=[blk])
             ok(all(g.wait_text(w) for w in wanted) and g.end() == 0, "qcow2 disk over a backing file", g.text.decode())
             ok(subprocess.run(["qemu-img", "check", "-q", top]).returncode == 0, "qemu-img check likes it")
+    if shutil.which("qemu-img") and shutil.which("qemu-storage-daemon"):
+        other_formats(blk, wanted)
 
     several = dict(blk, **{"num-queues": 2})
     for what, device, threads in (("helper threads", several, []),
