@@ -47,7 +47,7 @@ typedef struct StatsBlock {
     uint64_t capacity; /* bytes the guest sees */
     uint64_t wr_highest; /* highest byte written, QEMU's wr_highest_offset */
     uint64_t io_error; /* errno of what stopped the VM; counts while run_state is io-error */
-    uint64_t reserved;
+    uint64_t write_threshold; /* bytes into the image's file; 0: none, or it was passed */
 } StatsBlock;
 
 typedef struct StatsNet {

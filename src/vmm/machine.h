@@ -101,6 +101,8 @@ int machine_chardev_add(Machine *machine, json_t *object, Err *err);
 int machine_chardev_remove(Machine *machine, const char *id, Err *err);
 int machine_blockdev_add(Machine *machine, json_t *object, Err *err);
 int machine_blockdev_del(Machine *machine, const char *node_name, Err *err);
+/* BLOCK_WRITE_THRESHOLD once when a write reaches farther into that node's file; 0: not. */
+int machine_set_write_threshold(Machine *machine, const char *node_name, uint64_t bytes, Err *err);
 int machine_netdev_add(Machine *machine, json_t *object, Err *err);
 int machine_netdev_del(Machine *machine, const char *id, Err *err);
 Chardev *machine_chardev_at(Machine *machine, unsigned index);

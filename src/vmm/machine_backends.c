@@ -120,6 +120,45 @@ int machine_blockdev_del(Machine *m, const char *node_name, Err *err)
     return err_set(err, ENOENT, "Failed to find node with node-name='%s'", node_name);
 }
 
+/* Any loop. */
+static void on_threshold(void *opaque, Block *block, uint64_t threshold, uint64_t end)
+{
+    Machine *m = opaque;
+
+    m->device_host.event(&m->device_host, "BLOCK_WRITE_THRESHOLD",
+                         json_pack("{s:s, s:I, s:I}", "node-name", block->node_name, "amount-exceeded",
+                                   (json_int_t)(end - threshold), "write-threshold", (json_int_t)threshold));
+}
+
+int machine_set_write_threshold(Machine *m, const char *node_name, uint64_t bytes, Err *err)
+{
+    Block *storage = NULL, *top = NULL;
+
+    for (unsigned i = 0; i < MACHINE_LIST_MAX; i++) {
+        if (m->blocks[i] != NULL && strcmp(m->blocks[i]->node_name, node_name) == 0)
+            storage = m->blocks[i];
+    }
+    if (storage == NULL)
+        return err_set(err, ENODEV, "Device '%s' not found", node_name);
+    if (storage->ops->storage == NULL)
+        return err_set(err, ENOTSUP, "node '%s' has no file whose writes could be watched", node_name);
+    storage = storage->ops->storage(storage);
+    for (unsigned i = 0; i < MACHINE_LIST_MAX; i++) {
+        Block *b = m->blocks[i];
+
+        if (b != NULL && b->user[0] != '\0' && b->ops->storage != NULL && b->ops->storage(b) == storage)
+            top = b;
+    }
+    __atomic_store_n(&storage->write_threshold, 0, __ATOMIC_RELEASE);
+    storage->threshold_passed = on_threshold;
+    storage->threshold_opaque = m;
+    storage->threshold_shown = top != NULL ? &stats_block(m->stats, top->user)->write_threshold : NULL;
+    if (storage->threshold_shown != NULL)
+        __atomic_store_n(storage->threshold_shown, bytes, __ATOMIC_RELAXED);
+    __atomic_store_n(&storage->write_threshold, bytes, __ATOMIC_RELEASE);
+    return 0;
+}
+
 int machine_netdev_add(Machine *m, json_t *object, Err *err)
 {
     void **place = free_place((void **)m->nets);

@@ -329,6 +329,17 @@ int qmp_block_set_io_throttle(QmpServer *s, Machine *m, json_t *args, json_t **r
     return c.result;
 }
 
+int qmp_block_set_write_threshold(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    json_int_t bytes = json_integer_value(json_object_get(args, "write-threshold"));
+
+    (void)s;
+    (void)ret;
+    if (bytes < 0)
+        return err_set(err, EINVAL, "Parameter 'write-threshold' expects a size");
+    return machine_set_write_threshold(m, string_arg(args, "node-name"), (uint64_t)bytes, err);
+}
+
 /* --- links ------------------------------------------------------------------------------------------------- */
 
 typedef struct Link {

@@ -288,6 +288,7 @@ static const QmpCommand qmp_commands[] = {
     {"query-named-block-nodes", "flat:b?", qmp_query_named_block_nodes},
     {"block_resize", "device:s? node-name:s? size:i", qmp_block_resize},
     {"block_set_io_throttle", "id:s? device:s? ...", qmp_block_set_io_throttle},
+    {"block-set-write-threshold", "node-name:s write-threshold:i", qmp_block_set_write_threshold},
     {"set_link", "name:s up:b", qmp_set_link},
     {"query-rx-filter", "name:s?", qmp_query_rx_filter},
     {"blockdev-open-tray", "id:s force:b?", qmp_open_tray},

@@ -10,8 +10,8 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import kitehost
-from kitehost import WORK, case, fails, virsh, wait_for, write
-from vmmguest import ROOT_PORTS, disk, gone, image, run_dir, setup, start, state, vmm_pids
+from kitehost import WORK, case, events, fails, virsh, wait_console, wait_for, write
+from vmmguest import ROOT_PORTS, define, disk, gone, image, run_dir, setup, start, state, vmm_pids
 
 
 @case
@@ -87,6 +87,27 @@ def dump():
     assert core_parts(WORK + "/crash")[1] == names
     assert state("dump") == "shut off (crashed)", state("dump")
     virsh("undefine", "dump")
+
+
+@case
+def write_threshold():
+    """a write beyond a threshold is told, once; until then the threshold stands in the statistics"""
+    kitehost.run("qemu-img", "create", "-q", "-f", "qcow2", WORK + "/thin.qcow2", "8M")
+    define("thin", "disk", devices=disk(WORK + "/thin.qcow2", "vda", kind="qcow2"), machine="pc",
+           extra="<on_poweroff>preserve</on_poweroff>")
+    virsh("start", "thin", "--paused")
+    virsh("domblkthreshold", "thin", "vda", "200K")
+    assert "block.0.threshold=204800" in virsh("domstats", "thin", "--block"), virsh("domstats", "thin", "--block")
+    with events("thin") as log:
+        virsh("resume", "thin")
+        wait_console("thin", "disk beyond")
+        log.wait("block-threshold")
+        found = re.search(r"block-threshold.*", log.text()).group(0)
+        assert "thin.qcow2" in found and "204800" in found, found
+    assert len(re.findall(r"block-threshold.* vda\(", log.text())) == 1, log.text()  # and vda[1], as libvirt names it too
+    assert "threshold" not in virsh("domstats", "thin", "--block")
+    fails("domblkthreshold", "thin", "vdz", "1M", contains="vdz")
+    gone("thin")
 
 
 class Monitor:

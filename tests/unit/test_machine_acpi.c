@@ -206,7 +206,8 @@ static void test_cells(void)
         }
     }
     ok(cpus == 4 && cpus_right, "cells: each CPU is in its node (%u)", cpus);
-    ok(memories == ARRAY_LEN(expected_memory) && memory_right, "cells: so is memory, on both sides of the hole (%u)", memories);
+    ok(memories == ARRAY_LEN(expected_memory) && memory_right, "cells: so is memory, on both sides of the hole (%u)",
+       memories);
     t = find_table(m, "SLIT");
     ok(t != NULL && get(t + 36, 8) == 2 && memcmp(t + 44, expected_distances, sizeof expected_distances) == 0,
        "cells: distances, also where they differ by direction");

@@ -113,7 +113,8 @@ int main(void)
     out(4, 0x13);
     out(11, 0x02);
     settle();
-    ok(told == 3600 && in(4) == 0x13 && rtc_offset(rtc) == 3600, "the guest sets the clock: told once, %lld", (long long)told);
+    ok(told == 3600 && in(4) == 0x13 && rtc_offset(rtc) == 3600, "the guest sets the clock: told once, %lld",
+       (long long)told);
     rtc_free(rtc);
     loop_free(loop);
     irq_free(irq);

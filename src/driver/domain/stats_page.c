@@ -119,6 +119,13 @@ static void add_block(const StatsBlock *block, const DiskDef *disk, GArray *driv
         figure.node = g_strdup(node);
         image.node = g_strdup(node);
         g_array_append_val(images, image);
+        if (block->write_threshold != 0) {
+            ImageFigure below = {.threshold = block->write_threshold};
+
+            disk_node_name(disk->source, "storage", node, sizeof(node));
+            below.node = g_strdup(node);
+            g_array_append_val(images, below);
+        }
     }
     g_array_append_val(drives, figure);
 }

@@ -110,6 +110,18 @@ void block_submit(Block *block, BlockRequest *request)
         admit(block, request);
 }
 
+void block_note_write(Block *b, uint64_t end)
+{
+    uint64_t threshold = __atomic_load_n(&b->write_threshold, __ATOMIC_ACQUIRE);
+
+    if (threshold == 0 || end <= threshold ||
+        !__atomic_compare_exchange_n(&b->write_threshold, &threshold, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        return;
+    if (b->threshold_shown != NULL)
+        __atomic_store_n(b->threshold_shown, 0, __ATOMIC_RELAXED);
+    b->threshold_passed(b->threshold_opaque, b, threshold, end);
+}
+
 void block_complete(Block *block, BlockRequest *request, int result)
 {
     block->in_flight--;

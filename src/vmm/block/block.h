@@ -75,6 +75,8 @@ typedef struct BlockOps {
     int (*reopen)(Block *block, Err *err);
     /* Details for query-named-block-nodes and query-block: puts keys into the object. NULL: nothing to say. */
     void (*describe)(Block *block, json_t *object);
+    /* The node that has the file below; NULL: there is none but the node itself. */
+    Block *(*storage)(Block *block);
     /* Moves to another loop; nothing is in flight. */
     int (*attach_loop)(Block *block, Loop *loop, Err *err);
     /* Another door to the same image, on that loop; the caller fills in Block's own fields. NULL: there is only one. */
@@ -106,6 +108,11 @@ struct Block {
     BlockQueue waiting[2];
     LoopTimer limit_timer;
     LoopPost limit_post;
+    /* Told once, when a write reaches farther than so many bytes into the node's file (0: no more, or never). Any loop. */
+    uint64_t write_threshold; /* atomic */
+    void (*threshold_passed)(void *opaque, Block *block, uint64_t threshold, uint64_t end);
+    void *threshold_opaque;
+    uint64_t *threshold_shown; /* a copy for others to read (statistics page), or NULL */
     /* Told on the node's loop after info changed (live resize). */
     void (*changed)(void *opaque);
     void *changed_opaque;
@@ -117,6 +124,8 @@ void block_submit(Block *block, BlockRequest *request);
 /* For drivers: a request is done. */
 void block_complete(Block *block, BlockRequest *request, int result);
 void block_flush_queue(Block *block);
+/* For drivers: a write is about to reach that far into the node's file. Any loop. */
+void block_note_write(Block *storage, uint64_t end);
 int block_resize(Block *block, uint64_t size, Err *err);
 /* Runs the loop's events of this node until nothing is in flight (deactivate, close). */
 void block_drain(Block *block);

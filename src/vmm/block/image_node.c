@@ -208,7 +208,29 @@ static void zero_slice(const Op *op, uint64_t from, uint64_t len)
     }
 }
 
+/* The node that has the file; of a view it is that of the node. */
+static Block *node_storage(Block *block)
+{
+    ImageNode *node = (ImageNode *)(block->node != NULL ? block->node : block);
+
+    return node->file != NULL ? &node->file->base : &node->base;
+}
+
 /* --- on a worker ------------------------------------------------------------------------------------------- */
+
+/* Where the engine has put it is not told: as far as the image reaches. */
+static void note_whole(const Op *op)
+{
+    Block *storage = node_storage(&op->node->base);
+    ImageInfo info;
+
+    if (__atomic_load_n(&storage->write_threshold, __ATOMIC_RELAXED) == 0)
+        return;
+    if (op->node->format == IMAGE_FORMAT_RAW)
+        block_note_write(storage, op->node->raw_offset + op->request->offset + op->request->length);
+    else if (image_get_info(op->node->image, &info) == 0)
+        block_note_write(storage, info.high_offset);
+}
 
 static int whole_request(Op *op)
 {
@@ -221,6 +243,7 @@ static int whole_request(Op *op)
         return image_preadv(image, r->iov, (int)r->iov_count, r->offset);
     case BLOCK_WRITE:
         ret = image_pwritev(image, r->iov, (int)r->iov_count, r->offset);
+        note_whole(op);
         break;
     case BLOCK_DISCARD:
         ret = image_discard(image, r->offset, r->length, NULL);
@@ -394,6 +417,8 @@ static void start_extent(Op *op, unsigned index, uint64_t *pos)
         *pos += e->length;
     }
     op->left++;
+    if (io->write)
+        block_note_write(node_storage(&op->node->base), io->offset + io->length);
     if (r < 0)
         extent_finished(op, r);
     else if (!block_io_rw(op->node->io, io->write, io->fd, io->iov, io->count, io->offset, &io->transfer))
@@ -596,6 +621,8 @@ static void node_describe(Block *block, json_t *object)
     json_object_set_new(object, "detect_zeroes",
                         json_string(node_props_detect_name(&node->props)));
     json_object_set_new(object, "encrypted", json_boolean(node->key_len > 0));
+    json_object_set_new(object, "write_threshold",
+                        json_integer((json_int_t)__atomic_load_n(&block->write_threshold, __ATOMIC_RELAXED)));
     json_object_set_new(object, "cache",
                         json_pack("{s:b, s:b, s:b}", "writeback", 1, "direct", node->direct_align > 0, "no-flush",
                                   (int)node->no_flush));
@@ -607,7 +634,6 @@ static void node_describe(Block *block, json_t *object)
         if (info.cluster_size > 0)
             json_object_set_new(image, "cluster-size", json_integer(info.cluster_size));
         json_object_set_new(image, "dirty-flag", json_boolean(info.dirty));
-        json_object_set_new(object, "write_threshold", json_integer(0));
         json_object_set_new(object, "backing_file_depth", json_integer((json_int_t)info.depth));
         json_object_set_new(object, "x-highest-offset", json_integer((json_int_t)info.high_offset));
     }
@@ -789,6 +815,7 @@ static int node_view(Block *block, Loop *loop, Block **ret, Err *err)
     {                                                                                                                  \
         .driver = name, .submit = node_submit, .flush_queue = node_flush_queue, .resize = node_resize,                 \
         .reopen = node_reopen, .describe = node_describe, .attach_loop = node_attach_loop, .view = node_view,          \
+        .storage = node_storage,                                                                                       \
         .close = node_close                                                                                            \
     }
 
