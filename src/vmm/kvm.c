@@ -106,17 +106,24 @@ void kvm_close(KvmVm *vm)
     free(vm);
 }
 
+static int set_slot(KvmVm *vm, unsigned number, const MemoryRegion *region, uint32_t flags)
+{
+    struct kvm_userspace_memory_region slot = {
+        .slot = number,
+        .flags = flags,
+        .guest_phys_addr = region->gpa,
+        .memory_size = region->size,
+        .userspace_addr = (uintptr_t)region->host,
+    };
+
+    return vm_ioctl(vm, KVM_SET_USER_MEMORY_REGION, &slot);
+}
+
 int kvm_memory_sync(KvmVm *vm, const GuestMemory *memory, Err *err)
 {
     for (unsigned i = vm->slots; i < memory_region_count(memory); i++) {
         const MemoryRegion *region = memory_region(memory, i);
-        struct kvm_userspace_memory_region slot = {
-            .slot = i,
-            .guest_phys_addr = region->gpa,
-            .memory_size = region->size,
-            .userspace_addr = (uintptr_t)region->host,
-        };
-        int r = vm_ioctl(vm, KVM_SET_USER_MEMORY_REGION, &slot);
+        int r = set_slot(vm, i, region, 0);
 
         if (r < 0)
             return err_set(err, -r, "cannot give the guest %" PRIu64 " MiB at 0x%" PRIx64 ": %s",
@@ -125,6 +132,26 @@ int kvm_memory_sync(KvmVm *vm, const GuestMemory *memory, Err *err)
         vm->slots = i + 1;
     }
     return 0;
+}
+
+int kvm_dirty_log(KvmVm *vm, const GuestMemory *memory, unsigned slots, bool on, Err *err)
+{
+    int r = 0;
+
+    for (unsigned i = 0; i < slots && r == 0; i++)
+        r = set_slot(vm, i, memory_region(memory, i), on ? KVM_MEM_LOG_DIRTY_PAGES : 0);
+    if (r == 0)
+        return 0;
+    for (unsigned i = 0; i < slots && on; i++)
+        set_slot(vm, i, memory_region(memory, i), 0);
+    return err_set(err, -r, "KVM cannot %s its log of written pages: %s", on ? "begin" : "end", strerror(-r));
+}
+
+int kvm_dirty_bitmap(KvmVm *vm, unsigned slot, uint64_t *bits)
+{
+    struct kvm_dirty_log log = {.slot = slot, .dirty_bitmap = bits};
+
+    return vm_ioctl(vm, KVM_GET_DIRTY_LOG, &log);
 }
 
 int kvm_enable_cap(KvmVm *vm, uint32_t cap, uint64_t arg)

@@ -32,6 +32,10 @@ int kvm_capability(const KvmVm *vm, int capability);
 
 /* Gives KVM the regions it does not know yet. Main thread. */
 int kvm_memory_sync(KvmVm *vm, const GuestMemory *memory, Err *err);
+/* Whether KVM notes what vCPUs write to the first slots of them. Main thread. */
+int kvm_dirty_log(KvmVm *vm, const GuestMemory *memory, unsigned slots, bool on, Err *err);
+/* A bit for every page of 4 KiB in the slot that was written since the log began or this was asked last. */
+int kvm_dirty_bitmap(KvmVm *vm, unsigned slot, uint64_t *bits);
 
 /* Interrupt controllers, TSS and identity page. Before the first vCPU. pit: the old timer too, for guests that have no
  * other clock to measure theirs with (it costs a thread of the kernel and a wait for it); never with split controllers. */

@@ -20,6 +20,7 @@ VMM_C_FILES = \
 	%D%/boot/smbios.c \
 	%D%/bus.c \
 	%D%/chardev/chardev.c \
+	%D%/dirty_rate.c \
 	%D%/dump.c \
 	%D%/dump_kdump.c \
 	%D%/irq.c \
@@ -100,6 +101,7 @@ VMM_H_FILES = \
 	%D%/boot/smbios.h \
 	%D%/bus.h \
 	%D%/chardev/chardev.h \
+	%D%/dirty_rate.h \
 	%D%/dump.h \
 	%D%/irq.h \
 	%D%/isa/acpi_hw.h \

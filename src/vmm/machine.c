@@ -462,6 +462,7 @@ static int build(Machine *m, Err *err)
                        m->kvm->max_vcpus);
     if ((r = memory_new(&d->memory, &m->memory, err)) < 0 ||
         (r = kvm_memory_sync(m->kvm, m->memory, err)) < 0 ||
+        (r = dirty_rate_new(m->loop, m->kvm, m->memory, &m->dirty_rate, err)) < 0 ||
         (r = stats_new(d->stats_fd, d->memory.size, &m->stats, err)) < 0 ||
         (r = cpuid_build(m->kvm, &d->cpu_model, &d->topology, &cpuid, &m->cpu_choice, err)) < 0)
         return r;
@@ -545,6 +546,7 @@ void machine_free(Machine *m)
     irq_free(m->irq);
     bus_free(m->bus);
     stats_free(m->stats);
+    dirty_rate_free(m->dirty_rate);
     kvm_close(m->kvm);
     memory_free(m->memory);
     if (m->kernel_open)
@@ -592,6 +594,11 @@ unsigned machine_vcpu_count(const Machine *m)
 Vcpu *machine_vcpu(Machine *m, unsigned index)
 {
     return index < m->vcpu_count ? m->vcpus[index] : NULL;
+}
+
+DirtyRate *machine_dirty_rate(Machine *m)
+{
+    return m->dirty_rate;
 }
 
 uint64_t machine_memory_size(const Machine *m)

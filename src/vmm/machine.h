@@ -17,6 +17,7 @@
 
 #include "common/err.h"
 #include "vmm/chardev/chardev.h"
+#include "vmm/dirty_rate.h"
 #include "vmm/loop.h"
 #include "vmm/machine_desc.h"
 #include "vmm/stats.h"
@@ -88,6 +89,7 @@ typedef struct CpuPlace {
 void machine_cpu_place(const CpuTopology *topology, unsigned index, CpuPlace *ret);
 Vcpu *machine_vcpu(Machine *machine, unsigned index);
 uint64_t machine_memory_size(const Machine *machine);
+DirtyRate *machine_dirty_rate(Machine *machine);
 
 /* Devices by id or by position; NULL when there is none. */
 VirtioDevice *machine_device(Machine *machine, const char *id);

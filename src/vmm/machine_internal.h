@@ -109,6 +109,7 @@ struct Machine {
     unsigned device_count;
 
     WatchdogAction watchdog_action;
+    DirtyRate *dirty_rate;
 
     RunState state;
     bool started;

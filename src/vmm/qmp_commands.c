@@ -297,6 +297,8 @@ static const QmpCommand qmp_commands[] = {
     {"blockdev-insert-medium", "id:s node-name:s", qmp_insert_medium},
     {"balloon", "value:i", qmp_balloon},
     {"query-balloon", "", qmp_query_balloon},
+    {"calc-dirty-rate", "calc-time:i sample-pages:i? mode:s?", qmp_calc_dirty_rate},
+    {"query-dirty-rate", "", qmp_query_dirty_rate},
 };
 
 const QmpCommand *qmp_command_find(const char *name)

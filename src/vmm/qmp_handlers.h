@@ -14,6 +14,8 @@ int qmp_remove_medium(QmpServer *server, Machine *machine, json_t *args, json_t 
 int qmp_insert_medium(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
 int qmp_query_memory_devices(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
 int qmp_query_memory_size(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
+int qmp_calc_dirty_rate(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
+int qmp_query_dirty_rate(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
 int qmp_query_balloon(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
 
 /* qmp_dump.c */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/checked.h"
+#include "common/enum_table.h"
 #include "vmm/qmp_handlers.h"
 #include "vmm/virtio/balloon.h"
 #include "vmm/virtio/mem.h"
@@ -217,6 +218,46 @@ int qmp_query_memory_size(QmpServer *s, Machine *m, json_t *args, json_t **ret, 
         plugged += dev->ops->type == VIRTIO_TYPE_MEM ? mem_plugged(dev) : 0;
     *ret = json_pack("{s:I, s:I}", "base-memory", (json_int_t)machine_memory_size(m), "plugged-memory",
                      (json_int_t)plugged);
+    return 0;
+}
+
+/* --- how fast memory is written --- */
+
+/* 0, which no figure may be, for what does not fit. */
+static unsigned as_unsigned(json_int_t value)
+{
+    return value > 0 && value < INT32_MAX ? (unsigned)value : 0;
+}
+
+int qmp_calc_dirty_rate(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    json_t *samples = json_object_get(args, "sample-pages");
+    json_int_t seconds = json_integer_value(json_object_get(args, "calc-time"));
+    json_int_t pages = samples != NULL ? json_integer_value(samples) : DIRTY_RATE_SAMPLES;
+    const char *name = string_arg(args, "mode");
+    int mode = name != NULL ? enum_table_value(dirty_rate_mode_names, DIRTY_RATE_MODES, name) : DIRTY_RATE_BY_SAMPLES;
+
+    (void)s;
+    (void)ret;
+    if (mode < 0)
+        return err_set(err, EINVAL, "Parameter 'mode' does not accept value '%.40s'", name);
+    if (samples != NULL && mode != DIRTY_RATE_BY_SAMPLES)
+        return err_set(err, EINVAL, "sample-pages is used only in page-sampling mode");
+    return dirty_rate_start(machine_dirty_rate(m), (DirtyRateMode)mode, as_unsigned(seconds), as_unsigned(pages), err);
+}
+
+int qmp_query_dirty_rate(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    const DirtyRateReport *report = dirty_rate_report(machine_dirty_rate(m));
+
+    (void)s;
+    (void)args;
+    (void)err;
+    *ret = json_pack("{s:s, s:I, s:i, s:i, s:s}", "status", dirty_rate_state_names[report->state], "start-time",
+                     (json_int_t)report->start, "calc-time", (int)report->seconds, "sample-pages",
+                     (int)report->samples, "mode", dirty_rate_mode_names[report->mode]);
+    if (report->state == DIRTY_RATE_MEASURED)
+        json_object_set_new(*ret, "dirty-rate", json_integer((json_int_t)report->rate));
     return 0;
 }
 

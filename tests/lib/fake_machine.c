@@ -71,6 +71,24 @@ int kvm_memory_sync(KvmVm *vm, const GuestMemory *memory, Err *err)
     return 0;
 }
 
+int kvm_dirty_log(KvmVm *vm, const GuestMemory *memory, unsigned slots, bool on, Err *err)
+{
+    (void)vm;
+    (void)memory;
+    (void)err;
+    fake_kvm.logged_slots = on ? slots : 0;
+    return 0;
+}
+
+int kvm_dirty_bitmap(KvmVm *vm, unsigned slot, uint64_t *bits)
+{
+    (void)vm;
+    if (slot >= fake_kvm.logged_slots)
+        return -ENOENT;
+    bits[0] = fake_kvm.dirty_pages;
+    return 0;
+}
+
 int kvm_enable_cap(KvmVm *vm, uint32_t cap, uint64_t arg)
 {
     (void)vm;

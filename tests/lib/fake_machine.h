@@ -25,6 +25,8 @@ typedef struct FakeKvm {
     unsigned nmis;
     unsigned messages; /* KVM_SIGNAL_MSI */
     struct kvm_msi message; /* the last */
+    unsigned logged_slots; /* memory slots with a log of written pages */
+    uint64_t dirty_pages; /* the first 64 bits of every such log */
 } FakeKvm;
 extern FakeKvm fake_kvm;
 

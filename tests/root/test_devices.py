@@ -270,6 +270,28 @@ def display_password():
     virsh("destroy", "pass")
 
 
+@case
+def dirty_rate():
+    """domdirtyrate-calc in all modes and what domstats makes of it"""
+    virsh("create", write("dirty.xml", domain_xml("dirty", memory=256, serial_log=False)))
+    def told():
+        return dict(line.strip().split("=", 1) for line in virsh("domstats", "dirty", "--dirtyrate").splitlines()[1:])
+    assert told() == {"dirtyrate.calc_status": "0", "dirtyrate.calc_start_time": "0", "dirtyrate.calc_period": "0",
+                      "dirtyrate.calc_mode": "page-sampling"}, told()
+    for seconds in "0", "61":
+        fails("domdirtyrate-calc", "dirty", "--seconds", seconds, contains="please choose value within [1, 60]")
+    fails("domdirtyrate-calc", "dirty", "--mode", "dirty-ring",
+          contains="dirty-ring calculation mode requires dirty-ring feature enabled")
+    virsh("domdirtyrate-calc", "dirty", "--seconds", "1", "--mode", "page-sampling")
+    wait_for("result", lambda: told()["dirtyrate.calc_status"] == "2", 30)
+    found = told()
+    assert (found["dirtyrate.calc_mode"], found["dirtyrate.calc_period"]) == ("page-sampling", "1"), found
+    assert int(found["dirtyrate.calc_start_time"]) > 0 and int(found["dirtyrate.megabytes_per_second"]) >= 0, found
+    if not kitehost.PEER:  # kills QEMU 7.2
+        fails("domdirtyrate-calc", "dirty", "--mode", "dirty-bitmap", contains="dirty-bitmap calculation mode requires KVM")
+    virsh("destroy", "dirty")
+
+
 def io_threads(name, *options):
     """CPUs that virsh iothreadinfo tells, by number."""
     return dict(re.findall(r"^ *([0-9]+) +(\S+)$", virsh("iothreadinfo", name, *options), re.M))

@@ -63,6 +63,20 @@ def life():
 
 
 @case
+def dirty_rate():
+    """domdirtyrate-calc by samples and by KVM's log; no dirty ring"""
+    define("dirty", "spin")
+    virsh("start", "dirty")
+    for mode in "page-sampling", "dirty-bitmap":
+        virsh("domdirtyrate-calc", "dirty", "--seconds", "1", "--mode", mode)
+        wait_for("result", lambda: "calc_status=2" in virsh("domstats", "dirty", "--dirtyrate"), 30)
+        told = virsh("domstats", "dirty", "--dirtyrate")
+        assert "calc_mode=" + mode in told and "calc_period=1" in told and "megabytes_per_second=" in told, told
+    fails("domdirtyrate-calc", "dirty", "--mode", "dirty-ring", contains="requires dirty-ring feature enabled")
+    gone("dirty")
+
+
+@case
 def shut_down():
     """shutdown presses the power button; the guest ends by itself, and the events say so"""
     virsh("start", "life")

@@ -9,7 +9,7 @@ tests_lib_libfakemachine_a_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
 
 check_PROGRAMS += tests/unit/test_machine_boot tests/unit/test_machine_acpi tests/unit/test_machine_pci \
 	tests/unit/test_machine_desc tests/unit/test_machine_qmp tests/unit/test_machine_watchdog tests/unit/test_machine_ioapic \
-	tests/unit/test_cpuid tests/unit/test_dump
+	tests/unit/test_cpuid tests/unit/test_dump tests/unit/test_dirty_rate
 check_PROGRAMS += tests/unit/test_rtc
 TESTS += tests/unit/test_rtc
 tests_unit_test_rtc_SOURCES = tests/unit/test_rtc.c
@@ -28,6 +28,10 @@ tests_unit_test_machine_watchdog_SOURCES = tests/unit/test_machine_watchdog.c
 tests_unit_test_machine_watchdog_CFLAGS = $(VMM_CFLAGS)
 tests_unit_test_machine_watchdog_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
 tests_unit_test_machine_watchdog_LDADD = $(VMM_MACHINE_LIBS)
+tests_unit_test_dirty_rate_SOURCES = tests/unit/test_dirty_rate.c
+tests_unit_test_dirty_rate_CFLAGS = $(VMM_CFLAGS)
+tests_unit_test_dirty_rate_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_unit_test_dirty_rate_LDADD = $(VMM_MACHINE_LIBS)
 tests_unit_test_cpuid_SOURCES = tests/unit/test_cpuid.c
 tests_unit_test_cpuid_CFLAGS = $(VMM_CFLAGS)
 tests_unit_test_cpuid_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
@@ -54,7 +58,7 @@ tests_unit_test_machine_qmp_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
 tests_unit_test_machine_qmp_LDADD = $(VMM_MACHINE_LIBS)
 TESTS += tests/unit/test_machine_boot tests/unit/test_machine_acpi tests/unit/test_machine_pci \
 	tests/unit/test_machine_desc tests/unit/test_machine_qmp tests/unit/test_machine_watchdog tests/unit/test_machine_ioapic \
-	tests/unit/test_cpuid tests/unit/test_dump
+	tests/unit/test_cpuid tests/unit/test_dump tests/unit/test_dirty_rate
 
 # The QMP schema against the sources.
 TESTS += tests/unit/test_qmp_schema.py

@@ -76,6 +76,15 @@ gboolean vm_inject_nmi(QmpClient *qmp, GError **error)
     return simple(qmp, "inject-nmi", error);
 }
 
+gboolean vm_calc_dirty_rate(QmpClient *qmp, guint seconds, const char *mode, GError **error)
+{
+    json_t *args = json_pack("{s:i}", "calc-time", (int)seconds);
+
+    if (strcmp(mode, "page-sampling") != 0)
+        json_object_set_new(args, "mode", json_string(mode));
+    return qmp_call(qmp, "calc-dirty-rate", args, 0, NULL, error);
+}
+
 gboolean vm_send_keys(QmpClient *qmp, const guint *keycodes, guint n, guint hold_ms, GError **error)
 {
     json_t *keys = json_array(), *args = json_object();

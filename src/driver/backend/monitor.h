@@ -23,6 +23,9 @@ gboolean vm_system_reset(QmpClient *qmp, GError **error);
 gboolean vm_system_wakeup(QmpClient *qmp, GError **error);
 gboolean vm_quit(QmpClient *qmp, GError **error);
 gboolean vm_inject_nmi(QmpClient *qmp, GError **error);
+/* Starts to measure; mode "page-sampling" (which the monitors of old QEMU know without the word), "dirty-bitmap" or
+ * "dirty-ring". */
+gboolean vm_calc_dirty_rate(QmpClient *qmp, guint seconds, const char *mode, GError **error);
 /* Linux-independent QKeyCode numbers as QEMU's "number" KeyValue; hold in ms, 0: QEMU's default (100). */
 gboolean vm_send_keys(QmpClient *qmp, const guint *keycodes, guint n, guint hold_ms, GError **error);
 
