@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #define STATS_PAGE_MAGIC 0x7374734574694bull /* "KitEsts" */
-#define STATS_PAGE_VERSION 2
+#define STATS_PAGE_VERSION 3
 #define STATS_ID_LEN 64
 #define STATS_VCPUS 256
 #define STATS_BLOCKS 64
@@ -76,6 +76,14 @@ typedef struct StatsBalloon {
     uint64_t reserved[4];
 } StatsBalloon;
 
+/* The last measurement of how fast memory is written (vmm/dirty_rate.h has the numbers' meaning); state is stored last. */
+typedef struct StatsDirtyRate {
+    uint64_t state, mode;
+    uint64_t start, seconds;
+    uint64_t rate; /* MiB a second */
+    uint64_t reserved[3];
+} StatsDirtyRate;
+
 typedef struct StatsPage {
     uint64_t magic;
     uint32_t version;
@@ -89,4 +97,5 @@ typedef struct StatsPage {
     uint64_t guest_ram; /* bytes at boot */
     StatsBalloon balloon;
     uint32_t iothread_offset, iothread_max, iothread_count, reserved;
+    StatsDirtyRate dirty_rate;
 } StatsPage;

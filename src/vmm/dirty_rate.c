@@ -32,6 +32,7 @@ struct DirtyRate {
     Loop *loop;
     KvmVm *kvm;
     const GuestMemory *memory;
+    StatsDirtyRate *page;
     LoopTimer timer;
     DirtyRateReport report;
     uint64_t began; /* ns */
@@ -163,6 +164,17 @@ static void end_log(DirtyRate *d)
     d->logged_slots = 0;
 }
 
+static void publish(DirtyRate *d)
+{
+    const DirtyRateReport *report = &d->report;
+
+    __atomic_store_n(&d->page->mode, report->mode, __ATOMIC_RELAXED);
+    __atomic_store_n(&d->page->start, report->start, __ATOMIC_RELAXED);
+    __atomic_store_n(&d->page->seconds, report->seconds, __ATOMIC_RELAXED);
+    __atomic_store_n(&d->page->rate, report->rate, __ATOMIC_RELAXED);
+    __atomic_store_n(&d->page->state, report->state, __ATOMIC_RELEASE);
+}
+
 /* --- a measurement -------------------------------------------------------------------------------------- */
 
 static void expired(void *opaque)
@@ -177,6 +189,7 @@ static void expired(void *opaque)
     d->report.rate = (bytes >> 10) * 1000 / ms >> 10;
     d->report.seconds = (unsigned)(ms / 1000);
     d->report.state = DIRTY_RATE_MEASURED;
+    publish(d);
 }
 
 int dirty_rate_start(DirtyRate *d, DirtyRateMode mode, unsigned seconds, unsigned samples, Err *err)
@@ -205,6 +218,7 @@ int dirty_rate_start(DirtyRate *d, DirtyRateMode mode, unsigned seconds, unsigne
         d->report.state = DIRTY_RATE_UNSTARTED;
         return err_set(err, -r, "no timer for the measurement: %s", strerror(-r));
     }
+    publish(d);
     return 0;
 }
 
@@ -213,7 +227,7 @@ const DirtyRateReport *dirty_rate_report(const DirtyRate *d)
     return &d->report;
 }
 
-int dirty_rate_new(Loop *loop, KvmVm *kvm, const GuestMemory *memory, DirtyRate **ret, Err *err)
+int dirty_rate_new(Loop *loop, KvmVm *kvm, const GuestMemory *memory, StatsDirtyRate *page, DirtyRate **ret, Err *err)
 {
     DirtyRate *d = calloc(1, sizeof *d);
 
@@ -222,6 +236,7 @@ int dirty_rate_new(Loop *loop, KvmVm *kvm, const GuestMemory *memory, DirtyRate 
     d->loop = loop;
     d->kvm = kvm;
     d->memory = memory;
+    d->page = page;
     d->report.samples = DIRTY_RATE_SAMPLES;
     loop_timer_init(loop, &d->timer, expired, d);
     *ret = d;

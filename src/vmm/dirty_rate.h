@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "common/stats_page.h"
 #include "vmm/kvm.h"
 #include "vmm/loop.h"
 #include "vmm/memory.h"
@@ -34,8 +35,8 @@ typedef struct DirtyRateReport {
 
 typedef struct DirtyRate DirtyRate;
 
-/* All three must outlive it. */
-int dirty_rate_new(Loop *loop, KvmVm *kvm, const GuestMemory *memory, DirtyRate **ret, Err *err);
+/* They must outlive it. page: where the daemon reads the report. */
+int dirty_rate_new(Loop *loop, KvmVm *kvm, const GuestMemory *memory, StatsDirtyRate *page, DirtyRate **ret, Err *err);
 void dirty_rate_free(DirtyRate *rate);
 /* -EBUSY while one measures; -ERANGE for figures out of bounds. */
 int dirty_rate_start(DirtyRate *rate, DirtyRateMode mode, unsigned seconds, unsigned samples, Err *err);

@@ -462,8 +462,8 @@ static int build(Machine *m, Err *err)
                        m->kvm->max_vcpus);
     if ((r = memory_new(&d->memory, &m->memory, err)) < 0 ||
         (r = kvm_memory_sync(m->kvm, m->memory, err)) < 0 ||
-        (r = dirty_rate_new(m->loop, m->kvm, m->memory, &m->dirty_rate, err)) < 0 ||
         (r = stats_new(d->stats_fd, d->memory.size, &m->stats, err)) < 0 ||
+        (r = dirty_rate_new(m->loop, m->kvm, m->memory, &stats_page(m->stats)->dirty_rate, &m->dirty_rate, err)) < 0 ||
         (r = cpuid_build(m->kvm, &d->cpu_model, &d->topology, &cpuid, &m->cpu_choice, err)) < 0)
         return r;
     /* Interrupt controllers come before vCPUs, whose local APICs are made with them. */
@@ -545,8 +545,8 @@ void machine_free(Machine *m)
     ioapic_free(m->ioapic);
     irq_free(m->irq);
     bus_free(m->bus);
-    stats_free(m->stats);
     dirty_rate_free(m->dirty_rate);
+    stats_free(m->stats);
     kvm_close(m->kvm);
     memory_free(m->memory);
     if (m->kernel_open)

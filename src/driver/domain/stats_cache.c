@@ -189,7 +189,7 @@ static guint sensible(const Domain *dom, guint wanted)
     if (dom->live->virt_type != VIRT_KVM)
         wanted &= ~kvm;
     if (vm_process_backend(dom->vm)->stats_page != NULL)
-        wanted &= ~(kvm | FIGURES_BIT(FIGURES_DIRTY_RATE)); /* kite-vmm has no commands for them */
+        wanted &= ~kvm; /* kite-vmm has no commands for them */
     if (dom->live->iothreads->len == 0)
         wanted &= ~FIGURES_BIT(FIGURES_IOTHREADS);
     return wanted;

@@ -229,10 +229,17 @@ static int word_index(const char *word, const char *const *words, int n, int mis
     return missing;
 }
 
+/* In the order in which kite-vmm numbers them, too. */
+static const char *const dirty_rate_modes[] = {"page-sampling", "dirty-bitmap", "dirty-ring"};
+
+const char *figures_dirty_rate_mode(guint number)
+{
+    return dirty_rate_modes[number < G_N_ELEMENTS(dirty_rate_modes) ? number : 0];
+}
+
 static void read_dirty_rate(GArray *into, const json_t *answer)
 {
     static const char *const states[] = {"unstarted", "measuring", "measured"};
-    static const char *const modes[] = {"page-sampling", "dirty-bitmap", "dirty-ring"};
     int status = word_index(jstr(answer, "status"), states, G_N_ELEMENTS(states), -1);
     DirtyRateFigure figure = {.vcpu = -1, .status = status};
     const json_t *entry;
@@ -242,7 +249,8 @@ static void read_dirty_rate(GArray *into, const json_t *answer)
         return;
     figure.start_time = jint(answer, "start-time", 0);
     figure.period = (int)jint(answer, "calc-time", 0);
-    figure.mode = modes[word_index(jstr(answer, "mode"), modes, G_N_ELEMENTS(modes), 0)];
+    figure.mode = figures_dirty_rate_mode(
+        (guint)word_index(jstr(answer, "mode"), dirty_rate_modes, G_N_ELEMENTS(dirty_rate_modes), 0));
     figure.rate = jint(answer, "dirty-rate", 0);
     g_array_append_val(into, figure);
     json_array_foreach(json_object_get(answer, "vcpu-dirty-rate"), i, entry)

@@ -87,6 +87,8 @@ typedef struct KvmFigure {
 
 /* "iothread7" is number 7. */
 gboolean figures_iothread_number(const char *id, guint *ret);
+/* libvirt's name; the numbers are those of kite-vmm (vmm/dirty_rate.h). */
+const char *figures_dirty_rate_mode(guint number);
 /* An empty array for such figures. */
 GArray *figures_new(FiguresKind kind);
 /* The QMP command that asks for it. */

@@ -193,6 +193,23 @@ static GArray *iothread_figures(int fd, const StatsPage *page)
     return list;
 }
 
+/* --- how fast memory is written --- */
+
+static GArray *dirty_rate_figures(const StatsPage *page)
+{
+    GArray *list = figures_new(FIGURES_DIRTY_RATE);
+    const StatsDirtyRate *rate = &page->dirty_rate;
+    const DirtyRateFigure figure = {.vcpu = -1,
+                                    .status = (int)MIN(rate->state, VIR_DOMAIN_DIRTYRATE_MEASURED),
+                                    .start_time = (gint64)rate->start,
+                                    .period = (int)MIN(rate->seconds, G_MAXINT),
+                                    .mode = figures_dirty_rate_mode((guint)MIN(rate->mode, G_MAXUINT)),
+                                    .rate = (gint64)rate->rate};
+
+    g_array_append_val(list, figure);
+    return list;
+}
+
 /* --- all --- */
 
 guint stats_page_read(int fd, const DomainDef *live, guint wanted, GArray *ret_figures[FIGURES_LAST])
@@ -211,6 +228,10 @@ guint stats_page_read(int fd, const DomainDef *live, guint wanted, GArray *ret_f
     if (wanted & FIGURES_BIT(FIGURES_GUEST_MEMORY)) {
         ret_figures[FIGURES_GUEST_MEMORY] = memory_figures(&page);
         made |= FIGURES_BIT(FIGURES_GUEST_MEMORY);
+    }
+    if (wanted & FIGURES_BIT(FIGURES_DIRTY_RATE)) {
+        ret_figures[FIGURES_DIRTY_RATE] = dirty_rate_figures(&page);
+        made |= FIGURES_BIT(FIGURES_DIRTY_RATE);
     }
     if ((wanted & FIGURES_BIT(FIGURES_IOTHREADS)) &&
         (ret_figures[FIGURES_IOTHREADS] = iothread_figures(fd, &page)) != NULL)
