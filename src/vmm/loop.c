@@ -52,6 +52,7 @@ struct Loop {
     bool quit; /* atomic */
     Batch *batch;
 
+    LoopPeek *peeks, *next_peek; /* the latter: where a walk goes on */
     LoopPolling polling; /* fields atomic */
     uint64_t poll_ns; /* now */
 
@@ -203,6 +204,7 @@ int loop_watch(Loop *loop, LoopWatch *watch, int fd, uint32_t events, void (*rea
     watch->opaque = opaque;
     if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
         return -errno;
+    watch->events = events;
     watch->active = true;
     return 0;
 }
@@ -213,7 +215,12 @@ int loop_watch_events(LoopWatch *watch, uint32_t events)
 
     if (!watch->active)
         return -EINVAL;
-    return epoll_ctl(watch->loop->epoll_fd, EPOLL_CTL_MOD, watch->fd, &event) < 0 ? -errno : 0;
+    if (watch->events == events)
+        return 0;
+    if (epoll_ctl(watch->loop->epoll_fd, EPOLL_CTL_MOD, watch->fd, &event) < 0)
+        return -errno;
+    watch->events = events;
+    return 0;
 }
 
 void loop_unwatch(LoopWatch *watch)
@@ -498,6 +505,58 @@ void loop_serve_until(Loop *loop, bool (*done)(void *opaque), void *opaque)
 /* --- the loop
  * ------------------------------------------------------------------------------------------------- */
 
+void loop_peek(Loop *loop, LoopPeek *peek, bool (*look)(void *), bool (*rest)(void *), void *opaque)
+{
+    *peek = (LoopPeek){.look = look, .rest = rest, .opaque = opaque, .loop = loop, .next = loop->peeks};
+    loop->peeks = peek;
+}
+
+void loop_unpeek(LoopPeek *peek)
+{
+    Loop *loop = peek->loop;
+
+    if (loop == NULL)
+        return;
+    for (LoopPeek **at = &loop->peeks; *at != NULL; at = &(*at)->next) {
+        if (*at == peek) {
+            *at = peek->next;
+            break;
+        }
+    }
+    if (loop->next_peek == peek)
+        loop->next_peek = peek->next;
+    peek->loop = NULL;
+}
+
+/* A callback may take any out; one that turns the loop itself ends this walk. */
+static bool look_around(Loop *loop)
+{
+    bool found = false;
+
+    for (LoopPeek *peek = loop->peeks; peek != NULL; peek = loop->next_peek) {
+        loop->next_peek = peek->next;
+        found |= peek->look(peek->opaque);
+    }
+    return found;
+}
+
+static bool go_to_rest(Loop *loop)
+{
+    bool found = false;
+
+    for (LoopPeek *peek = loop->peeks; peek != NULL; peek = loop->next_peek) {
+        loop->next_peek = peek->next;
+        if (peek->rest != NULL)
+            found |= peek->rest(peek->opaque);
+    }
+    return found;
+}
+
+bool loop_polls(const Loop *loop)
+{
+    return loop->poll_ns > 0;
+}
+
 void loop_set_polling(Loop *loop, const LoopPolling *polling)
 {
     __atomic_store_n(&loop->polling.grow, polling->grow, __ATOMIC_RELAXED);
@@ -521,14 +580,18 @@ static void adapt_polling(Loop *loop, uint64_t max_ns, uint64_t waited)
     loop->poll_ns = MIN(loop->poll_ns, max_ns);
 }
 
-/* Events that come while it looks; 0: none did. */
-static int look_for_events(Loop *loop, Batch *batch, uint64_t begin)
+/* Events that come while it looks; 0: none did. *ret_found: there was work in memory. */
+static int look_for_events(Loop *loop, Batch *batch, uint64_t begin, bool *ret_found)
 {
+    /* Memory costs less to look at than the kernel to ask. */
+    enum { LOOKS = 16 };
     int n;
 
     do {
+        for (int i = 0; i < LOOKS && loop->peeks != NULL && !*ret_found; i++)
+            *ret_found = look_around(loop);
         n = epoll_wait(loop->epoll_fd, batch->events, EVENTS_MAX, 0);
-    } while (n == 0 && loop_now() - begin < loop->poll_ns &&
+    } while (n == 0 && !*ret_found && loop_now() - begin < loop->poll_ns &&
              (loop->heap_count == 0 || loop->heap[1]->deadline > loop_now()));
     return n;
 }
@@ -559,16 +622,17 @@ static int sleep_for_events(Loop *loop, Batch *batch, bool block)
 static int wait_events(Loop *loop, Batch *batch, bool block)
 {
     uint64_t max_ns = __atomic_load_n(&loop->polling.max_ns, __ATOMIC_RELAXED), begin;
+    bool found = false;
     int n = 0;
 
-    if (max_ns == 0 || !block || loop->defers != NULL)
-        return sleep_for_events(loop, batch, block);
-    begin = loop_now();
     loop->poll_ns = MIN(loop->poll_ns, max_ns);
+    if (max_ns == 0 || !block || loop->defers != NULL)
+        return sleep_for_events(loop, batch, block && !go_to_rest(loop));
+    begin = loop_now();
     if (loop->poll_ns > 0)
-        n = look_for_events(loop, batch, begin);
-    if (n == 0)
-        n = sleep_for_events(loop, batch, block);
+        n = look_for_events(loop, batch, begin, &found);
+    if (n == 0 && !found)
+        n = sleep_for_events(loop, batch, !go_to_rest(loop));
     adapt_polling(loop, max_ns, loop_now() - begin);
     return n;
 }
@@ -592,6 +656,8 @@ void loop_iterate(Loop *loop, bool block)
             watch->ready(watch->opaque, batch.events[i].events);
     }
     loop->batch = batch.outer;
+    /* Completions of a ring interrupt the wait before its descriptor is reported. */
+    (void)look_around(loop);
     run_timers(loop);
     run_defers(loop);
 }

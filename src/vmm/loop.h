@@ -43,12 +43,31 @@ typedef struct LoopPolling {
 } LoopPolling;
 void loop_set_polling(Loop *loop, const LoopPolling *polling);
 
+/*
+ * Work that shows in memory before a descriptor reports it (completions of a ring, chains in a virtqueue). The loop looks
+ * after every wait, and again and again while it polls; before it sleeps it has `rest` ask the other side for wake-ups.
+ * Embed it in the owner and zero it first. All on the loop's thread.
+ */
+typedef struct LoopPeek {
+    bool (*look)(void *opaque); /* does what is there; true: there was something */
+    bool (*rest)(void *opaque); /* true: something came meanwhile, and was done. May be NULL */
+    void *opaque;
+    Loop *loop; /* NULL: not in a loop */
+    struct LoopPeek *next;
+} LoopPeek;
+
+void loop_peek(Loop *loop, LoopPeek *peek, bool (*look)(void *), bool (*rest)(void *), void *opaque);
+void loop_unpeek(LoopPeek *peek); /* of none: fine */
+/* It polls at the moment: who is looked at by a LoopPeek with `rest` need not be woken until then. */
+bool loop_polls(const Loop *loop);
+
 /* One fd. Embed it in the owner and zero it first; watching says fd >= 0 and registered. */
 typedef struct LoopWatch {
     Loop *loop;
     int fd;
     void (*ready)(void *opaque, uint32_t events); /* EPOLLIN, EPOLLOUT, EPOLLHUP, EPOLLERR */
     void *opaque;
+    uint32_t events; /* asked for */
     bool active;
 } LoopWatch;
 

@@ -301,7 +301,7 @@ void fake_guest_show(FakeGuest *g, unsigned queue, uint16_t head)
 
     memcpy(avail + 4 + 2 * (size_t)(q->avail_idx % q->size), &head, 2);
     q->avail_idx++;
-    memcpy(avail + 2, &q->avail_idx, 2);
+    __atomic_store_n((uint16_t *)(avail + 2), q->avail_idx, __ATOMIC_RELEASE);
 }
 
 uint16_t fake_guest_add(FakeGuest *g, unsigned queue, unsigned count, const FakeBuffer *buffers)

@@ -29,7 +29,9 @@ struct BlockIo {
     struct io_uring ring;
     bool has_ring;
     unsigned unsubmitted;
+    unsigned in_ring; /* transfers that the kernel has */
     LoopWatch watch;
+    LoopPeek peek; /* once something was submitted */
     LoopDefer submit;
 
     pthread_mutex_t lock; /* guards what follows */
@@ -56,10 +58,21 @@ static void ring_ready(void *opaque, uint32_t events)
         BlockTransfer *transfer = io_uring_cqe_get_data(cqe);
         int result = cqe->res;
 
+        io->in_ring--;
         /* Given back first: done() may turn the loop again. */
         io_uring_cqe_seen(&io->ring, cqe);
         transfer->done(transfer, result);
     }
+}
+
+static bool look_at_ring(void *opaque)
+{
+    BlockIo *io = opaque;
+
+    if (io->in_ring == 0 || io_uring_cq_ready(&io->ring) == 0)
+        return false;
+    ring_ready(io, 0);
+    return true;
 }
 
 static void block_io_submit(BlockIo *io)
@@ -104,6 +117,9 @@ static struct io_uring_sqe *get_sqe(BlockIo *io)
     }
     if (sqe != NULL) {
         io->unsubmitted++;
+        io->in_ring++;
+        if (io->peek.loop == NULL)
+            loop_peek(io->loop, &io->peek, look_at_ring, NULL, io);
         loop_defer(&io->submit);
     }
     return sqe;
@@ -255,6 +271,7 @@ static void unwatch_ring(void *opaque)
     BlockIo *io = opaque;
 
     loop_unwatch(&io->watch);
+    loop_unpeek(&io->peek);
     loop_defer_cancel(&io->submit);
     loop_post_cancel(io->loop, &io->post);
 }

@@ -298,12 +298,18 @@ static int handle(BlkRequest *r)
     return 0;
 }
 
-static void serve(BlkLane *lane, Virtqueue *vq)
+static bool look_at_queues(void *opaque);
+static bool rest(void *opaque);
+
+/* true: something was popped. */
+static bool serve(BlkLane *lane, Virtqueue *vq)
 {
-    bool no_memory = false;
+    bool no_memory = false, popped = false, looked_at = loop_polls(lane->loop);
 
     if (lane->idle)
-        return;
+        return false;
+    if (looked_at && lane->peek.loop == NULL)
+        loop_peek(lane->loop, &lane->peek, look_at_queues, rest, lane);
     do {
         virtqueue_disable_notify(vq);
         for (;;) {
@@ -316,16 +322,48 @@ static void serve(BlkLane *lane, Virtqueue *vq)
                 request_free(r);
                 break;
             }
+            popped = true;
         }
-    } while (virtqueue_enable_notify(vq) && !no_memory);
+        /* A loop that polls sees the next request by itself: the driver need not kick before the loop rests. */
+    } while (!no_memory && (looked_at ? virtqueue_pending(vq) : virtqueue_enable_notify(vq)));
     block_flush_queue(lane->block);
+    return popped;
+}
+
+static bool is_of(const BlkLane *lane, unsigned queue)
+{
+    return &lane->blk->lanes[lane->blk->lane_of[queue]] == lane;
+}
+
+static bool look_at_queues(void *opaque)
+{
+    BlkLane *lane = opaque;
+    VirtioDevice *dev = &lane->blk->dev;
+    bool found = false;
+
+    for (unsigned i = 0; i < dev->queue_count && !lane->idle; i++) {
+        if (is_of(lane, i) && virtqueue_pending(virtio_queue(dev, i)))
+            found |= serve(lane, virtio_queue(dev, i));
+    }
+    return found;
+}
+
+static bool rest(void *opaque)
+{
+    BlkLane *lane = opaque;
+    VirtioDevice *dev = &lane->blk->dev;
+    bool pending = false;
+
+    for (unsigned i = 0; i < dev->queue_count && !lane->idle; i++)
+        pending |= is_of(lane, i) && virtqueue_enable_notify(virtio_queue(dev, i));
+    return pending && look_at_queues(lane);
 }
 
 static void blk_kick(VirtioDevice *dev, Virtqueue *vq)
 {
     Blk *blk = (Blk *)dev;
 
-    serve(&blk->lanes[blk->lane_of[virtqueue_index(vq)]], vq);
+    (void)serve(&blk->lanes[blk->lane_of[virtqueue_index(vq)]], vq);
 }
 
 /* --- life -------------------------------------------------------------------------------------------------- */
@@ -362,6 +400,7 @@ static void end_lane(void *opaque)
     BlkLane *lane = opaque;
 
     lane->idle = true;
+    loop_unpeek(&lane->peek);
     block_drain(lane->block);
     while (lane->stopped != NULL) {
         BlkRequest *r = lane->stopped;
@@ -407,8 +446,8 @@ static void go_on(void *opaque)
     }
     block_flush_queue(lane->block);
     for (unsigned i = 0; i < dev->queue_count; i++) {
-        if (&lane->blk->lanes[lane->blk->lane_of[i]] == lane)
-            serve(lane, virtio_queue(dev, i));
+        if (is_of(lane, i))
+            (void)serve(lane, virtio_queue(dev, i));
     }
 }
 

@@ -27,6 +27,7 @@ typedef struct BlkLane {
     unsigned free_count;
     BlkRequest *stopped, **stopped_tail; /* wait for the VM to go on */
     bool idle; /* being deactivated or paused: nothing is popped */
+    LoopPeek peek; /* while active, once the loop has polled */
     NotifyBatch notify;
 } BlkLane;
 
