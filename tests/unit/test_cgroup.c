@@ -302,9 +302,15 @@ static void test_v2(void)
     gint64 quota;
     guint weight;
 
-    /* The last word written, of one each. */
-    assert_file(&tree, "/sys/fs/cgroup/machine/cgroup.subtree_control", "+io");
-    assert_file(&tree, V2("/cgroup.subtree_control"), "+cpuset"); /* for threads: the two that know of them */
+    assert_file(&tree, "/sys/fs/cgroup/machine/cgroup.subtree_control", "+cpu +cpuset +memory +io");
+    /* Nobody has asked for groups of threads: a thread then has the kernel's default. */
+    g_assert_false(cgroup_is_divided(group) || there(&tree, V2("/emulator")));
+    g_assert_true(cgroup_attach(group, 4711, &error));
+    assert_file(&tree, V2("/cgroup.procs"), "4711");
+    g_assert_true(cgroup_get_bandwidth(group, "vcpu0", &period, &quota, NULL));
+    g_assert_true(period == 100000 && quota == CGROUP_QUOTA_MAX);
+    g_assert_true(cgroup_thread_make(group, CGROUP_EMULATOR, &error) && cgroup_is_divided(group));
+    assert_file(&tree, V2("/cgroup.subtree_control"), "+cpu +cpuset"); /* for threads: the two that know of them */
     assert_file(&tree, V2("/emulator/cgroup.type"), "threaded");
     g_assert_true(cgroup_thread_make(group, cgroup_thread(vcpu, "vcpu", 0), &error));
     g_assert_true(cgroup_attach(group, 4711, &error) && cgroup_thread_attach(group, vcpu, 4712, &error));

@@ -40,6 +40,8 @@ static gboolean set_cpus(Setting *s, const char *thread, pid_t tid, const Bitmap
 {
     g_autoptr(Cgroup) cgroup = domain_cgroup(s->dom);
 
+    if (cgroup_has(cgroup, CGROUP_CPUSET) && !placement_divide(s->dom, s->live, error))
+        return FALSE;
     if (cgroup_has(cgroup, CGROUP_CPUSET) && !cgroup_set_cpus(cgroup, thread, map, refused == NULL ? error : NULL))
         return refused != NULL ? error_set(error, VIR_ERR_OPERATION_INVALID, "failed to set cpuset.cpus in cgroup for %s",
                                            refused)

@@ -157,6 +157,7 @@ static gboolean make_cgroup(Placement *placement, pid_t pid, GError **error)
                              .id = placement->id,
                              .partition = live->partition,
                              .controllers = controllers_of(placement->dom->driver),
+                             .divided = placement_divides(live),
                              .pid = pid,
                              .announce = note_record,
                              .opaque = placement};
@@ -346,7 +347,7 @@ void placement_abandon(Placement *placement)
 static gboolean place_threads(const Placement *placement, const VmLiveInfo *info, GError **error)
 {
     g_autoptr(GArray) places = placement_threads(placement->live, info, error);
-    gboolean later = placement->cgroup != NULL;
+    gboolean later = cgroup_is_divided(placement->cgroup);
 
     if (places == NULL)
         return FALSE;

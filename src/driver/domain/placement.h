@@ -9,7 +9,8 @@
  *                          counters), else beside its own start-up, for the kernel takes some milliseconds to move a
  *                          process
  *   placement_finish()     the guest stands ready: the process has its place; groups of vCPUs and iothreads
- *   cont                   vCPUs without limits of their own are moved into their groups soon afterwards
+ *   cont                   vCPUs without limits of their own are moved into their groups soon afterwards (v1; in v2 when
+ *                          the first limit of a thread comes, placement_divide())
  *
  * placement_end() removes all of it. The run folder's "cgroup" tells a later daemon what there is.
  */
@@ -58,6 +59,10 @@ gboolean placement_add_vcpu(Domain *dom, const DomainDef *live, guint index, pid
 gboolean placement_add_iothread(Domain *dom, const DomainDef *live, const IothreadDef *thread, GError **error);
 /* It has gone. kind: "vcpu", "iothread". */
 void placement_remove_thread(Domain *dom, const char *kind, guint id);
+
+/* Before a thread gets a limit by its group: threads have groups of their own from here on. TRUE as well where the VM
+ * has no group. Blocks for some 10 ms a thread the first time. */
+gboolean placement_divide(Domain *dom, const DomainDef *live, GError **error);
 
 /* Devices of the host that the VM may open: those of live, and of extra if it is not NULL. */
 gboolean placement_allow_devices(Domain *dom, const DomainDef *live, DeviceKind kind, const DeviceInfo *extra,

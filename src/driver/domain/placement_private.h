@@ -21,6 +21,8 @@ const Bitmap *placement_default_cpus(const DomainDef *def);
 /* <numatune> of the whole VM when it binds memory by cpuset ("0-1"), else NULL. Caller frees. */
 char *placement_mems(const DomainDef *def);
 gboolean placement_has_limits(const ThreadPlace *place);
+/* Whether a thread of it has limits of its own. */
+gboolean placement_divides(const DomainDef *def);
 /* Group, limits, CPUs, scheduler. later: the thread is not moved yet, placement_move() does that. */
 gboolean placement_set_thread(Cgroup *cgroup, const ThreadPlace *place, gboolean later, GError **error);
 /* The places of all online vCPUs and iothreads of a VM: ThreadPlace; *error when a pin cannot be kept. Caller unrefs. */

@@ -105,7 +105,7 @@ gboolean placement_set_thread(Cgroup *cgroup, const ThreadPlace *place, gboolean
 {
     if ((place->period != 0 || place->quota != 0) && !cgroup_has(cgroup, CGROUP_CPU))
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "cgroup cpu is required for scheduler tuning");
-    if (cgroup_has(cgroup, CGROUP_CPU) || cgroup_has(cgroup, CGROUP_CPUACCT) || cgroup_has(cgroup, CGROUP_CPUSET)) {
+    if (cgroup_is_divided(cgroup)) {
         if (!set_group(cgroup, place, error) ||
             (!later && !cgroup_thread_attach(cgroup, place->name, place->tid, error)))
             return FALSE;
@@ -114,6 +114,26 @@ gboolean placement_set_thread(Cgroup *cgroup, const ThreadPlace *place, gboolean
     if ((place->cpus != NULL || place->all_cpus) && !placement_set_affinity(place->tid, place->cpus, error))
         return FALSE;
     return set_scheduler(place->tid, place->sched, error);
+}
+
+/* --- whether threads have groups of their own ----------------------------------------------------------- */
+
+gboolean placement_divides(const DomainDef *def)
+{
+    const CpuTune *tune = &def->cputune;
+    g_autofree char *mems = placement_mems(def);
+    gboolean any = mems != NULL || placement_default_cpus(def) != NULL || tune->emulator_pin != NULL ||
+                   tune->period != 0 || tune->quota != 0 || tune->emulator_period != 0 || tune->emulator_quota != 0 ||
+                   tune->iothread_period != 0 || tune->iothread_quota != 0;
+
+    for (guint i = 0; !any && i < domain_def_vcpus_max(def); i++) {
+        g_autofree char *vcpu = vcpu_mems(def, i);
+
+        any = vcpu != NULL || domain_def_vcpu(def, i)->pin != NULL;
+    }
+    for (guint i = 0; !any && i < def->iothreads->len; i++)
+        any = ((const IothreadDef *)g_ptr_array_index(def->iothreads, i))->pin != NULL;
+    return any;
 }
 
 /* --- all threads ---------------------------------------------------------------------------------------- */
@@ -227,12 +247,37 @@ void placement_move_later(Domain *dom, Cgroup *cgroup, GArray *places)
     domain_defer(dom, work_move, moving, moving_free);
 }
 
-/* --- threads that come and go --------------------------------------------------------------------------- */
-
-static gboolean add_thread(Domain *dom, ThreadPlace *place, GError **error)
+gboolean placement_divide(Domain *dom, const DomainDef *live, GError **error)
 {
     g_autoptr(Cgroup) cgroup = domain_cgroup(dom);
-    gboolean done = place->tid <= 0 || placement_set_thread(cgroup, place, FALSE, error);
+    g_autoptr(GArray) places = NULL;
+    pid_t pid;
+
+    if (cgroup == NULL || cgroup_is_divided(cgroup))
+        return TRUE;
+    lock_acquire(&dom->lock);
+    places = dom->info != NULL ? placement_threads(live, dom->info, error) : NULL;
+    pid = dom->pid;
+    lock_release(&dom->lock);
+    if (places == NULL || pid <= 0) /* it has ended meanwhile: whoever asks will see that */
+        return TRUE;
+    /* All of it into the emulator's, then those that are not the emulator's. */
+    if (!cgroup_thread_make(cgroup, CGROUP_EMULATOR, error) || !cgroup_attach(cgroup, pid, error))
+        return FALSE;
+    for (guint i = 0; i < places->len; i++) {
+        if (!placement_set_thread(cgroup, &g_array_index(places, ThreadPlace, i), FALSE, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* --- threads that come and go --------------------------------------------------------------------------- */
+
+static gboolean add_thread(Domain *dom, const DomainDef *live, ThreadPlace *place, GError **error)
+{
+    g_autoptr(Cgroup) cgroup = domain_cgroup(dom);
+    gboolean done = place->tid <= 0 || ((!placement_has_limits(place) || placement_divide(dom, live, error)) &&
+                                        placement_set_thread(cgroup, place, FALSE, error));
 
     g_free(place->mems);
     return done;
@@ -242,14 +287,14 @@ gboolean placement_add_vcpu(Domain *dom, const DomainDef *live, guint index, pid
 {
     ThreadPlace place = vcpu_place(live, index, tid);
 
-    return add_thread(dom, &place, error);
+    return add_thread(dom, live, &place, error);
 }
 
 gboolean placement_add_iothread(Domain *dom, const DomainDef *live, const IothreadDef *thread, GError **error)
 {
     ThreadPlace place = iothread_place(live, thread);
 
-    return add_thread(dom, &place, error);
+    return add_thread(dom, live, &place, error);
 }
 
 void placement_remove_thread(Domain *dom, const char *kind, guint id)

@@ -98,9 +98,11 @@ static gboolean set_one_live(Setting *s, Cgroup *cgroup, gsize field, const Wire
     case SCHED_GLOBAL:
         return cgroup_set_bandwidth(cgroup, NULL, us, quota_us, error);
     case SCHED_EMULATOR:
-        return cgroup_set_bandwidth(cgroup, CGROUP_EMULATOR, us, quota_us, error);
+        return placement_divide(s->dom, s->live, error) &&
+               cgroup_set_bandwidth(cgroup, CGROUP_EMULATOR, us, quota_us, error);
     default:
-        return each_thread(s, cgroup, scheduler_fields[field].target, us, quota_us, error);
+        return placement_divide(s->dom, s->live, error) &&
+               each_thread(s, cgroup, scheduler_fields[field].target, us, quota_us, error);
     }
 }
 
@@ -298,6 +300,8 @@ static gboolean bind_nodes(Setting *s, Cgroup *cgroup, const Bitmap *nodes, GErr
         return error_set(error, VIR_ERR_OPERATION_INVALID,
                          "change of nodeset for running domain requires restrictive numa mode");
     if (!placement_check_nodes(s->dom->driver, nodes, error))
+        return FALSE;
+    if (!placement_divide(s->dom, s->live, error))
         return FALSE;
     g_ptr_array_add(names, g_strdup(CGROUP_EMULATOR));
     lock_acquire(&s->dom->lock);

@@ -2,6 +2,7 @@
 /* Making, finding again and removing the groups of a VM. See cgroup.h; what systemd does is in cgroup_systemd.c. */
 #define LOG_SOURCE "host.cgroup"
 
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -118,11 +119,19 @@ static gboolean make_v1(CgroupLayout *layout, CgroupController controller, const
     return TRUE;
 }
 
-/* What a folder's parent hands down to it. Those of v2 that it does not are not there for us. */
+/* What a folder's parent hands down to it. Those of v2 that it does not are not there for us. All in one write: for each
+ * the kernel may have to halt every fork and exit of the host. One that cannot be had spoils that; then one by one. */
 static void enable_v2(CgroupLayout *layout, const char *parent)
 {
     g_autofree char *control = g_build_filename(parent, "cgroup.subtree_control", NULL);
+    g_autoptr(GString) all = g_string_new(NULL);
 
+    for (int i = 0; i < CGROUP_LAST; i++) {
+        if (cgroup_controller_name(i, TRUE) != NULL && (layout->v2_controllers & CGROUP_BIT(i)))
+            g_string_append_printf(all, "%s+%s", all->len > 0 ? " " : "", cgroup_controller_name(i, TRUE));
+    }
+    if (all->len == 0 || cgroup_file_write(control, all->str, NULL))
+        return;
     for (int i = 0; i < CGROUP_LAST; i++) {
         const char *name = cgroup_controller_name(i, TRUE);
         g_autofree char *word = NULL;
@@ -178,22 +187,23 @@ static void kill_members(const char *folder)
 /* A folder and the groups of threads in it. FALSE: something is still in there. */
 static gboolean remove_folder(const char *path, gboolean end)
 {
-    GDir *dir = g_dir_open(path, 0, NULL);
-    const char *name;
+    DIR *dir = opendir(path);
+    const struct dirent *entry;
 
-    while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
-        g_autofree char *below = g_build_filename(path, name, NULL);
-        struct stat st;
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        g_autofree char *below = NULL;
 
-        if (lstat(below, &st) < 0)
+        /* The kernel's own files, some eighty of them, go by themselves. */
+        if (entry->d_name[0] == '.' || (entry->d_type != DT_DIR && !cgroup_fake_tree))
             continue;
-        if (cgroup_fake_tree && S_ISREG(st.st_mode))
-            unlink(below); /* the kernel's own go by themselves */
-        if (S_ISDIR(st.st_mode))
+        below = g_build_filename(path, entry->d_name, NULL);
+        if (entry->d_type == DT_DIR)
             remove_folder(below, end);
+        else
+            unlink(below);
     }
     if (dir != NULL)
-        g_dir_close(dir);
+        closedir(dir);
     if (rmdir(path) == 0 || errno == ENOENT)
         return TRUE;
     if (end)
@@ -201,13 +211,14 @@ static gboolean remove_folder(const char *path, gboolean end)
     return FALSE;
 }
 
-/* Each folder that is our own, once: several controllers may be in one hierarchy. Caller unrefs. */
-static GPtrArray *own_folders(const Cgroup *group, const char *thread)
+/* Each folder that is our own, once: several controllers may be in one hierarchy. with_scopes: those of the scope, too,
+ * where it is we who made them, and nobody else removes them. Caller unrefs. */
+static GPtrArray *list_folders(const Cgroup *group, const char *thread, gboolean with_scopes)
 {
     GPtrArray *folders = g_ptr_array_new_with_free_func(g_free);
 
     for (int i = 0; i < CGROUP_LAST; i++) {
-        char *folder = cgroup_folder(group, i, thread, FALSE);
+        char *folder = cgroup_folder(group, i, thread, with_scopes && !cgroup_is_v2(group, i));
 
         if (folder != NULL && !g_ptr_array_find_with_equal_func(folders, folder, g_str_equal, NULL))
             g_ptr_array_add(folders, folder);
@@ -215,6 +226,11 @@ static GPtrArray *own_folders(const Cgroup *group, const char *thread)
             g_free(folder);
     }
     return folders;
+}
+
+static GPtrArray *own_folders(const Cgroup *group, const char *thread)
+{
+    return list_folders(group, thread, FALSE);
 }
 
 /* A process that has ended leaves its group a moment after its parent has heard of it, and v1 tells nobody when. */
@@ -233,7 +249,7 @@ gboolean cgroup_remove(Cgroup *group)
     if (group == NULL)
         return TRUE;
     systemd_end_machine(group);
-    folders = own_folders(group, NULL);
+    folders = list_folders(group, NULL, TRUE);
     for (guint tries = 0;; tries++) {
         for (guint i = folders->len; i-- > 0;) {
             if (remove_folder(g_ptr_array_index(folders, i), tries > 2))
@@ -361,11 +377,40 @@ static gboolean make_in_scope(Cgroup *group, const CgroupMachine *machine, GErro
             return error_set_errno(error, errno, "Failed to create v2 cgroup '%s'", path);
         if (!move_process(group, NULL, machine->pid, error))
             return FALSE;
+        group->inside = TRUE;
+        for (int i = 0; i < CGROUP_LAST; i++)
+            group->inside &= group->layout.v1[i] == NULL;
     }
     return make_all(&group->layout, group->path, nested, error);
 }
 
 /* --- making --------------------------------------------------------------------------------------------- */
+
+static gboolean has_v1_threads(const Cgroup *group)
+{
+    gboolean any = FALSE;
+
+    for (gsize i = 0; i < G_N_ELEMENTS(thread_controllers); i++)
+        any |= group->layout.v1[thread_controllers[i]] != NULL;
+    return any;
+}
+
+/* Whatever controllers it has. Caller frees. */
+static char *v2_folder(const Cgroup *group, const char *thread)
+{
+    return g_strconcat(group->layout.v2, group->path, group->unit != NULL ? "/libvirt" : "", thread != NULL ? "/" : NULL,
+                       thread, NULL);
+}
+
+gboolean cgroup_is_divided(const Cgroup *group)
+{
+    g_autofree char *folder = NULL;
+
+    if (group == NULL || has_v1_threads(group) || group->layout.v2 == NULL)
+        return group != NULL && has_v1_threads(group);
+    folder = v2_folder(group, CGROUP_EMULATOR);
+    return g_file_test(folder, G_FILE_TEST_IS_DIR);
+}
 
 static gboolean make(Cgroup *group, const CgroupMachine *machine, GError **error)
 {
@@ -373,7 +418,7 @@ static gboolean make(Cgroup *group, const CgroupMachine *machine, GError **error
         return FALSE;
     if (!(group->unit != NULL ? make_in_scope(group, machine, error) : make_by_hand(group, machine, error)))
         return FALSE;
-    return cgroup_thread_make(group, CGROUP_EMULATOR, error);
+    return !(machine->divided || has_v1_threads(group)) || cgroup_thread_make(group, CGROUP_EMULATOR, error);
 }
 
 gboolean cgroup_make(const CgroupMachine *machine, Cgroup **ret, GError **error)
@@ -432,13 +477,15 @@ static gboolean move_process(const Cgroup *group, const char *thread, pid_t pid,
 
 gboolean cgroup_attach(Cgroup *group, pid_t pid, GError **error)
 {
-    return move_process(group, CGROUP_EMULATOR, pid, error);
+    if (cgroup_is_divided(group))
+        return move_process(group, CGROUP_EMULATOR, pid, error);
+    return group->inside || move_process(group, NULL, pid, error);
 }
 
 static gboolean make_threaded(Cgroup *group, const char *thread, GError **error)
 {
-    g_autofree char *parent = cgroup_folder(group, CGROUP_CPUACCT, NULL, FALSE);
-    g_autofree char *path = g_build_filename(parent, thread, NULL);
+    g_autofree char *parent = v2_folder(group, NULL);
+    g_autofree char *path = v2_folder(group, thread);
     g_autofree char *type = g_build_filename(path, "cgroup.type", NULL);
     CgroupLayout handed = group->layout;
     gboolean fresh;

@@ -9,7 +9,9 @@
  *                     /machine.slice/machine-kite\x2d3\x2dweb.scope/libvirt   everything else
  *   threads           .../emulator  .../vcpu0  .../iothread1                  cpu, cpuacct and cpuset only
  *
- * In v2 the groups of threads are threaded ones, so processes may be in the group above them.
+ * In v2 the groups of threads are threaded ones, and they come when the first limit of a thread asks for them
+ * (cgroup_is_divided()): each thread that is moved costs the whole host a halt of its forks for a grace period of RCU.
+ * In v1 they are there from the start, because clients count by them (virDomainGetCPUStats).
  *
  * What a Cgroup says never changes after it was made, except the device rules, which guard themselves. Any thread.
  * Errors are libvirt's: VIR_ERR_SYSTEM_ERROR "Unable to write to 'FILE'", "Invalid value 'X' for 'FILE'".
@@ -55,16 +57,17 @@ typedef struct CgroupMachine {
     guint8 uuid[16];
     const char *partition; /* <resource><partition>; NULL: "/machine", which is made when it is not there */
     guint controllers; /* CGROUP_BIT()s that may be used */
+    gboolean divided; /* threads get groups of their own at once, in v2 too */
     pid_t pid; /* the VM's process, which must exist already: systemd makes no scope without one */
     /* Told the record (cgroup_open()) before anything is made, so that whoever is killed leaves a trace. May be NULL. */
     void (*announce)(const char *record, gpointer opaque);
     gpointer opaque;
 } CgroupMachine;
 
-/* Makes the group and its emulator's. TRUE and *ret NULL where there are no cgroups or none that we may write: no VM
- * needs them. FALSE: there are, and it did not work; nothing is left. */
+/* Makes the group, and its emulator's where it is divided. TRUE and *ret NULL where there are no cgroups or none that we
+ * may write: no VM needs them. FALSE: there are, and it did not work; nothing is left. */
 gboolean cgroup_make(const CgroupMachine *machine, Cgroup **ret, GError **error);
-/* Puts the process, with all the threads it has, into the group, as its emulator. */
+/* Puts the process, with all the threads it has, into the group, as its emulator where it is divided. */
 gboolean cgroup_attach(Cgroup *group, pid_t pid, GError **error);
 /* A group by its record. NULL when it is there no more or none is mounted. controllers as above. */
 Cgroup *cgroup_open(const char *root, const char *record, guint controllers);
@@ -78,6 +81,9 @@ gboolean cgroup_has(const Cgroup *group, CgroupController controller);
 const char *cgroup_path(const Cgroup *group); /* below the mount points: for people */
 
 /* --- threads ------------------------------------------------------------------------------------------- */
+
+/* Whether threads have groups of their own. FALSE for NULL. */
+gboolean cgroup_is_divided(const Cgroup *group);
 
 /* Name of a thread's group; NULL everywhere below means the VM's own group. */
 typedef char CgroupThread[32];
@@ -105,6 +111,7 @@ gboolean cgroup_get_shares(Cgroup *group, guint64 *ret, GError **error);
 gboolean cgroup_has_bandwidth(Cgroup *group);
 /* Microseconds; 0: leave as it is; quota -1: none. Both or none. */
 gboolean cgroup_set_bandwidth(Cgroup *group, const char *thread, guint64 period, gint64 quota, GError **error);
+/* A thread of a group that is not divided has the kernel's default: none. */
 gboolean cgroup_get_bandwidth(Cgroup *group, const char *thread, guint64 *ret_period, gint64 *ret_quota, GError **error);
 
 gboolean cgroup_set_cpus(Cgroup *group, const char *thread, const Bitmap *cpus, GError **error);

@@ -26,6 +26,7 @@ struct Cgroup {
     char *unit; /* systemd's name of it, or NULL */
     gboolean machined; /* registered with systemd-machined */
     char *machine; /* "kite-3-web" */
+    gboolean inside; /* the process that it was made for is in it already, in every hierarchy */
 };
 
 /* The folder of a controller: of the unit (outer), of the VM (thread NULL), of a thread. Caller frees; NULL: not there. */

@@ -161,6 +161,8 @@ static gboolean check_bandwidth(guint64 period, gint64 quota, GError **error)
     return TRUE;
 }
 
+#define PERIOD_DEFAULT 100000 /* us; of a new group */
+
 /* "max 100000": v2 has both in one file, and a quota alone leaves the period as it is. */
 static gboolean set_max(Cgroup *group, const char *thread, guint64 period, gint64 quota, GError **error)
 {
@@ -212,6 +214,11 @@ gboolean cgroup_get_bandwidth(Cgroup *group, const char *thread, guint64 *ret_pe
             !read_i64(group, thread, KEY_QUOTA, ret_quota, error))
             return FALSE;
         *ret_period = (guint64)period;
+        return TRUE;
+    }
+    if (thread != NULL && !cgroup_is_divided(group)) {
+        *ret_period = PERIOD_DEFAULT;
+        *ret_quota = CGROUP_QUOTA_MAX;
         return TRUE;
     }
     text = key_read(group, thread, KEY_QUOTA, error);
