@@ -10,7 +10,8 @@ run="qemu-system-x86 qemu-utils libvirt-clients seabios iproute2 kmod cpio busyb
 test="python3-libvirt virtinst libxml2-utils xorriso nftables dnsmasq-base acpica-tools procps util-linux
 golang-go golang-github-digitalocean-go-libvirt-dev virt-manager gir1.2-gtk-vnc-2.0 gir1.2-vte-2.91
 ovmf swtpm swtpm-tools xvfb xauth xdotool x11-apps dbus-x11 mmdebstrap libvirt-daemon-system clang libsasl2-modules
-libsasl2-modules-gssapi-mit sasl2-bin krb5-kdc krb5-admin-server krb5-user dbus polkitd gnutls-bin"
+libsasl2-modules-gssapi-mit sasl2-bin krb5-kdc krb5-admin-server krb5-user dbus polkitd gnutls-bin
+systemd systemd-container libpam-systemd dbus-user-session"
 case ${1:-build} in
     build) wanted=$build ;;
     run) wanted="$build $run" ;;

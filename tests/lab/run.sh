@@ -3,13 +3,14 @@
 # The nested lab: an unmodified Debian cloud kernel under QEMU TCG (-cpu max emulates SVM), whose initramfs is a busybox,
 # the KVM modules, kite-vmm and a job script; inside it kite-vmm boots the same kernel for real.
 #
-# usage: run.sh [-r] [-o OUTER_CPUS] [-f FILE[:NAME]]... JOB [ARG...]
+# usage: run.sh [-r | -s] [-o OUTER_CPUS] [-f FILE[:NAME]]... JOB [ARG...]
 #
 # JOB is a shell script that runs in the outer guest as /job with the arguments; in its folder / are kite-vmm, vmlinuz,
 # inner.img (inner initramfs) and every FILE. What it prints comes out here; its exit status is this script's.
 # -r: the outer guest's root is this machine's own root file system (virtiofs, read-only, below an overlay in its RAM),
 # so that every program of this machine and the build folder are there; JOB is then run where it lies, /lab has the files,
 # /scratch is an ext4 disk, /sys/fs/cgroup is cgroup v2. Needs root and virtiofsd.
+# -s: like -r, and the outer guest's PID 1 is this machine's systemd (lab.target, lab-job.service).
 # Environment: abs_top_builddir, KITE_VMM (default: build/kite-vmm), LAB_GUEST (folder of mkguest.sh), LAB_KERNEL,
 # LAB_MODULES, LAB_TIMEOUT (seconds), LAB_MEM (MiB), LAB_ENV (words NAME=VALUE for a job of -r),
 # LAB_CONTROLLERS (those that cgroup v2 hands down with -r; none: VMs have no group there),
@@ -19,9 +20,11 @@ here=$(cd "$(dirname "$0")" && pwd)
 outer_cpus=2
 files=()
 whole=
-while getopts ro:f: opt; do
+systemd=
+while getopts rso:f: opt; do
     case $opt in
     r) whole=yes ;;
+    s) whole=yes systemd=yes ;;
     o) outer_cpus=$OPTARG ;;
     f) files+=("$OPTARG") ;;
     *) exit 2 ;;
@@ -66,6 +69,7 @@ if [ -n "$whole" ]; then
         [ ! -x "$virtiofsd" ] || break
     done
     [ -n "$virtiofsd" ] || skip "no virtiofsd (package qemu-system-common)"
+    [ -z "$systemd" ] || [ -x /lib/systemd/systemd ] || skip "no systemd on this machine (package systemd)"
     [ "$(id -u)" = 0 ] || skip "the whole stack in the lab needs root (for virtiofsd)"
 fi
 
@@ -118,6 +122,10 @@ cp "$vmm" "$outer/kite-vmm"
 cp "$kernel" "$outer/vmlinuz"
 cp "$work/inner.img" "$outer/inner.img"
 cp "$here/outer-init" "$outer/init"
+if [ -n "$systemd" ]; then
+    cp "$here/lab.target" "$here/lab-job.service" "$outer/"
+    touch "$outer/systemd"
+fi
 if [ -n "$whole" ]; then
     { printf 'cd %q\n' "$PWD"; printf 'export %q\n' KITE_TEST_PATIENCE=3 ${LAB_ENV:-} abs_top_builddir="$build" abs_top_srcdir="$(realpath "$here/../..")"; \
         case $job in *.py) printf 'exec /usr/bin/python3 ' ;; *) printf 'exec /bin/bash ' ;; esac
