@@ -8,13 +8,15 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import kitehost
-from kitehost import WORK, case, domain_xml, events, fails, virsh, wait_console, wait_for, write
+from kitehost import PEER, WORK, case, domain_xml, events, fails, virsh, wait_console, wait_for, write
 
 
 ROOT_PORTS = "<controller type='pci' index='0' model='pcie-root'/>" + "<controller type='pci' model='pcie-root-port'/>" * 12
 
 
 def setup():
+    os.mkdir(WORK + "/bin")
+    os.environ["PATH"] = WORK + "/bin:" + os.environ["PATH"]
     return kitehost.Daemon().start()
 
 
@@ -271,6 +273,44 @@ def display_password():
 
 
 @case
+def open_vswitch():
+    """a port of an Open vSwitch bridge with VLANs is made and removed; ovs-vsctl is one that only notes what it is told"""
+    noted = WORK + "/ovs.log"
+    with open(WORK + "/bin/ovs-vsctl", "w") as f:
+        f.write('#!/bin/sh\necho "$@" >>%s\ncase "$*" in *refused*) echo no such bridge >&2; exit 1;; esac\n' % noted)
+        os.fchmod(f.fileno(), 0o755)
+    def told():
+        with open(noted) as f:
+            lines = f.read().replace('"', "").splitlines()
+        os.unlink(noted)
+        return lines
+    uuid, port = "5ab1ab1a-0000-4000-8000-000000000001", "5ab1ab1a-0000-4000-8000-000000000002"
+    card = ("<interface type='bridge'><mac address='52:54:00:00:77:%s'/><source bridge='%s'/><target dev='%s'/>"
+            "<vlan%s</vlan><virtualport type='openvswitch'><parameters interfaceid='" + port + "'/></virtualport></interface>")
+    for bridge in "br-int", "refused":
+        kitehost.run("ip", "link", "add", bridge, "type", "bridge")
+    trunk = " trunk='yes'><tag id='42' nativeMode='untagged'/><tag id='47'/>"
+    virsh("create", write("ovs.xml", domain_xml("ovs", ROOT_PORTS + card % ("01", "br-int", "ovs0", trunk), memory=64, uuid=uuid,
+                                                serial_log=False)))
+    def ids(name, mac):
+        return " ".join("-- set Interface %s external-ids:%s" % (name, pair) for pair in (
+            "attached-mac=52:54:00:00:77:" + mac, "iface-id=" + port, "vm-id=" + uuid, "iface-status=active"))
+    made = told()
+    assert made == ["--timeout=5 -- --may-exist add-port br-int ovs0 vlan_mode=native-untagged tag=42 trunk=42,47 "
+                    + ids("ovs0", "01")], made
+    plug = write("ovs-card.xml", card % ("02", "br-int", "ovs1", "><tag id='7'/>"))
+    virsh("attach-device", "ovs", plug, "--live")
+    made = told()
+    assert made == ["--timeout=5 -- --may-exist add-port br-int ovs1 tag=7 " + ids("ovs1", "02")], made
+    fails("attach-device", "ovs", write("bad.xml", card % ("03", "refused", "ovs2", "><tag id='7'/>")), "--live",
+          contains="Unable to add")
+    told()
+    virsh("destroy", "ovs")
+    gone = wait_for("removal", lambda: os.path.exists(noted) and told())
+    assert {"--timeout=5 -- --if-exists del-port ovs0", "--timeout=5 -- --if-exists del-port ovs1"} <= set(gone), gone
+
+
+@case
 def dirty_rate():
     """domdirtyrate-calc in all modes and what domstats makes of it"""
     virsh("create", write("dirty.xml", domain_xml("dirty", memory=256, serial_log=False)))
@@ -287,7 +327,7 @@ def dirty_rate():
     found = told()
     assert (found["dirtyrate.calc_mode"], found["dirtyrate.calc_period"]) == ("page-sampling", "1"), found
     assert int(found["dirtyrate.calc_start_time"]) > 0 and int(found["dirtyrate.megabytes_per_second"]) >= 0, found
-    if not kitehost.PEER:  # kills QEMU 7.2
+    if not PEER:  # kills QEMU 7.2
         fails("domdirtyrate-calc", "dirty", "--mode", "dirty-bitmap", contains="dirty-bitmap calculation mode requires KVM")
     virsh("destroy", "dirty")
 

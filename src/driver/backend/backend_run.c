@@ -16,6 +16,7 @@
 #include "driver/backend/guest_cpu.h"
 #include "driver/backend/hostdev.h"
 #include "driver/backend/qemu_live.h"
+#include "driver/backend/tap.h"
 #include "driver/backend/unix_socket.h"
 #include "driver/conf/def_graphics.h"
 
@@ -222,6 +223,11 @@ void backend_cleanup(const BackendConfig *config, DomainDef *live, const char *r
     if (live == NULL)
         return;
     hostdevs_give_back("/sys", live);
+    DOMAIN_DEF_FOREACH(InterfaceDef, net, live, DEVICE_INTERFACE)
+    {
+        if (interface_is_ovs(net) && net->target != NULL)
+            tap_ovs_leave(net->target);
+    }
     for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++) {
         DOMAIN_DEF_FOREACH(ChrDef, chr, live, kinds[i])
         {

@@ -25,7 +25,7 @@ libkitebackend_a_SOURCES = \
 	%D%/qmp_framer.h %D%/qmp_framer.c \
 	%D%/storage_daemon.h %D%/storage_daemon.c \
 	%D%/swtpm.h %D%/swtpm.c \
-	%D%/tap.h %D%/tap.c %D%/tap_bandwidth.c %D%/tap_bridge.c \
+	%D%/tap.h %D%/tap.c %D%/tap_bandwidth.c %D%/tap_bridge.c %D%/tap_ovs.c \
 	%D%/unix_socket.h %D%/unix_socket.c \
 	%D%/virtiofsd.h %D%/virtiofsd.c \
 	%D%/vm_process.h %D%/vm_process.c %D%/vm_spawn.c \

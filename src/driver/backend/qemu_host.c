@@ -63,6 +63,9 @@ void qemu_host_free(QemuHost *host)
     for (guint i = 0; i < host->ports->len; i++)
         port_table_release(host->config->ports, g_array_index(host->ports, guint, i));
     g_array_unref(host->ports);
+    for (guint i = 0; !host->kept && i < host->ovs_ports->len; i++)
+        tap_ovs_leave(host->ovs_ports->pdata[i]);
+    g_ptr_array_unref(host->ovs_ports);
     for (guint i = 0; !host->kept && i < host->made->len; i++)
         unlink(host->made->pdata[i]);
     g_ptr_array_unref(host->made);
@@ -249,15 +252,18 @@ static gboolean open_vhost(const BackendConfig *config, const DomainDef *live, c
         net->mac);
 }
 
-static gboolean open_tap(const BackendConfig *config, const DomainDef *live, InterfaceDef *net,
-                         QemuNetFds *fds, GError **error)
+static gboolean open_tap(QemuHost *host, const DomainDef *live, InterfaceDef *net, QemuNetFds *fds, GError **error)
 {
+    const BackendConfig *config = host->config;
     InterfaceType type = interface_actual_type(net);
     gboolean bridge = type != INTERFACE_ETHERNET;
+    char uuid[UUID_TEXT_SIZE];
+    const OvsPort port = {.virtualport = &net->virtualport, .vlan = &net->vlan, .vm_uuid = uuid};
     TapRequest request = {
         .name = net->target,
         .mac = net->mac,
         .bridge = bridge ? interface_actual_source(net) : NULL,
+        .ovs = interface_is_ovs(net) ? &port : NULL,
         .vnet_hdr = interface_is_virtio(net),
         .queues = MAX(net->queues, 1),
         .mtu = net->mtu,
@@ -271,6 +277,7 @@ static gboolean open_tap(const BackendConfig *config, const DomainDef *live, Int
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                          "interface '%s': %u queues are not possible (up to %d, and only with a virtio card)",
                          net->mac, request.queues, QUEUES_MAX);
+    uuid_format(live->uuid, uuid);
     opened = g_new(int, request.queues);
     if (!config->privileged && bridge) {
         const char *helper =
@@ -284,6 +291,8 @@ static gboolean open_tap(const BackendConfig *config, const DomainDef *live, Int
             return FALSE;
         g_free(net->target);
         net->target = name;
+        if (request.ovs != NULL)
+            g_ptr_array_add(host->ovs_ports, g_strdup(name));
     }
     fds->n_tap = request.queues;
     fds->tap = g_steal_pointer(&opened);
@@ -310,6 +319,8 @@ static gboolean check_interface(const BackendConfig *config, const InterfaceDef 
     if (net->filterref.filter != NULL)
         return error_set_from(error, VIR_FROM_NWFILTER, VIR_ERR_NO_NWFILTER,
                               "no nwfilter with matching name '%s'", net->filterref.filter);
+    if (interface_is_ovs(net) && config->privileged)
+        return TRUE;
     if (net->vlan.n_tags > 0)
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                          "interface '%s': setting VLAN tags is not supported for this type of network",
@@ -344,7 +355,7 @@ static gboolean open_interface(QemuHost *host, DomainDef *live, InterfaceDef *ne
         if (!net->has_actual)
             return error_set_from(error, VIR_FROM_NETWORK, VIR_ERR_NO_NETWORK,
                                   "no network with matching name '%s'", net->source ? net->source : "");
-        return open_tap(host->config, live, net, fds, error);
+        return open_tap(host, live, net, fds, error);
     case INTERFACE_HOSTDEV:
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                          "interface '%s': type 'hostdev' needs the MAC address of a virtual function to be set, which is "
@@ -352,7 +363,7 @@ static gboolean open_interface(QemuHost *host, DomainDef *live, InterfaceDef *ne
                          net->mac);
     case INTERFACE_BRIDGE:
     case INTERFACE_ETHERNET:
-        return open_tap(host->config, live, net, fds, error);
+        return open_tap(host, live, net, fds, error);
     default:
         return TRUE;
     }
@@ -432,6 +443,7 @@ static QemuHost *host_new(const BackendConfig *config, guint n_nets)
     host->tpm = -1;
     host->ports = g_array_new(FALSE, FALSE, sizeof(guint));
     host->made = g_ptr_array_new_with_free_func(g_free);
+    host->ovs_ports = g_ptr_array_new_with_free_func(g_free);
     host->sockets = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, close_value);
     host->nets = g_new0(QemuNetFds, MAX(n_nets, 1));
     return host;

@@ -19,6 +19,7 @@ typedef struct QemuHost {
     const DomainDef *live; /* for that, and to give host devices back */
     const HostdevDef *hostdev; /* hot plug: taken */
     GHashTable *sockets; /* alias -> listening descriptor of a character device, vhost-vsock or vhost-scsi */
+    GPtrArray *ovs_ports; /* names of taps: taken out of Open vSwitch when the start fails */
     GPtrArray *made; /* paths of sockets we made: removed again when the start fails */
     GArray *ports; /* guint: reserved until QEMU has them */
     int monitor_fd;

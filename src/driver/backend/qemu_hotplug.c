@@ -20,6 +20,7 @@
 #include "driver/backend/qemu_args.h"
 #include "driver/backend/qemu_host.h"
 #include "driver/backend/qemu_live.h"
+#include "driver/backend/tap.h"
 #include "driver/conf/def_hostdev.h"
 #include "driver/conf/def_memballoon.h"
 #include "driver/conf/def_redirdev.h"
@@ -334,6 +335,8 @@ static void remove_interface(QmpClient *qmp, const InterfaceDef *net)
     remove_one(qmp, STEP_NETDEV, id);
     if (net->type == INTERFACE_VHOSTUSER)
         remove_chardev(qmp, &net->vhostuser, net->info.alias);
+    if (interface_is_ovs(net) && net->target != NULL)
+        tap_ovs_leave(net->target);
     if (interface_actual_type(net) == INTERFACE_ETHERNET && net->downscript != NULL && net->target != NULL) {
         const char *argv[] = {net->downscript, net->target, NULL};
 

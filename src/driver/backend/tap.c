@@ -109,7 +109,10 @@ static gboolean set_up(const TapRequest *request, const char *name, GError **err
             return error_set_errno(error, errno, "interface '%s': Cannot set interface MTU %u on '%s'",
                                    request->mac, mtu, name);
     }
-    if (request->bridge != NULL) {
+    if (request->bridge != NULL && request->ovs != NULL &&
+        !tap_ovs_join(name, request->bridge, request->mac, request->ovs, error))
+        return FALSE;
+    if (request->bridge != NULL && request->ovs == NULL) {
         g_autofree char *isolated = g_strdup_printf("/sys/class/net/%s/brport/isolated", name);
 
         set_name(&ifr, request->bridge);

@@ -9,10 +9,18 @@
 
 #include "driver/conf/def_net_common.h"
 
+/* What a port of an Open vSwitch bridge is told. */
+typedef struct OvsPort {
+    const NetVirtualport *virtualport;
+    const NetVlan *vlan; /* no tags: an access port of no VLAN */
+    const char *vm_uuid;
+} OvsPort;
+
 typedef struct TapRequest {
     const char *name; /* NULL or a pattern "vnet%d": chosen by the kernel */
     const char *mac; /* the guest's: names the interface in errors, and gives the tap's own */
     const char *bridge; /* NULL: joined to nothing */
+    const OvsPort *ovs; /* that is Open vSwitch's; NULL: Linux's */
     gboolean vnet_hdr; /* virtio cards */
     guint queues; /* >= 1 */
     guint mtu; /* 0: the bridge's */
@@ -33,6 +41,10 @@ gboolean tap_set_bandwidth(const char *name, const NetBandwidth *bandwidth, GErr
 /* Moves a tap from a bridge (NULL: from none) to another; on failure it is in the old one. VIR_ERR_SYSTEM_ERROR,
  * OPERATION_FAILED for a bridge that does not exist. */
 gboolean tap_change_bridge(const char *name, const char *old, const char *bridge, gboolean isolated, GError **error);
+/* A tap into an Open vSwitch bridge, and out again: its database outlives the tap. VIR_ERR_INTERNAL_ERROR with
+ * ovs-vsctl's words. */
+gboolean tap_ovs_join(const char *name, const char *bridge, const char *mac, const OvsPort *port, GError **error);
+void tap_ovs_leave(const char *name);
 /* Session mode: qemu-bridge-helper gives a tap on the bridge. */
 gboolean tap_from_helper(const char *helper, const char *bridge, gboolean vnet_hdr, int *ret_fd,
                          GError **error);

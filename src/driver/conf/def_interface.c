@@ -196,6 +196,12 @@ InterfaceType interface_actual_type(const InterfaceDef *def)
     return def->type == INTERFACE_NETWORK && def->has_actual ? def->actual_type : def->type;
 }
 
+gboolean interface_is_ovs(const InterfaceDef *def)
+{
+    return interface_actual_type(def) == INTERFACE_BRIDGE && def->virtualport.present &&
+           def->virtualport.type == VIRTUALPORT_OPENVSWITCH;
+}
+
 const char *interface_actual_source(const InterfaceDef *def)
 {
     return def->type == INTERFACE_NETWORK && def->has_actual ? def->actual_source : def->source;

@@ -168,6 +168,8 @@ typedef struct {
 
 /* What the interface really is while the domain runs. */
 InterfaceType interface_actual_type(const InterfaceDef *def);
+/* On a bridge of Open vSwitch. */
+gboolean interface_is_ovs(const InterfaceDef *def);
 const char *interface_actual_source(const InterfaceDef *def); /* bridge or device; may be NULL */
 gboolean interface_is_virtio(const InterfaceDef *def);
 /* "virtio", "e1000", or the name as written; NULL when none is chosen yet. */
