@@ -21,7 +21,7 @@ gboolean call_node_get_info(Call *call, const NodeGetInfoArgs *args, NodeGetInfo
     HostMemory memory;
     gboolean adds_up;
 
-    if (!host_memory(host, -1, &memory, error))
+    if (!host_memory_of_cells(host, &memory, error))
         return FALSE;
     g_strlcpy(ret->model, host_arch(host), sizeof(ret->model));
     ret->memory = memory.total;
@@ -47,7 +47,7 @@ gboolean call_node_get_free_memory(Call *call, const NodeGetFreeMemoryArgs *args
 {
     HostMemory memory;
 
-    if (!host_memory(host_of(call), -1, &memory, error))
+    if (!host_memory_of_cells(host_of(call), &memory, error))
         return FALSE;
     ret->freeMem = memory.free * 1024;
     return TRUE;

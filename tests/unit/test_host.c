@@ -197,6 +197,10 @@ static void test_memory(void)
     g_assert_cmpuint(all.cached, ==, 2000000);
     g_assert_true(host_memory(host, 1, &cell, &error));
     g_assert_cmpuint(cell.free, ==, 1500000);
+    g_assert_true(host_memory(host, 0, &all, &error));
+    all.total += cell.total;
+    g_assert_true(host_memory_of_cells(host, &cell, &error));
+    g_assert_cmpuint(cell.total, ==, all.total);
     g_assert_false(host_memory(host, 2, &cell, &error));
     g_assert_true(error_is(error, VIR_ERR_INVALID_ARG));
     g_clear_error(&error);

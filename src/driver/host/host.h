@@ -81,6 +81,9 @@ typedef struct HostMemory {
 
 /* cell -1: the whole host. VIR_ERR_INVALID_ARG for a cell that is not there. */
 gboolean host_memory(Host *host, int cell, HostMemory *ret, GError **error);
+/* Total and free (only these) of all cells together: virNodeGetInfo() and virNodeGetFreeMemory() are the sum of what
+ * virNodeGetMemoryStats() says of each cell, which is not /proc/meminfo where memory comes and goes. */
+gboolean host_memory_of_cells(Host *host, HostMemory *ret, GError **error);
 /* Free pages of one size in one cell (-1: all). Sizes that the host has not: VIR_ERR_INVALID_ARG. */
 gboolean host_free_pages(Host *host, int cell, guint64 size_kib, guint64 *ret_count, GError **error);
 /* Sets (add: changes by) the number of huge pages of one size in one cell. */

@@ -47,6 +47,22 @@ gboolean host_memory(Host *host, int cell, HostMemory *ret, GError **error)
     return TRUE;
 }
 
+gboolean host_memory_of_cells(Host *host, HostMemory *ret, GError **error)
+{
+    const HostTopology *t = host_topology(host);
+
+    *ret = (HostMemory){0};
+    for (guint i = 0; i < t->cells->len; i++) {
+        HostMemory cell;
+
+        if (!host_memory(host, (int)((const HostCell *)t->cells->pdata[i])->id, &cell, error))
+            return FALSE;
+        ret->total += cell.total;
+        ret->free += cell.free;
+    }
+    return TRUE;
+}
+
 /* --- pages ---------------------------------------------------------------------------------------------- */
 
 static char *hugepages_dir(int cell)
