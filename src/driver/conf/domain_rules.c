@@ -6,12 +6,17 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "driver/conf/def_audio.h"
+#include "driver/conf/def_chr.h"
 #include "driver/conf/def_controller.h"
 #include "driver/conf/def_disk.h"
 #include "driver/conf/def_filesystem.h"
 #include "driver/conf/def_graphics.h"
 #include "driver/conf/def_iommu.h"
 #include "driver/conf/def_memory.h"
+#include "driver/conf/def_redirdev.h"
+#include "driver/conf/def_rng.h"
+#include "driver/conf/def_smartcard.h"
 #include "driver/conf/def_video.h"
 #include "driver/conf/domain_def.h"
 #include "driver/conf/domain_validate.h"
@@ -238,6 +243,53 @@ static gboolean check_displays(const DomainDef *def, GError **error)
            error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Only one primary video device is supported");
 }
 
+/* What ends in a SPICE client needs a SPICE server. */
+static gboolean check_spice_source(const ChrSource *source, GError **error)
+{
+    return (source->type != CHR_TYPE_SPICEVMC && source->type != CHR_TYPE_SPICEPORT) ||
+           error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "chardev '%s' not supported without spice graphics",
+                     chr_type_to_string(source->type));
+}
+
+static gboolean check_spice(const DomainDef *def, GError **error)
+{
+    static const DeviceKind chrs[] = {DEVICE_SERIAL, DEVICE_PARALLEL, DEVICE_CONSOLE, DEVICE_CHANNEL};
+
+    DOMAIN_DEF_FOREACH(GraphicsDef, graphics, def, DEVICE_GRAPHICS)
+    {
+        if (graphics->type == GRAPHICS_SPICE)
+            return TRUE;
+    }
+    for (guint k = 0; k < G_N_ELEMENTS(chrs); k++) {
+        DOMAIN_DEF_FOREACH(ChrDef, chr, def, chrs[k])
+        {
+            if (!check_spice_source(&chr->source, error))
+                return FALSE;
+        }
+    }
+    DOMAIN_DEF_FOREACH(SmartcardDef, smartcard, def, DEVICE_SMARTCARD)
+    {
+        if (smartcard->mode == SMARTCARD_PASSTHROUGH && !check_spice_source(&smartcard->source, error))
+            return FALSE;
+    }
+    DOMAIN_DEF_FOREACH(RngDef, rng, def, DEVICE_RNG)
+    {
+        if (rng->backend == RNG_BACKEND_EGD && !check_spice_source(&rng->egd, error))
+            return FALSE;
+    }
+    DOMAIN_DEF_FOREACH(RedirdevDef, redirdev, def, DEVICE_REDIRDEV)
+    {
+        if (!check_spice_source(&redirdev->source, error))
+            return FALSE;
+    }
+    DOMAIN_DEF_FOREACH(AudioDef, audio, def, DEVICE_AUDIO)
+    {
+        if (audio->type == AUDIO_SPICE)
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Spice audio is not supported without spice graphics");
+    }
+    return TRUE;
+}
+
 static gboolean check_iommu(const DomainDef *def, GError **error)
 {
     const IommuDef *iommu = DOMAIN_DEF_SINGLE(IommuDef, def, DEVICE_IOMMU);
@@ -294,6 +346,6 @@ gboolean domain_rules_check(const DomainDef *def, GError **error)
 {
     return check_firmware(def, error) && check_cpu_details(def->cpu, error) && check_hugepages(def, error) &&
            check_numatune(&def->numatune, error) && check_numa_places(def, error) && check_shared_memory(def, error) &&
-           check_displays(def, error) &&
+           check_displays(def, error) && check_spice(def, error) &&
            check_iommu(def, error) && check_usb_bus(def, error);
 }
