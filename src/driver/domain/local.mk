@@ -20,7 +20,7 @@ libkitedomain_a_SOURCES = \
 libkitedomain_a_SOURCES += \
 	%D%/stats_cache.c %D%/stats_cache.h %D%/stats_disk.c %D%/stats_disk.h %D%/stats_figures.c %D%/stats_figures.h \
 	%D%/stats_name.h %D%/stats_page.h %D%/stats_page.c %D%/stats_ops.c %D%/dirty_rate_ops.c %D%/stats_proc.c %D%/stats_proc.h \
-	%D%/block_ops.c %D%/iface_ops.c %D%/memory_ops.c %D%/params_ops.c %D%/vcpu_ops.c
+	%D%/block_ops.c %D%/block_job_ops.c %D%/iface_ops.c %D%/memory_ops.c %D%/params_ops.c %D%/vcpu_ops.c
 libkitedomain_a_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
 # What a program that uses domain/ links.
 DOMAIN_LIBS = libkitedomain.a libkitebackend.a libkiteprobe.a libkitehost.a libkiteconf.a libkiteconfig.a libkiterpc.a \
