@@ -102,6 +102,8 @@ int machine_device_del(Machine *machine, const char *id, Err *err);
 int machine_chardev_add(Machine *machine, json_t *object, Err *err);
 int machine_chardev_remove(Machine *machine, const char *id, Err *err);
 int machine_blockdev_add(Machine *machine, json_t *object, Err *err);
+/* Another server for a node of driver nbd whose server is gone: see block/nbd_node.h. */
+int machine_blockdev_reopen(Machine *machine, json_t *object, Err *err);
 int machine_blockdev_del(Machine *machine, const char *node_name, Err *err);
 /* BLOCK_WRITE_THRESHOLD once when a write reaches farther into that node's file; 0: not. */
 int machine_set_write_threshold(Machine *machine, const char *node_name, uint64_t bytes, Err *err);

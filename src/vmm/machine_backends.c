@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vmm/block/nbd_node.h"
 #include "vmm/machine_internal.h"
 
 Block *machine_find_block(void *opaque, const char *node_name)
@@ -102,6 +103,17 @@ int machine_blockdev_add(Machine *m, json_t *object, Err *err)
         *place = block;
     props_free(props);
     return r;
+}
+
+int machine_blockdev_reopen(Machine *m, json_t *object, Err *err)
+{
+    const char *name = json_string_value(json_object_get(object, "node-name"));
+
+    for (unsigned i = 0; name != NULL && i < MACHINE_LIST_MAX; i++) {
+        if (m->blocks[i] != NULL && strcmp(m->blocks[i]->node_name, name) == 0)
+            return nbd_node_reopen(m->blocks[i], object, machine_take_fd, m, err);
+    }
+    return err_set(err, ENODEV, "Cannot find node '%s'", name ? name : "");
 }
 
 int machine_blockdev_del(Machine *m, const char *node_name, Err *err)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * QMP commands on block nodes and network links: query-block, query-blockstats, query-named-block-nodes, block_resize,
- * block_set_io_throttle, set_link, query-rx-filter (QEMU 7.2, qapi/block-core.json, qapi/block.json, qapi/net.json).
+ * block_set_io_throttle, blockdev-reopen, set_link, query-rx-filter (QEMU 7.2, qapi/block-core.json, qapi/block.json,
+ * qapi/net.json).
  *
  * What belongs to a node or device is asked for on its loop.
  */
@@ -256,6 +257,17 @@ int qmp_query_blockstats(QmpServer *s, Machine *m, json_t *args, json_t **ret, E
         }
     }
     return 0;
+}
+
+int qmp_blockdev_reopen(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    json_t *list = json_object_get(args, "options");
+
+    (void)s;
+    (void)ret;
+    if (json_array_size(list) != 1)
+        return err_set(err, EINVAL, "'options' must be a list of one block node");
+    return machine_blockdev_reopen(m, json_array_get(list, 0), err);
 }
 
 typedef struct Change {

@@ -276,6 +276,7 @@ static const QmpCommand qmp_commands[] = {
     {"chardev-remove", "id:s", do_chardev_remove},
     {"blockdev-add", "driver:s ...", do_blockdev_add},
     {"blockdev-del", "node-name:s", do_blockdev_del},
+    {"blockdev-reopen", "options:a", qmp_blockdev_reopen},
     {"netdev_add", "type:s ...", do_netdev_add},
     {"netdev_del", "id:s", do_netdev_del},
     {"object-add", "qom-type:s id:s ...", qmp_object_add},

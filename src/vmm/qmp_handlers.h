@@ -38,5 +38,6 @@ int qmp_query_blockstats(QmpServer *server, Machine *machine, json_t *args, json
 int qmp_block_resize(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
 int qmp_block_set_write_threshold(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
 int qmp_block_set_io_throttle(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
+int qmp_blockdev_reopen(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
 int qmp_set_link(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);
 int qmp_query_rx_filter(QmpServer *server, Machine *machine, json_t *args, json_t **ret, Err *err);

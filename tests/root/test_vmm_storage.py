@@ -119,7 +119,7 @@ def life(daemon):
 
 @case
 def failures():
-    """an image that is none, a server that dies or hangs: said clearly, and nobody else is harmed"""
+    """an image that is none; a server that dies: the guest is paused, there is another, it goes on; one that hangs"""
     bad = write("bad.vmdk", "this is no image\n" * 100)
     define("bad", "spin", devices=disk(bad, "vda", kind="vmdk"))
     text = fails("start", "bad")
@@ -127,12 +127,19 @@ def failures():
     assert not servers() and not vmm_pids() and not os.path.exists(run_dir("bad"))
     virsh("undefine", "bad")
     path = image("dies.vmdk", "64M", "vmdk")
-    start("dies", "fill", machine="pc", devices=disk(path, "vda", kind="vmdk", driver=" error_policy='stop'"))
+    start("dies", "fill", machine="pc", devices=disk(path, "vda", kind="vmdk", driver=" error_policy='stop'"),
+          extra="<on_poweroff>preserve</on_poweroff>")
+    (server,) = servers()
     with events("dies") as log:
-        os.kill(servers()[0], signal.SIGKILL)
+        os.kill(server, signal.SIGKILL)
         log.wait("io-error")
     wait_for("pause", lambda: state("dies") == "paused (I/O error)")
     assert "its server is gone" in open("/var/log/kite/dies.log").read()
+    # another one is started; what failed is tried again
+    wait_for("another server", lambda: servers() and servers() != [server])
+    virsh("resume", "dies")
+    wait_console("dies", "filled")
+    assert "fill failed 00000000" in console_text("dies"), console_text("dies")
     virsh("destroy", "dies")
     virsh("start", "dies")
     os.kill(servers()[0], signal.SIGSTOP)
@@ -169,13 +176,18 @@ def choice():
 
 @case
 def nbd():
-    """a disk on an NBD server: kite-vmm speaks with it itself; a refusal is told"""
+    """a disk on an NBD server: kite-vmm speaks with it itself; a refusal is told; the server goes away and comes back"""
     if not shutil.which("qemu-nbd"):
         raise kitehost.Skip("no qemu-nbd")
     path, sock = image("n.raw", "4M"), WORK + "/nbd.sock"
-    server = subprocess.Popen(["qemu-nbd", "-f", "raw", "-x", "data", "-t", "-e", "4", "-k", sock, path])
-    try:
+
+    def serve():
+        process = subprocess.Popen(["qemu-nbd", "-f", "raw", "-x", "data", "-t", "-e", "4", "-k", sock, path])
         wait_for("the server", lambda: os.path.exists(sock))
+        return process
+
+    server = serve()
+    try:
         define("n", "disk", machine="pc", devices=network_disk("vda", "data", sock, " discard='unmap'"))
         assert VMM in virsh("dumpxml", "n")
         virsh("start", "n")
@@ -188,10 +200,21 @@ def nbd():
         define("n", "spin", devices=network_disk("vda", "nothing", sock))
         fails("start", "n", contains="nothing")
         virsh("undefine", "n")
-        start("n", "spin", devices=network_disk("vda", "data", sock))
+        # the server goes away and comes back
+        define("n", "fill", machine="pc", devices=network_disk("vda", "data", sock, " error_policy='stop'"),
+               extra="<on_poweroff>preserve</on_poweroff>")
+        virsh("start", "n", "--paused")
         assert "Capacity:       4194304" in virsh("domblkinfo", "n", "vda"), virsh("domblkinfo", "n", "vda")
-        gone("n")
         assert not servers()
+        server.terminate()
+        server.wait()
+        virsh("resume", "n")
+        wait_for("pause", lambda: state("n") == "paused (I/O error)")
+        server = serve()
+        virsh("resume", "n")
+        wait_console("n", "filled")
+        assert "fill failed 00000000" in console_text("n"), console_text("n")
+        gone("n")
     finally:
         server.terminate()
         server.wait()

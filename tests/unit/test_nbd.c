@@ -10,6 +10,7 @@
 
 #include "lib/tap.h"
 #include "vmm/block/block.h"
+#include "vmm/block/nbd_node.h"
 #include "vmm/block/nbd_protocol.h"
 #include "vmm/loop.h"
 
@@ -451,6 +452,49 @@ static void test_errors(void)
     stop(&t);
 }
 
+static json_t *server_object(Server *s, pthread_t *thread)
+{
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        abort();
+    s->fd = pair[1];
+    s->payload_max = NBD_PAYLOAD_MAX;
+    s->flags |= NBD_HAS_FLAGS;
+    s->disk = calloc(1, DISK);
+    pthread_create(thread, NULL, serve, s);
+    return json_pack("{s:s, s:s, s:s, s:i, s:b}", "driver", "nbd", "node-name", "n", "export", "x", "fd", pair[0],
+                     "read-only", 0);
+}
+
+static void test_another_server(void)
+{
+    Rig t = {.server = {.lie = DIES, .flags = ABLE}};
+    Server poor = {.flags = NBD_CAN_FLUSH}, good = {.flags = ABLE}, more = good;
+    pthread_t threads[3];
+    json_t *objects[] = {server_object(&poor, &threads[0]), server_object(&good, &threads[1]),
+                         server_object(&more, &threads[2])};
+    uint8_t data[512] = {5};
+
+    start(&t, ",\"discard\":\"unmap\"");
+    ok(io(&t, BLOCK_READ, 0, 0, data, 512) == -EIO, "the server dies");
+    ok(nbd_node_reopen(t.block, objects[0], NULL, NULL, &t.err) == -EINVAL, "another one can do less: %s", t.err.text);
+    ok(io(&t, BLOCK_READ, 0, 0, data, 512) == -EIO, "and is not taken");
+    ok(nbd_node_reopen(t.block, objects[1], NULL, NULL, &t.err) == 0, "one that can do as much: %s", t.err.text);
+    memset(data, 5, sizeof data);
+    ok(io(&t, BLOCK_WRITE, 0, 512, data, 512) == 0 && good.disk[512] == 5 && io(&t, BLOCK_READ, 0, 512, data, 512) == 0,
+       "goes on where the other was");
+    ok(nbd_node_reopen(t.block, objects[2], NULL, NULL, &t.err) == -EBUSY, "a server that is there stays: %s", t.err.text);
+    stop(&t);
+    for (unsigned i = 0; i < 3; i++) {
+        pthread_join(threads[i], NULL);
+        json_decref(objects[i]);
+    }
+    free(poor.disk);
+    free(good.disk);
+    free(more.disk);
+}
+
 static void test_timeout(void)
 {
     NbdExport export;
@@ -473,6 +517,7 @@ int main(void)
     test_read_only();
     test_lies();
     test_errors();
+    test_another_server();
     test_timeout();
     return done();
 }

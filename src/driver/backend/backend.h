@@ -155,6 +155,10 @@ struct BackendOps {
      * not supported. */
     gboolean (*change_media)(const BackendConfig *config, VmProcess *vm, const DomainDef *live, const DiskDef *disk,
                              StorageSource *source, gboolean force, GError **error);
+
+    /* A request of the disk failed, or is to be tried again: if that was because its server is gone, gives it another.
+     * FALSE: there is none to be had. Worker thread, modify lock held. NULL: disks have no servers. */
+    gboolean (*revive)(const BackendConfig *config, VmProcess *vm, const DiskDef *disk, GError **error);
 };
 
 extern const BackendOps backend_qemu;
@@ -164,6 +168,7 @@ gboolean qemu_plug(const BackendConfig *config, VmProcess *vm, DomainDef *live, 
 void qemu_unplugged(const BackendConfig *config, VmProcess *vm, const DeviceInfo *dev);
 /* vmm_hotplug.c */
 gboolean vmm_plug(const BackendConfig *config, VmProcess *vm, DomainDef *live, DeviceInfo *dev, GError **error);
+gboolean vmm_revive(const BackendConfig *config, VmProcess *vm, const DiskDef *disk, GError **error);
 void vmm_unplugged(const BackendConfig *config, VmProcess *vm, const DeviceInfo *dev);
 gboolean vmm_change_media(const BackendConfig *config, VmProcess *vm, const DomainDef *live, const DiskDef *disk,
                           StorageSource *source, gboolean force, GError **error);

@@ -214,4 +214,5 @@ const BackendOps backend_vmm = {
     .plug = vmm_plug,
     .unplugged = vmm_unplugged,
     .change_media = vmm_change_media,
+    .revive = vmm_revive,
 };

@@ -208,3 +208,46 @@ gboolean vmm_change_media(const BackendConfig *config, VmProcess *vm, const Doma
         storage_servers_gone(vm_process_run_dir(vm), disk->source);
     return TRUE;
 }
+
+/* --- servers --- */
+
+static gboolean is_lost(QmpClient *qmp, const char *node)
+{
+    autojson *list = NULL;
+    gboolean lost = FALSE;
+
+    if (!qmp_call(qmp, "query-named-block-nodes", NULL, 0, &list, NULL))
+        return FALSE;
+    for (gsize i = 0; i < json_array_size(list); i++) {
+        const json_t *one = json_array_get(list, i);
+
+        if (g_strcmp0(jstr(one, "node-name"), node) == 0)
+            lost = json_is_true(json_object_get(one, "x-lost"));
+    }
+    return lost;
+}
+
+gboolean vmm_revive(const BackendConfig *config, VmProcess *vm, const DiskDef *disk, GError **error)
+{
+    g_autoptr(VmmHost) host = NULL;
+    g_autofree char *node = qemu_disk_node_name(disk);
+    VmmDescContext context = {.fd = vmm_host_fd};
+    Plug plug = {.qmp = vm_process_qmp(vm), .alias = disk->info.alias};
+    autojson *nodes = NULL;
+
+    if (node == NULL || storage_way(disk) == STORAGE_DIRECT || !is_lost(plug.qmp, node))
+        return TRUE;
+    storage_servers_gone(vm_process_run_dir(vm), disk->source);
+    host = vmm_host_prepare_medium(config, vm, disk, error);
+    if (host == NULL)
+        return FALSE;
+    context.opaque = host;
+    nodes = vmm_desc_build_medium(disk, &context);
+    plug.names = g_ptr_array_new_with_free_func(g_free);
+    host->kept = send_fds(&plug, json_array_get(nodes, 0), error) &&
+                 qmp_call(plug.qmp, "blockdev-reopen", json_pack("{s:O}", "options", nodes), 0, NULL, error);
+    if (!host->kept)
+        close_fds(&plug);
+    g_ptr_array_unref(plug.names);
+    return host->kept;
+}

@@ -126,6 +126,7 @@ struct Domain {
     char *unplugging; /* (s) alias of the device whose end a job waits for; NULL: none */
     UnplugAnswer unplug_answer; /* (s) what was heard of it */
     char *disk_errors; /* (s) reserved for the I/O error of a paused guest: alias of the disk, or NULL */
+    gint64 revived; /* (s) when servers of its disks were last looked after; microseconds, monotonic */
     Client *autodestroy; /* (s) pointer compared only, never followed; NULL: lives on */
     gboolean
         autodestroy_lost; /* (s) that client was an earlier daemon's: end it as soon as it is found again */

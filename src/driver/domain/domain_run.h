@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "driver/conf/def_disk.h"
 #include "driver/domain/domain.h"
 
 typedef struct VmCallbacks VmCallbacks;
@@ -52,6 +53,12 @@ void domain_fake_reboot(Domain *dom, VmProcess *vm, int running_reason);
 
 /* Asks the VM for its run state and corrects ours, with events for what changed. Modify lock held. */
 gboolean domain_refresh_state(Domain *dom, VmProcess *vm, GError **error);
+
+/* disk_revive.c: looks for another server of every disk whose server is gone. Modify lock held; what fails is said in the
+ * log. */
+void domain_revive_disks(Domain *dom, VmProcess *vm);
+/* A request of the disk failed: does so soon, on a worker. State lock held. */
+void domain_disk_failed(Domain *dom, VmProcess *vm, const DiskDef *disk);
 
 /* vm_events.c: what a VmProcess calls; opaque is the Domain (a reference, freed by domain_unref). */
 extern const VmCallbacks domain_vm_callbacks;

@@ -156,12 +156,14 @@ gboolean call_domain_resume(Call *call, const DomainResumeArgs *args, DomainResu
 
     if (dom == NULL || (vm = begin(dom, "virDomainResume", &state, error)) == NULL)
         return FALSE;
-    if (state == VIR_DOMAIN_PMSUSPENDED)
+    if (state == VIR_DOMAIN_PMSUSPENDED) {
         done = error_set(error, VIR_ERR_OPERATION_INVALID, "domain is pmsuspended");
-    else if (state == VIR_DOMAIN_RUNNING)
+    } else if (state == VIR_DOMAIN_RUNNING) {
         done = error_set(error, VIR_ERR_OPERATION_INVALID, "domain is already running");
-    else if (state == VIR_DOMAIN_PAUSED || state == VIR_DOMAIN_CRASHED)
+    } else if (state == VIR_DOMAIN_PAUSED || state == VIR_DOMAIN_CRASHED) {
+        domain_revive_disks(dom, vm); /* what failed will be tried again */
         done = domain_resume_guest(dom, vm, VIR_DOMAIN_RUNNING_UNPAUSED, error);
+    }
     domain_save_status(dom);
     domain_job_end(dom);
     return done;

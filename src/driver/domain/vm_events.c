@@ -305,6 +305,7 @@ static void on_io_error(const VmEvent *event)
     if (disk != NULL) {
         g_free(dom->disk_errors);
         dom->disk_errors = g_strdup_printf("%s:%s", disk->target, no_space ? "nospace" : "unspec");
+        domain_disk_failed(dom, event->vm, disk);
     }
     domain_event_io_error(dom, disk_path(disk), disk != NULL ? disk->info.alias : NULL, action,
                           no_space ? "enospc" : "");

@@ -449,6 +449,7 @@ static void node_describe(Block *block, json_t *object)
     json_object_set_new(object, "encrypted", json_false());
     json_object_set_new(object, "cache",
                         json_pack("{s:b, s:b, s:b}", "writeback", 1, "direct", 0, "no-flush", (int)n->no_flush));
+    json_object_set_new(object, "x-lost", json_boolean(n->lost));
     json_object_set_new(object, "image",
                         json_pack("{s:s, s:s, s:I}", "format", "nbd", "filename", "", "virtual-size",
                                   (json_int_t)block->info.size));
@@ -515,13 +516,20 @@ static const BlockOps nbd_ops = {
 
 /* --- opening --- */
 
+static int negotiate(const NbdNode *n, int fd, const char *name, NbdExport *ret, Err *err)
+{
+    int r = nbd_negotiate(fd, name, loop_now() + NBD_NODE_PATIENCE_S * (uint64_t)1000000000, ret, err);
+
+    return r < 0 ? err_prefix(err, "block node %s", n->base.node_name) : 0;
+}
+
 static int open_export(NbdNode *n, const char *name, Err *err)
 {
     BlockInfo *info = &n->base.info;
-    int r = nbd_negotiate(n->fd, name, loop_now() + NBD_NODE_PATIENCE_S * (uint64_t)1000000000, &n->export, err);
+    int r = negotiate(n, n->fd, name, &n->export, err);
 
     if (r < 0)
-        return err_prefix(err, "block node %s", n->base.node_name);
+        return r;
     info->alignment = MAX(n->export.block_min, 512u);
     if (info->alignment > 4096 || n->export.payload_max < info->alignment)
         return err_set(err, ENOTSUP, "block node %s: its server moves blocks of %u to %u bytes only", n->base.node_name,
@@ -577,4 +585,84 @@ int nbd_node_create(Props *props, Loop *loop, BlockFind find, void *opaque, Bloc
     watch(n);
     *ret = &n->base;
     return 0;
+}
+
+/* --- another server --- */
+
+typedef struct Reopen {
+    NbdNode *node;
+    int fd, server_fd;
+    NbdExport export;
+} Reopen;
+
+/* What was under way has failed when the old one went. */
+static void swap_server(void *opaque)
+{
+    Reopen *r = opaque;
+    NbdNode *n = r->node;
+    int old_fd = n->fd, old_server = n->server_fd;
+
+    n->fd = r->fd;
+    n->server_fd = r->server_fd;
+    r->fd = old_fd;
+    r->server_fd = old_server;
+    n->export = r->export;
+    n->in_start = n->in_len = 0;
+    n->lost = false;
+    watch(n);
+    log_note("block node %s: it has a server again", n->base.node_name);
+}
+
+static void ask_lost(void *opaque)
+{
+    Reopen *r = opaque;
+
+    if (!r->node->lost)
+        r->node = NULL;
+}
+
+static int reopen(Reopen *r, const char *name, Err *err)
+{
+    NbdNode *n = r->node;
+    int e;
+
+    if (r->fd < 0)
+        return err_set(err, EINVAL, "block node %s: it needs a connected socket ('fd')", n->base.node_name);
+    loop_call(n->base.loop, ask_lost, r);
+    if (r->node == NULL)
+        return err_set(err, EBUSY, "block node %s: its server is there", n->base.node_name);
+    if ((e = negotiate(n, r->fd, name, &r->export, err)) < 0)
+        return e;
+    /* The guest knows what it has: nothing of that may be less than it was. */
+    if (ALIGN_DOWN(r->export.size, (uint64_t)n->base.info.alignment) != n->base.info.size ||
+        r->export.block_min > n->base.info.alignment || r->export.payload_max < n->base.info.alignment ||
+        ((r->export.flags & NBD_READ_ONLY) && !n->base.info.read_only) ||
+        (n->base.info.can_discard && !(r->export.flags & NBD_CAN_TRIM)) ||
+        (n->base.info.can_write_zeroes && !(r->export.flags & NBD_CAN_WRITE_ZEROES)))
+        return err_set(err, EINVAL, "block node %s: the other server has another disk", n->base.node_name);
+    loop_call(n->base.loop, swap_server, r);
+    return 0;
+}
+
+int nbd_node_reopen(Block *block, json_t *object, int (*take_fd)(void *opaque, const char *name), void *opaque, Err *err)
+{
+    Reopen r = {.node = (NbdNode *)block, .fd = -1, .server_fd = -1};
+    const char *name, *driver;
+    Props *props;
+    int e;
+
+    if (block->ops != &nbd_ops)
+        return err_set(err, ENOTSUP, "block node %s: only nodes of driver 'nbd' can be reopened", block->node_name);
+    if ((e = props_new(object, take_fd, opaque, &props, err)) < 0)
+        return e;
+    if ((e = props_string(props, "driver", "nbd", &driver, err)) == 0 && (e = props_fd(props, "fd", &r.fd, err)) == 0 &&
+        (e = props_fd(props, "server-fd", &r.server_fd, err)) == 0 &&
+        (e = props_string(props, "export", "", &name, err)) == 0)
+        e = reopen(&r, name, err);
+    if (r.fd >= 0)
+        close(r.fd);
+    if (r.server_fd >= 0)
+        close(r.server_fd);
+    props_free(props);
+    return e;
 }
