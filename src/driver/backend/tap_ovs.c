@@ -51,10 +51,9 @@ static void add_vlan(GPtrArray *argv, const NetVlan *vlan)
     add_words(argv, trunk->str, NULL);
 }
 
-/* Takes the command. FALSE with the program's last words. */
+/* FALSE with the program's last words. */
 static gboolean run(GPtrArray *argv, const char *what, const char *name, GError **error)
 {
-    g_autoptr(GPtrArray) owned = argv;
     g_autoptr(GError) local = NULL;
     g_autofree char *said = NULL;
     int status = 0;
@@ -73,7 +72,7 @@ static gboolean run(GPtrArray *argv, const char *what, const char *name, GError 
 gboolean tap_ovs_join(const char *name, const char *bridge, const char *mac, const OvsPort *port, GError **error)
 {
     g_autofree char *what = g_strdup_printf("add to OVS bridge %s port", bridge);
-    GPtrArray *argv = command();
+    g_autoptr(GPtrArray) argv = command();
 
     add_words(argv, "--", "--may-exist", "add-port", bridge, name, NULL);
     if (port->vlan->n_tags > 0)
@@ -93,7 +92,7 @@ gboolean tap_ovs_join(const char *name, const char *bridge, const char *mac, con
 void tap_ovs_leave(const char *name)
 {
     g_autoptr(GError) error = NULL;
-    GPtrArray *argv = command();
+    g_autoptr(GPtrArray) argv = command();
 
     add_words(argv, "--", "--if-exists", "del-port", name, NULL);
     if (!run(argv, "delete from OVS port", name, &error))
