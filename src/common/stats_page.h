@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #define STATS_PAGE_MAGIC 0x7374734574694bull /* "KitEsts" */
-#define STATS_PAGE_VERSION 3
+#define STATS_PAGE_VERSION 4
 #define STATS_ID_LEN 64
 #define STATS_VCPUS 256
 #define STATS_BLOCKS 64
@@ -47,6 +47,7 @@ typedef struct StatsBlock {
     uint64_t capacity; /* bytes the guest sees */
     uint64_t wr_highest; /* highest byte written, QEMU's wr_highest_offset */
     uint64_t io_error; /* errno of what stopped the VM; counts while run_state is io-error */
+    uint64_t write_end; /* highest byte written to the image's file, metadata included; of raw images wr_highest */
     uint64_t write_threshold; /* bytes into the image's file; 0: none, or it was passed */
 } StatsBlock;
 

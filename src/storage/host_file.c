@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -218,8 +219,17 @@ int host_file_preadv(HostFile *file, const struct iovec *iov, int n_iov, uint64_
     return fd_transfer(file, iov, n_iov, offset, false);
 }
 
+static void note_write(HostFile *file, uint64_t end)
+{
+    uint64_t known = file->write_end;
+
+    while (end > known && !atomic_compare_exchange_weak(&file->write_end, &known, end))
+        ;
+}
+
 int host_file_pwritev(HostFile *file, const struct iovec *iov, int n_iov, uint64_t offset)
 {
+    note_write(file, offset + iov_length(iov, n_iov));
     if (file->io != NULL)
         return file->io->pwritev(file->opaque, iov, n_iov, offset);
     if (file->direct && !iov_is_aligned(iov, n_iov, offset, file->align))
@@ -289,6 +299,7 @@ int host_file_zero(HostFile *file, uint64_t offset, uint64_t length, bool unmap)
 
     if (length == 0)
         return 0;
+    note_write(file, offset + length);
     if (file->io != NULL) {
         ret = file->io->zero(file->opaque, offset, length, unmap);
     } else if (length >= 4096) {

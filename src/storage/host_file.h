@@ -17,6 +17,7 @@ typedef struct HostFile {
     bool no_sync; /* cache=unsafe */
     uint32_t align;
     _Atomic bool no_zero, no_punch; /* the file system said no once */
+    _Atomic uint64_t write_end; /* how far into it these functions have written */
     uint64_t base, window; /* a raw image may be a part of the file; window 0: to its end */
 } HostFile;
 

@@ -283,6 +283,11 @@ uint64_t image_size(const Image *image)
     return image->size;
 }
 
+uint64_t image_write_end(const Image *image)
+{
+    return image->file.write_end;
+}
+
 ImageFormat image_format(const Image *image)
 {
     return image->format;

@@ -171,7 +171,8 @@ typedef struct ImageInfo {
     uint64_t virtual_size;   /* bytes */
     uint64_t file_size;      /* length of the host file */
     uint64_t allocated_size; /* what it occupies on the host, bytes */
-    uint64_t high_offset;    /* end of the highest used cluster (raw: file size): libvirt's "physical" watermark */
+    uint64_t high_offset;    /* end of the highest used cluster (raw: file size), libvirt's watermark; of qcow2 on a block
+                              * device, where that is not known: image_write_end() */
     uint32_t cluster_size;   /* 0 for raw */
     uint32_t version;        /* qcow2: 2 or 3 */
     uint32_t refcount_bits;
@@ -186,6 +187,8 @@ typedef struct ImageInfo {
 
 int image_get_info(Image *image, ImageInfo *ret);
 uint64_t image_size(const Image *image); /* virtual size in bytes; any thread */
+/* How far into its file the engine itself has written since it was opened; extents are their user's business. Any thread. */
+uint64_t image_write_end(const Image *image);
 ImageFormat image_format(const Image *image);
 Image *image_backing(Image *image); /* NULL at the bottom */
 int image_fd(const Image *image);

@@ -574,7 +574,9 @@ static int qcow2_info(Image *image, ImageInfo *ret)
     ret->external_data_raw = q->data_raw;
     ret->has_bitmaps = q->h.has_bitmaps && (q->h.autoclear & QCOW2_AUTOCLEAR_BITMAPS);
     ret->n_snapshots = q->n_snapshots;
-    if (!image->file.block_device)
+    if (image->file.block_device)
+        ret->high_offset = image->file.write_end;
+    else
         ret->high_offset = MIN(MAX(ret->file_size, q->fresh_from << q->cluster_bits),
                                ALIGN_UP(ret->file_size, q->cluster_size));
     memcpy(ret->backing_name, q->h.backing_name, sizeof ret->backing_name);

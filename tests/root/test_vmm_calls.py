@@ -105,7 +105,10 @@ def write_threshold():
         found = re.search(r"block-threshold.*", log.text()).group(0)
         assert "thin.qcow2" in found and "204800" in found, found
     assert len(re.findall(r"block-threshold.* vda\(", log.text())) == 1, log.text()  # and vda[1], as libvirt names it too
-    assert "threshold" not in virsh("domstats", "thin", "--block")
+    stats = virsh("domstats", "thin", "--block")
+    assert "threshold" not in stats, stats
+    exceeded = int(re.search(r"vda\(.*\) 204800 (\d+)", log.text()).group(1))
+    assert int(re.search(r"block.0.allocation=(\d+)", stats).group(1)) >= 204800 + exceeded, stats
     fails("domblkthreshold", "thin", "vdz", "1M", contains="vdz")
     gone("thin")
 
@@ -176,6 +179,7 @@ def stands_still(daemon):
         assert "iothread.2.poll-max-ns=0" in virsh("domstats", "still")
         assert virsh("domblkerror", "still") == "No errors found"
         assert len(virsh("iothreadinfo", "still").splitlines()) == 2
+        assert "block.0.capacity" in virsh("domstats", "still", "--backing")
         assert "actual" in virsh("dommemstat", "still") and "Capacity" in virsh("domblkinfo", "still", "vda")
         virsh("domblkstat", "still", "vda")
         virsh("dominfo", "still")

@@ -74,17 +74,6 @@ static GArray *memory_figures(const StatsPage *page)
 
 /* --- block --- */
 
-/* How far such an image reaches into its device, only the monitor tells. */
-static gboolean needs_monitor(const DomainDef *live)
-{
-    DOMAIN_DEF_FOREACH(DiskDef, disk, live, DEVICE_DISK)
-    {
-        if (disk->source->type == STORAGE_TYPE_BLOCK && disk->source->format == STORAGE_FORMAT_QCOW2)
-            return TRUE;
-    }
-    return FALSE;
-}
-
 static const DiskDef *disk_of(const DomainDef *live, const char *alias)
 {
     DOMAIN_DEF_FOREACH(DiskDef, disk, live, DEVICE_DISK)
@@ -97,6 +86,7 @@ static const DiskDef *disk_of(const DomainDef *live, const char *alias)
 
 static void add_block(const StatsBlock *block, const DiskDef *disk, GArray *drives, GArray *images)
 {
+    gboolean thin = disk->source->format == STORAGE_FORMAT_QCOW2;
     gboolean empty = storage_source_is_empty(disk->source);
     BlockFigure figure = {
         .qdev = g_strdup(disk->info.alias),
@@ -108,8 +98,8 @@ static void add_block(const StatsBlock *block, const DiskDef *disk, GArray *driv
         .wr_times = block->time_ns[STATS_IO_WRITE],
         .fl_reqs = block->requests[STATS_IO_FLUSH],
         .fl_times = block->time_ns[STATS_IO_FLUSH],
-        .wr_highest = block->wr_highest,
-        .wr_highest_known = disk->source->format != STORAGE_FORMAT_QCOW2,
+        .wr_highest = thin ? block->write_end : block->wr_highest,
+        .wr_highest_known = TRUE,
     };
     ImageFigure image = {.capacity = block->capacity, .look = TRUE};
     char node[40];
@@ -215,6 +205,7 @@ static GArray *dirty_rate_figures(const StatsPage *page)
 guint stats_page_read(int fd, const DomainDef *live, guint wanted, GArray *ret_figures[FIGURES_LAST])
 {
     const guint sizes = FIGURES_BIT(FIGURES_DRIVES) | FIGURES_BIT(FIGURES_IMAGES);
+    const guint block = sizes | FIGURES_BIT(FIGURES_NODES) | FIGURES_BIT(FIGURES_IO_STATUS);
     GArray *block_kinds[3] = {NULL};
     StatsPage page;
     guint made = 0;
@@ -236,10 +227,14 @@ guint stats_page_read(int fd, const DomainDef *live, guint wanted, GArray *ret_f
     if ((wanted & FIGURES_BIT(FIGURES_IOTHREADS)) &&
         (ret_figures[FIGURES_IOTHREADS] = iothread_figures(fd, &page)) != NULL)
         made |= FIGURES_BIT(FIGURES_IOTHREADS);
-    if (!(wanted & (sizes | FIGURES_BIT(FIGURES_IO_STATUS))) ||
+    if (!(wanted & block) ||
         !block_figures(fd, &page, live, &block_kinds[0], &block_kinds[1], &block_kinds[2]))
         return made;
-    if ((wanted & sizes) && !(wanted & FIGURES_BIT(FIGURES_NODES)) && !needs_monitor(live)) {
+    if (wanted & FIGURES_BIT(FIGURES_NODES)) {
+        ret_figures[FIGURES_NODES] = figures_new(FIGURES_NODES); /* nothing is written below a disk's own image */
+        made |= FIGURES_BIT(FIGURES_NODES);
+    }
+    if (wanted & sizes) {
         ret_figures[FIGURES_DRIVES] = g_steal_pointer(&block_kinds[0]);
         ret_figures[FIGURES_IMAGES] = g_steal_pointer(&block_kinds[1]);
         made |= sizes;

@@ -110,10 +110,30 @@ void block_submit(Block *block, BlockRequest *request)
         admit(block, request);
 }
 
+static void raise_to(uint64_t *at, uint64_t value)
+{
+    uint64_t known = __atomic_load_n(at, __ATOMIC_RELAXED);
+
+    while (value > known && !__atomic_compare_exchange_n(at, &known, value, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+}
+
+void block_set_user(Block *block, const char *user, uint64_t *write_end)
+{
+    Block *storage = block->ops->storage != NULL ? block->ops->storage(block) : block;
+
+    snprintf(block->user, sizeof block->user, "%s", user);
+    __atomic_store_n(write_end, storage->write_end, __ATOMIC_RELAXED);
+    storage->write_end_shown = write_end;
+}
+
 void block_note_write(Block *b, uint64_t end)
 {
     uint64_t threshold = __atomic_load_n(&b->write_threshold, __ATOMIC_ACQUIRE);
 
+    raise_to(&b->write_end, end);
+    if (b->write_end_shown != NULL)
+        raise_to(b->write_end_shown, end);
     if (threshold == 0 || end <= threshold ||
         !__atomic_compare_exchange_n(&b->write_threshold, &threshold, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return;

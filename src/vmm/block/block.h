@@ -108,6 +108,8 @@ struct Block {
     BlockQueue waiting[2];
     LoopTimer limit_timer;
     LoopPost limit_post;
+    /* How far into the node's file writes have reached, and a copy for others to read (statistics page) or NULL. Atomic. */
+    uint64_t write_end, *write_end_shown;
     /* Told once, when a write reaches farther than so many bytes into the node's file (0: no more, or never). Any loop. */
     uint64_t write_threshold; /* atomic */
     void (*threshold_passed)(void *opaque, Block *block, uint64_t threshold, uint64_t end);
@@ -124,6 +126,9 @@ void block_submit(Block *block, BlockRequest *request);
 /* For drivers: a request is done. */
 void block_complete(Block *block, BlockRequest *request, int result);
 void block_flush_queue(Block *block);
+/* user: id of the device that has claimed the node. write_end: where it is shown how far its file was written. Main
+ * thread. */
+void block_set_user(Block *block, const char *user, uint64_t *write_end);
 /* For drivers: a write is about to reach that far into the node's file. Any loop. */
 void block_note_write(Block *storage, uint64_t end);
 int block_resize(Block *block, uint64_t size, Err *err);

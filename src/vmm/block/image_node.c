@@ -218,20 +218,6 @@ static Block *node_storage(Block *block)
 
 /* --- on a worker ------------------------------------------------------------------------------------------- */
 
-/* Where the engine has put it is not told: as far as the image reaches. */
-static void note_whole(const Op *op)
-{
-    Block *storage = node_storage(&op->node->base);
-    ImageInfo info;
-
-    if (__atomic_load_n(&storage->write_threshold, __ATOMIC_RELAXED) == 0)
-        return;
-    if (op->node->format == IMAGE_FORMAT_RAW)
-        block_note_write(storage, op->node->raw_offset + op->request->offset + op->request->length);
-    else if (image_get_info(op->node->image, &info) == 0)
-        block_note_write(storage, info.high_offset);
-}
-
 static int whole_request(Op *op)
 {
     Image *image = op->node->image;
@@ -243,7 +229,7 @@ static int whole_request(Op *op)
         return image_preadv(image, r->iov, (int)r->iov_count, r->offset);
     case BLOCK_WRITE:
         ret = image_pwritev(image, r->iov, (int)r->iov_count, r->offset);
-        note_whole(op);
+        block_note_write(node_storage(&op->node->base), image_write_end(image));
         break;
     case BLOCK_DISCARD:
         ret = image_discard(image, r->offset, r->length, NULL);
@@ -320,6 +306,8 @@ static void op_round_done(Op *op)
         return;
     }
     op->done += moved;
+    if (op->request->kind == BLOCK_WRITE && op->node->format != IMAGE_FORMAT_RAW)
+        block_note_write(node_storage(&op->node->base), image_write_end(op->node->image)); /* metadata */
     if (op->done < op->request->length)
         op_begin(op);
     else if (op->request->flags & BLOCK_FUA)
@@ -417,7 +405,7 @@ static void start_extent(Op *op, unsigned index, uint64_t *pos)
         *pos += e->length;
     }
     op->left++;
-    if (io->write)
+    if (io->write && op->node->data == NULL)
         block_note_write(node_storage(&op->node->base), io->offset + io->length);
     if (r < 0)
         extent_finished(op, r);
@@ -635,7 +623,8 @@ static void node_describe(Block *block, json_t *object)
             json_object_set_new(image, "cluster-size", json_integer(info.cluster_size));
         json_object_set_new(image, "dirty-flag", json_boolean(info.dirty));
         json_object_set_new(object, "backing_file_depth", json_integer((json_int_t)info.depth));
-        json_object_set_new(object, "x-highest-offset", json_integer((json_int_t)info.high_offset));
+        json_object_set_new(object, "x-highest-offset",
+                            json_integer((json_int_t)MAX(info.high_offset, node_storage(block)->write_end)));
     }
     json_object_set_new(object, "image", image);
 }

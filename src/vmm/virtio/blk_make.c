@@ -291,7 +291,7 @@ int blk_create(Props *props, DeviceHost *host, VirtioDevice **ret, Err *err)
     blk->rerror = o.rerror;
     blk->wce_default = blk->writeback = o.write_cache;
     snprintf(blk->serial, sizeof blk->serial, "%.*s", BLK_SERIAL_LEN, o.serial);
-    snprintf(block->user, sizeof block->user, "%s", dev->id);
+    block_set_user(block, dev->id, &blk->stats->write_end);
     block->changed = blk_resized;
     block->changed_opaque = blk;
     blk->stats->capacity = block->info.size;

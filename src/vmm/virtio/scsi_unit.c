@@ -529,7 +529,7 @@ void scsi_unit_use_block(ScsiUnit *u, Block *block)
 {
     u->block = block;
     __atomic_store_n(&u->stats->capacity, block->info.size, __ATOMIC_RELAXED);
-    snprintf(block->user, sizeof block->user, "%s", u->id);
+    block_set_user(block, u->id, &u->stats->write_end);
     block->changed = node_changed;
     block->changed_opaque = u;
 }
