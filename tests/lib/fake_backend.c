@@ -68,9 +68,9 @@ static gboolean attach_monitor(VmProcess *vm, const char *run_dir, guint timeout
     return TRUE;
 }
 
-static gboolean fake_start(const BackendConfig *config, DomainDef *live, const VmStartOptions *options,
-                           const VmCallbacks *callbacks, gpointer opaque, GDestroyNotify free_opaque, VmProcess **ret,
-                           VmLiveInfo **ret_live, GError **error)
+gboolean backend_start(const BackendOps *ops, const BackendConfig *config, DomainDef *live,
+                       const VmStartOptions *options, const VmCallbacks *callbacks, gpointer opaque,
+                       GDestroyNotify free_opaque, VmProcess **ret, VmLiveInfo **ret_live, GError **error)
 {
     g_autofree char *socket_path = backend_run_path(options->run_dir, "monitor.sock");
     const char *argv[] = {fake_backend.program, socket_path, NULL};
@@ -94,7 +94,7 @@ static gboolean fake_start(const BackendConfig *config, DomainDef *live, const V
         free_opaque(opaque);
         return FALSE;
     }
-    vm = vm_process_new(&backend_qemu, config->context, pid, pidfd, options->run_dir, options->log_path, 0, callbacks,
+    vm = vm_process_new(ops, config->context, pid, pidfd, options->run_dir, options->log_path, 0, callbacks,
                         opaque, free_opaque);
     if (options->spawned != NULL)
         options->spawned(vm, opaque);
@@ -145,7 +145,6 @@ static void fake_cleanup(const BackendConfig *config, DomainDef *live, const cha
 
 const BackendOps backend_qemu = {.name = "qemu",
                                  .can_run = fake_can_run,
-                                 .start = fake_start,
                                  .reconnect = fake_reconnect,
                                  .refresh = fake_refresh,
                                  .cleanup = fake_cleanup};

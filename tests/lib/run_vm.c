@@ -136,7 +136,7 @@ static int run(const BackendConfig *config, const char *folder, DomainDef *live)
     gint64 begun = g_get_monotonic_time();
     int failed = 0;
 
-    if (!backend_qemu.start(config, live, &options, &callbacks, NULL, NULL, &vm, &info, &error)) {
+    if (!backend_start(&backend_qemu, config, live, &options, &callbacks, NULL, NULL, &vm, &info, &error)) {
         fprintf(stderr, "start failed: %s\n", error->message);
         return 1;
     }

@@ -60,8 +60,8 @@ typedef struct VmStartOptions {
     int incoming_fd; /* with "fd:": descriptor to pass, else -1 */
     gboolean reset_nvram; /* make the nvram file anew from its template */
     guint timeout_ms; /* until the monitor answers; 0: 30000 */
-    /* Called by start() on its own thread as soon as the process exists, with callbacks' opaque: from then on
-     * it can be killed (which makes start() fail), and be noted down so that a daemon killed right now leaves
+    /* Called by backend_start() on its own thread as soon as the process exists, with callbacks' opaque: from then on
+     * it can be killed (which makes it fail), and be noted down so that a daemon killed right now leaves
      * no orphan. May be NULL. */
     void (*spawned)(VmProcess *vm, gpointer opaque);
     /* As VmSpawn's fields of these names: what is put around the process before its program begins. */
@@ -108,6 +108,16 @@ typedef struct VmLiveInfo {
 void vm_live_info_free(VmLiveInfo *info);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmLiveInfo, vm_live_info_free)
 
+/* A process that was just made, and what was opened for it, which lives until the guest stands. */
+typedef struct VmLaunch {
+    pid_t pid;
+    int pidfd;
+    gint64 log_offset; /* where this run's own words begin */
+    struct QemuHost *host; /* a part of owner, or owner itself */
+    gpointer owner;
+    GDestroyNotify free_owner;
+} VmLaunch;
+
 struct BackendOps {
     const char *name; /* "qemu" or "kite-vmm": also in the status file */
     const char *stats_page; /* file in the run folder with the VM's own counters (common/stats_page.h); NULL: none */
@@ -117,16 +127,12 @@ struct BackendOps {
     gboolean (*can_run)(const DomainDef *def, char **ret_reason);
 
     /*
-     * Worker thread; the caller holds the domain's modify lock. live is the caller's private, not yet
-     * published copy of the definition, with addresses and aliases assigned; what is decided at start (ptys,
-     * ports, tap names, passwords left out) is written into it. On return the guest is *stopped*, everything
-     * of the definition is applied, and the caller does vm_cont() (monitor.h). On failure nothing is left
-     * behind: no process, tap, socket or file. callbacks/opaque: see VmCallbacks; the event queue is held
-     * back until vm_process_publish(). free_opaque runs in any case, at once when no process came about.
+     * The part of backend_start() that differs: opens everything that live names, writes into live what was chosen
+     * (ptys, ports, tap names), opens the log, makes the process. FALSE with *error: nothing of it is left, but
+     * what cleanup() removes.
      */
-    gboolean (*start)(const BackendConfig *config, DomainDef *live, const VmStartOptions *options,
-                      const VmCallbacks *callbacks, gpointer opaque, GDestroyNotify free_opaque,
-                      VmProcess **ret, VmLiveInfo **ret_live, GError **error);
+    gboolean (*launch)(const BackendConfig *config, DomainDef *live, const VmStartOptions *options, VmLaunch *ret,
+                       GError **error);
 
     /* Finds a running VM again. FALSE with *error: it is gone (or not the same process), or does not answer.
      * When the process lives but the monitor does not answer within the deadline, the error is
@@ -160,6 +166,17 @@ struct BackendOps {
      * FALSE: there is none to be had. Worker thread, modify lock held. NULL: disks have no servers. */
     gboolean (*revive)(const BackendConfig *config, VmProcess *vm, const DiskDef *disk, GError **error);
 };
+
+/*
+ * Worker thread; the caller holds the domain's modify lock. live is the caller's private, not yet published copy
+ * of the definition, with addresses and aliases assigned; what is decided at start is written into it. On return
+ * the guest is *stopped*, everything of the definition is applied, and the caller does vm_cont() (monitor.h). On
+ * failure nothing is left behind: no process, tap, socket or file. callbacks/opaque: see VmCallbacks; the event
+ * queue is held back until vm_process_publish(). free_opaque runs in any case, at once when no process came about.
+ */
+gboolean backend_start(const BackendOps *ops, const BackendConfig *config, DomainDef *live,
+                       const VmStartOptions *options, const VmCallbacks *callbacks, gpointer opaque,
+                       GDestroyNotify free_opaque, VmProcess **ret, VmLiveInfo **ret_live, GError **error);
 
 extern const BackendOps backend_qemu;
 extern const BackendOps backend_vmm;

@@ -100,7 +100,7 @@ static gid_t *groups_of(const BackendConfig *config, guint *ret_n)
 }
 
 static gboolean spawn(const BackendConfig *config, const DomainDef *live, const VmStartOptions *options,
-                      const QemuArgs *args, int log, pid_t *ret_pid, int *ret_pidfd, GError **error)
+                      const QemuArgs *args, int log, VmLaunch *ret, GError **error)
 {
     g_auto(GStrv) env = backend_environment(options, args->env);
     guint n_groups = 0;
@@ -121,7 +121,7 @@ static gboolean spawn(const BackendConfig *config, const DomainDef *live, const 
     };
 
     backend_spawn_options(&what, options);
-    return vm_spawn(&what, ret_pid, ret_pidfd, error);
+    return vm_spawn(&what, &ret->pid, &ret->pidfd, error);
 }
 
 static gboolean find_emulator(const BackendConfig *config, DomainDef *live, QemuCaps **ret_caps,
@@ -146,57 +146,30 @@ static gboolean choose_firmware(DomainDef *live, const VmStartOptions *options, 
     return qemu_firmware_choose(live, folder, options->reset_nvram, error);
 }
 
-/* Opens everything and makes the process. NULL with *error: then nothing is left, and opaque is still the
- * caller's. */
-static VmProcess *launch(const BackendConfig *config, DomainDef *live, const VmStartOptions *options,
-                         const VmCallbacks *callbacks, gpointer opaque, GDestroyNotify free_opaque,
-                         QemuHost **ret_host, GError **error)
+static gboolean qemu_launch(const BackendConfig *config, DomainDef *live, const VmStartOptions *options,
+                            VmLaunch *ret, GError **error)
 {
     g_autoptr(QemuCaps) caps = NULL;
     g_autoptr(QemuHost) host = NULL;
     g_autoptr(QemuArgs) args = NULL;
     autofd log = -1;
-    gint64 log_offset = 0;
-    int pidfd;
-    pid_t pid;
 
     if (!find_emulator(config, live, &caps, error) || !choose_firmware(live, options, error) ||
         !guest_cpu_prepare(config, live, caps, error))
-        return NULL;
+        return FALSE;
     host = qemu_host_prepare(config, live, options, error);
     if (host == NULL)
-        return NULL;
+        return FALSE;
     qemu_args_prepare(live); /* numbers the images that were found just now, too */
     args = make_args(config, live, options, host, caps, error);
     if (args == NULL)
-        return NULL;
-    log = open_log(live, options, args, caps, &log_offset, error);
-    if (log < 0 || !spawn(config, live, options, args, log, &pid, &pidfd, error))
-        return NULL;
-    fd_clear(&host->monitor_fd); /* so that the monitor is lost when QEMU dies before it accepted us */
-    *ret_host = g_steal_pointer(&host);
-    return vm_process_new(&backend_qemu, config->context, pid, pidfd, options->run_dir, options->log_path,
-                          log_offset, callbacks, opaque, free_opaque);
-}
-
-static gboolean qemu_start(const BackendConfig *config, DomainDef *live, const VmStartOptions *options,
-                           const VmCallbacks *callbacks, gpointer opaque, GDestroyNotify free_opaque,
-                           VmProcess **ret, VmLiveInfo **ret_live, GError **error)
-{
-    g_autoptr(QemuHost) host = NULL;
-    g_autoptr(VmProcess) vm = NULL;
-
-    *ret = NULL;
-    *ret_live = NULL;
-    vm = launch(config, live, options, callbacks, opaque, free_opaque, &host, error);
-    if (vm == NULL) {
-        if (free_opaque != NULL)
-            free_opaque(opaque);
         return FALSE;
-    }
-    if (!backend_finish_start(config, vm, live, options, host, opaque, ret_live, error))
+    log = open_log(live, options, args, caps, &ret->log_offset, error);
+    if (log < 0 || !spawn(config, live, options, args, log, ret, error))
         return FALSE;
-    *ret = g_steal_pointer(&vm);
+    ret->host = host;
+    ret->owner = g_steal_pointer(&host);
+    ret->free_owner = (GDestroyNotify)qemu_host_free;
     return TRUE;
 }
 
@@ -212,7 +185,7 @@ static gboolean qemu_reconnect(const BackendConfig *config, DomainDef *live,
 const BackendOps backend_qemu = {
     .name = "qemu",
     .can_run = qemu_can_run,
-    .start = qemu_start,
+    .launch = qemu_launch,
     .reconnect = qemu_reconnect,
     .refresh = backend_refresh,
     .cleanup = backend_cleanup,

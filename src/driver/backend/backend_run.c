@@ -78,28 +78,7 @@ void backend_spawn_options(VmSpawn *spawn, const VmStartOptions *options)
     spawn->memory_nodes_max = options->memory_nodes_max;
 }
 
-/* The process went away, or does not answer: says so with its own last words. Replaces *error. */
-static void explain(VmProcess *vm, const DomainDef *live, GError **error)
-{
-    gboolean timed_out = error != NULL && *error != NULL && error_is(*error, VIR_ERR_OPERATION_TIMEOUT);
-    const VmExit *end;
-    g_autofree char *words = NULL;
-
-    if (timed_out)
-        vm_process_kill(vm, TRUE);
-    if (!vm_process_wait(vm, BACKEND_END_TIMEOUT_MS))
-        return;
-    end = vm_process_exit(vm);
-    if (timed_out || end->killed)
-        return;
-    g_clear_error(error);
-    if (end->last_words[0] == '\0')
-        words = vm_exit_describe(end);
-    error_set(error, VIR_ERR_INTERNAL_ERROR, "process exited while connecting to monitor: %s",
-              words ? words : end->last_words);
-}
-
-static gboolean connect_monitor(VmProcess *vm, const char *run_dir, GError **error)
+gboolean backend_connect_monitor(VmProcess *vm, const char *run_dir, GError **error)
 {
     g_autofree char *path = backend_run_path(run_dir, "monitor.sock");
     int fd = unix_socket_connect(path);
@@ -108,42 +87,6 @@ static gboolean connect_monitor(VmProcess *vm, const char *run_dir, GError **err
         return error_set_errno(error, errno, "cannot connect to the monitor at '%s'", path);
     vm_process_set_monitor(vm, fd);
     return TRUE;
-}
-
-/* From a running process to a stopped guest with everything set. */
-static gboolean set_up(const BackendConfig *config, VmProcess *vm, DomainDef *live,
-                       const VmStartOptions *options, const QemuHost *host, VmLiveInfo **ret_live,
-                       GError **error)
-{
-    guint timeout = options->timeout_ms ? options->timeout_ms : BACKEND_START_TIMEOUT_MS;
-    QmpClient *qmp = vm_process_qmp(vm);
-
-    return qmp_client_negotiate(qmp, timeout, error) && qemu_host_helpers_live(host, error) &&
-           qemu_live_apply(config, qmp, live, error) && qemu_live_read(qmp, live, ret_live, error) &&
-           guest_cpu_read_back(qmp, live, *ret_live, error);
-}
-
-gboolean backend_finish_start(const BackendConfig *config, VmProcess *vm, DomainDef *live,
-                              const VmStartOptions *options, QemuHost *host, gpointer opaque,
-                              VmLiveInfo **ret_live, GError **error)
-{
-    gboolean lost;
-
-    if (options->spawned != NULL)
-        options->spawned(vm, opaque);
-    if (connect_monitor(vm, options->run_dir, error) &&
-        set_up(config, vm, live, options, host, ret_live, error)) {
-        host->kept = TRUE;
-        return TRUE;
-    }
-    lost = vm_process_qmp(vm) == NULL || qmp_client_is_lost(vm_process_qmp(vm));
-    if (lost || (error != NULL && *error != NULL && error_is(*error, VIR_ERR_OPERATION_TIMEOUT)))
-        explain(vm, live, error);
-    vm_process_kill(vm, TRUE);
-    vm_process_wait(vm, BACKEND_END_TIMEOUT_MS);
-    vm_process_detach(vm);
-    g_clear_pointer(ret_live, vm_live_info_free);
-    return FALSE;
 }
 
 /* --- finding again --- */
@@ -170,7 +113,7 @@ gboolean backend_find_again(const BackendOps *ops, const BackendConfig *config, 
     vm = vm_process_new(ops, config->context, options->pid, fd_steal(&pidfd), options->run_dir,
                         options->log_path, stat(options->log_path, &st) == 0 ? (gint64)st.st_size : 0,
                         callbacks, opaque, free_opaque);
-    if (!connect_monitor(vm, options->run_dir, error)) {
+    if (!backend_connect_monitor(vm, options->run_dir, error)) {
         vm_process_kill(vm, TRUE); /* nobody can control it any more */
         vm_process_wait(vm, BACKEND_END_TIMEOUT_MS);
         vm_process_detach(vm);

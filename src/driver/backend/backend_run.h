@@ -24,14 +24,8 @@ char **backend_environment(const VmStartOptions *options, const GPtrArray *extra
 /* What the options say about the process itself. */
 void backend_spawn_options(VmSpawn *spawn, const VmStartOptions *options);
 
-/*
- * From a new process to a stopped guest with everything set, ready for cont: connects the monitor,
- * negotiates, applies settings, reads back. On failure the process is ended, with its last words in the
- * error, and vm detached; the caller drops its reference. options->spawned is called first.
- */
-gboolean backend_finish_start(const BackendConfig *config, VmProcess *vm, DomainDef *live,
-                              const VmStartOptions *options, QemuHost *host, gpointer opaque,
-                              VmLiveInfo **ret_live, GError **error);
+/* The monitor's socket in the run folder becomes vm's QmpClient. */
+gboolean backend_connect_monitor(VmProcess *vm, const char *run_dir, GError **error);
 
 /* BackendOps.reconnect, .refresh and .cleanup. */
 gboolean backend_find_again(const BackendOps *ops, const BackendConfig *config, DomainDef *live,

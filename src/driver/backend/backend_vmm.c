@@ -37,12 +37,6 @@ static int write_description(const char *text, GError **error)
     return fd_steal(&fd);
 }
 
-static void release_ids(const BackendConfig *config, const char *run_dir)
-{
-    if (config->ids != NULL)
-        id_table_release(config->ids, run_dir);
-}
-
 static char *make_description(const BackendConfig *config, const DomainDef *live, const VmStartOptions *options,
                               VmmHost *host, GError **error)
 {
@@ -96,11 +90,8 @@ static GArray *passed_fds(const VmmHost *host, int desc)
     return fds;
 }
 
-/* Opens everything and makes the process. NULL with *error: then nothing is left, and opaque is still the
- * caller's. */
-static VmProcess *launch(const BackendConfig *config, DomainDef *live, const VmStartOptions *options,
-                         const VmCallbacks *callbacks, gpointer opaque, GDestroyNotify free_opaque,
-                         VmmHost **ret_host, GError **error)
+static gboolean vmm_launch(const BackendConfig *config, DomainDef *live, const VmStartOptions *options,
+                           VmLaunch *ret, GError **error)
 {
     g_autoptr(VmmHost) host = NULL;
     g_autoptr(GArray) fds = NULL;
@@ -109,32 +100,27 @@ static VmProcess *launch(const BackendConfig *config, DomainDef *live, const VmS
     g_auto(GStrv) env = backend_environment(options, NULL);
     autofd desc = -1;
     autofd log = -1;
-    gint64 log_offset = 0;
     char desc_number[16], qmp_number[16];
-    pid_t pid;
-    int pidfd;
 
-    if (options->incoming != NULL) {
-        error_set(error, VIR_ERR_OPERATION_UNSUPPORTED, "kite-vmm cannot take over a saved or migrated guest");
-        return NULL;
-    }
+    if (options->incoming != NULL)
+        return error_set(error, VIR_ERR_OPERATION_UNSUPPORTED, "kite-vmm cannot take over a saved or migrated guest");
     if (live->emulator == NULL)
         live->emulator = g_strdup(vmm_caps_default_path());
     if (!guest_cpu_prepare(config, live, NULL, error))
-        return NULL;
+        return FALSE;
     host = vmm_host_prepare(config, live, options, error);
     if (host == NULL)
-        return NULL;
+        return FALSE;
     description = make_description(config, live, options, host, error);
     if (description == NULL || (desc = write_description(description, error)) < 0)
-        return NULL;
+        return FALSE;
     g_snprintf(desc_number, sizeof(desc_number), "%d", desc);
     g_snprintf(qmp_number, sizeof(qmp_number), "%d", host->base->monitor_fd);
     command = g_strdup_printf("%s --desc-fd %s --qmp-fd %s\n%s\n", live->emulator, desc_number, qmp_number,
                               description);
-    log = backend_open_log(live, options, "kite-vmm version: " PACKAGE_VERSION, command, &log_offset, error);
+    log = backend_open_log(live, options, "kite-vmm version: " PACKAGE_VERSION, command, &ret->log_offset, error);
     if (log < 0)
-        return NULL;
+        return FALSE;
     fds = passed_fds(host, desc);
 
     const char *argv[] = {live->emulator, "--desc-fd", desc_number, "--qmp-fd", qmp_number, NULL};
@@ -151,35 +137,11 @@ static VmProcess *launch(const BackendConfig *config, DomainDef *live, const VmS
     };
 
     backend_spawn_options(&spawn, options);
-    if (!vm_spawn(&spawn, &pid, &pidfd, error))
-        return NULL;
-    fd_clear(&host->base->monitor_fd); /* so that the monitor is lost when it dies before it accepted us */
-    *ret_host = g_steal_pointer(&host);
-    return vm_process_new(&backend_vmm, config->context, pid, pidfd, options->run_dir, options->log_path,
-                          log_offset, callbacks, opaque, free_opaque);
-}
-
-static gboolean vmm_start(const BackendConfig *config, DomainDef *live, const VmStartOptions *options,
-                          const VmCallbacks *callbacks, gpointer opaque, GDestroyNotify free_opaque,
-                          VmProcess **ret, VmLiveInfo **ret_live, GError **error)
-{
-    g_autoptr(VmmHost) host = NULL;
-    g_autoptr(VmProcess) vm = NULL;
-
-    *ret = NULL;
-    *ret_live = NULL;
-    vm = launch(config, live, options, callbacks, opaque, free_opaque, &host, error);
-    if (vm == NULL) {
-        if (free_opaque != NULL)
-            free_opaque(opaque);
-        release_ids(config, options->run_dir);
+    if (!vm_spawn(&spawn, &ret->pid, &ret->pidfd, error))
         return FALSE;
-    }
-    if (!backend_finish_start(config, vm, live, options, host->base, opaque, ret_live, error)) {
-        release_ids(config, options->run_dir);
-        return FALSE;
-    }
-    *ret = g_steal_pointer(&vm);
+    ret->host = host->base;
+    ret->owner = g_steal_pointer(&host);
+    ret->free_owner = (GDestroyNotify)vmm_host_free;
     return TRUE;
 }
 
@@ -199,7 +161,8 @@ static void vmm_cleanup(const BackendConfig *config, DomainDef *live, const char
 
     unlink(stats);
     storage_servers_gone(run_dir, NULL);
-    release_ids(config, run_dir);
+    if (config->ids != NULL)
+        id_table_release(config->ids, run_dir);
     backend_cleanup(config, live, run_dir);
 }
 
@@ -207,7 +170,7 @@ const BackendOps backend_vmm = {
     .name = "kite-vmm",
     .stats_page = "stats",
     .can_run = vmm_desc_supported,
-    .start = vmm_start,
+    .launch = vmm_launch,
     .reconnect = vmm_reconnect,
     .refresh = backend_refresh,
     .cleanup = vmm_cleanup,

@@ -2,7 +2,7 @@
 noinst_LIBRARIES += libkitebackend.a
 libkitebackend_a_SOURCES = \
 	%D%/agent_client.h %D%/agent_client.c \
-	%D%/backend.h %D%/backend.c %D%/backend_config.c %D%/backend_run.h %D%/backend_run.c \
+	%D%/backend.h %D%/backend.c %D%/backend_config.c %D%/backend_run.h %D%/backend_run.c %D%/backend_start.c \
 	%D%/backend_qemu.c %D%/backend_vmm.c \
 	%D%/backing_name.h %D%/backing_name.c %D%/disk_chain.h %D%/disk_chain.c \
 	%D%/guest_cpu.h %D%/guest_cpu.c %D%/helper.h %D%/helper.c \

@@ -217,8 +217,8 @@ gboolean domain_start(Domain *dom, DomainDef *given, const DomainStart *start, G
         return FALSE;
     }
     placement_options(placement, &options);
-    started = ops->start(driver->backend_config, live, &options, &domain_vm_callbacks, domain_ref(dom),
-                         (GDestroyNotify)domain_unref, &vm, &info, error);
+    started = backend_start(ops, driver->backend_config, live, &options, &domain_vm_callbacks, domain_ref(dom),
+                            (GDestroyNotify)domain_unref, &vm, &info, error);
     dom->placement = NULL;
     if (!started || !placement_finish(placement, info, &cgroup, &perf, error)) {
         if (started)
