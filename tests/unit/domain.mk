@@ -4,7 +4,7 @@ tests_lib_fake_vm_SOURCES = tests/lib/fake_vm.c
 tests_lib_fake_vm_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tests_lib_fake_vm_LDADD = $(JANSSON_LIBS)
 
-tests_unit_test_domain_SOURCES = tests/unit/test_domain.c tests/lib/fake_backend.c tests/lib/fake_backend.h
+tests_unit_test_domain_SOURCES = tests/unit/test_domain.c tests/lib/no_client.c tests/lib/fake_backend.c tests/lib/fake_backend.h
 tests_unit_test_domain_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
 tests_unit_test_domain_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_test_domain_LDADD = $(DOMAIN_LIBS)
@@ -18,7 +18,7 @@ EXTRA_DIST += tests/fuzz/corpus/status_file
 TESTS += tests/fuzz/fuzz_status_file
 
 check_PROGRAMS += tests/unit/test_stats
-tests_unit_test_stats_SOURCES = tests/unit/test_stats.c tests/lib/fake_qmp.c tests/lib/fake_qmp.h
+tests_unit_test_stats_SOURCES = tests/unit/test_stats.c tests/lib/no_client.c tests/lib/fake_qmp.c tests/lib/fake_qmp.h
 tests_unit_test_stats_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS) -I$(top_srcdir)/tests/lib
 tests_unit_test_stats_LDADD = $(DOMAIN_LIBS)
 TESTS += tests/unit/test_stats

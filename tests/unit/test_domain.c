@@ -51,25 +51,6 @@ gboolean client_send_event(Client *client, guint32 program, guint32 version, gin
     return TRUE;
 }
 
-gboolean client_add_close_hook(Client *client, ClientCloseFunc fn, void *opaque, GDestroyNotify destroy)
-{
-    return TRUE;
-}
-
-void client_set_lost_hook(Client *client, ClientLostFunc fn, void *opaque)
-{
-}
-
-gboolean client_closed(const Client *client)
-{
-    return FALSE;
-}
-
-guint64 client_id(const Client *client)
-{
-    return 1;
-}
-
 /* Handlers that lie in one object file with what events need: no call is made here. */
 void *call_driver(Call *call)
 {
@@ -743,7 +724,7 @@ static void test_reconnect_changed(void)
 
 static void test_status_file(void)
 {
-    VmVcpuInfo vcpu = {.tid = 77, .online = TRUE, .socket_id = 1, .die_id = -1, .qom_path = (char *)"/machine/x"};
+    VmVcpuInfo vcpu = {.tid = 77, .online = TRUE, .place = {{1, -1, 0, 0, 0}}, .qom_path = (char *)"/machine/x"};
     VmLiveInfo info = {.vcpus = &vcpu, .n_vcpus = 1, .balloon_kib = 4096, .kvm = TRUE};
     g_autoptr(DomainDef) def = parse("status", 50);
     StatusFile out = {.state = VIR_DOMAIN_PAUSED,
@@ -768,7 +749,7 @@ static void test_status_file(void)
     g_assert_cmpuint(in.taints, ==, out.taints);
     g_assert_true(in.fake_reboot && !in.updated && in.info->kvm);
     g_assert_cmpint(in.info->vcpus[0].tid, ==, 77);
-    g_assert_cmpint(in.info->vcpus[0].die_id, ==, -1);
+    g_assert_cmpint(in.info->vcpus[0].place.id[CPU_LEVEL_DIE], ==, -1);
     g_assert_cmpstr(in.def->name, ==, "status");
     status_file_clear(&in);
     g_assert_false(status_file_parse("<domstatus/>", NULL, &in, &error));

@@ -387,8 +387,8 @@ static void test_recorded(void)
     g_assert_cmpstr(((VmCpu *)cpus->pdata[0])->qom_path, ==, "/machine/unattached/device[0]");
     g_assert_true(vm_query_hotpluggable_cpus(f.client, &slots, &error));
     g_assert_cmpuint(slots->len, ==, 4);
-    g_assert_cmpint(((VmCpuSlot *)slots->pdata[0])->socket_id, ==, 0);
-    g_assert_cmpint(((VmCpuSlot *)slots->pdata[3])->socket_id, ==, 3);
+    g_assert_cmpint(((VmCpuSlot *)slots->pdata[0])->place.id[CPU_LEVEL_SOCKET], ==, 0);
+    g_assert_cmpint(((VmCpuSlot *)slots->pdata[3])->place.id[CPU_LEVEL_SOCKET], ==, 3);
     g_assert_null(((VmCpuSlot *)slots->pdata[3])->qom_path);
     g_assert_true(vm_query_blockstats(f.client, &stats, &error));
     g_assert_true(vm_qdev_matches(((VmBlockStats *)stats->pdata[0])->qdev, "virtio-disk0"));

@@ -56,25 +56,6 @@ gboolean client_send_event(Client *client, guint32 program, guint32 version, gin
     return TRUE;
 }
 
-gboolean client_add_close_hook(Client *client, ClientCloseFunc fn, void *opaque, GDestroyNotify destroy)
-{
-    return TRUE;
-}
-
-void client_set_lost_hook(Client *client, ClientLostFunc fn, void *opaque)
-{
-}
-
-gboolean client_closed(const Client *client)
-{
-    return FALSE;
-}
-
-guint64 client_id(const Client *client)
-{
-    return 1;
-}
-
 /* --- reading -------------------------------------------------------------------------------------------- */
 
 static GArray *read_text(FiguresKind kind, const char *text)

@@ -10,6 +10,7 @@
 #include <glib.h>
 #include <jansson.h>
 
+#include "driver/backend/cpu_place.h"
 #include "driver/backend/vm_process.h"
 #include "driver/conf/def_disk.h"
 
@@ -91,7 +92,7 @@ typedef struct VmVcpuInfo {
     char *alias; /* qdev id "vcpuN" when hot-plugged, else NULL */
     char *qom_path; /* "/machine/unattached/device[0]"; NULL when offline */
     char *qom_type; /* "host-x86_64-cpu" for device_add; may be NULL */
-    int socket_id, die_id, core_id, thread_id, node_id; /* -1: no such level */
+    CpuPlace place;
     guint order; /* in which they came to be, from 1; 0: offline */
 } VmVcpuInfo;
 

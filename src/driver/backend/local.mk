@@ -5,7 +5,7 @@ libkitebackend_a_SOURCES = \
 	%D%/backend.h %D%/backend.c %D%/backend_config.c %D%/backend_run.h %D%/backend_run.c %D%/backend_start.c \
 	%D%/backend_qemu.c %D%/backend_vmm.c \
 	%D%/backing_name.h %D%/backing_name.c %D%/disk_chain.h %D%/disk_chain.c \
-	%D%/guest_cpu.h %D%/guest_cpu.c %D%/helper.h %D%/helper.c \
+	%D%/cpu_place.h %D%/cpu_place.c %D%/guest_cpu.h %D%/guest_cpu.c %D%/helper.h %D%/helper.c \
 	%D%/hostdev.h %D%/hostdev.c \
 	%D%/id_table.h %D%/id_table.c \
 	%D%/json_util.h \

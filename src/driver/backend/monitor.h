@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "driver/backend/cpu_place.h"
 #include "driver/backend/qmp_client.h"
 
 /* --- run state --- */
@@ -50,7 +51,7 @@ typedef struct VmCpu {
     gint64 index; /* cpu-index */
     pid_t tid;
     char *qom_path, *qom_type;
-    int socket_id, die_id, core_id, thread_id, node_id;
+    CpuPlace place;
 } VmCpu;
 /* GPtrArray of VmCpu, freed with the array. */
 gboolean vm_query_cpus(QmpClient *qmp, GPtrArray **ret, GError **error);
@@ -58,7 +59,7 @@ typedef struct VmCpuSlot {
     char *qom_type;
     char *qom_path; /* NULL: empty slot */
     guint vcpus;
-    int socket_id, die_id, core_id, thread_id, node_id;
+    CpuPlace place;
 } VmCpuSlot;
 /* GPtrArray of VmCpuSlot, in libvirt's order (QEMU answers in reverse). */
 gboolean vm_query_hotpluggable_cpus(QmpClient *qmp, GPtrArray **ret, GError **error);

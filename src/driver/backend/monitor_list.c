@@ -40,17 +40,12 @@ static void cpu_free(gpointer data)
 static gpointer cpu_from_json(json_t *item, gsize index)
 {
     VmCpu *cpu = g_new0(VmCpu, 1);
-    json_t *props = json_object_get(item, "props");
 
     cpu->index = jint(item, "cpu-index", (gint64)index);
     cpu->tid = (pid_t)jint(item, "thread-id", 0);
     cpu->qom_path = g_strdup(jstr(item, "qom-path"));
     cpu->qom_type = g_strdup(jstr(item, "qom-type"));
-    cpu->socket_id = (int)jint(props, "socket-id", -1);
-    cpu->die_id = (int)jint(props, "die-id", -1);
-    cpu->core_id = (int)jint(props, "core-id", -1);
-    cpu->thread_id = (int)jint(props, "thread-id", -1);
-    cpu->node_id = (int)jint(props, "node-id", -1);
+    cpu->place = cpu_place_from_json(json_object_get(item, "props"));
     return cpu;
 }
 
@@ -71,16 +66,11 @@ static void slot_free(gpointer data)
 static gpointer slot_from_json(json_t *item, G_GNUC_UNUSED gsize index)
 {
     VmCpuSlot *slot = g_new0(VmCpuSlot, 1);
-    json_t *props = json_object_get(item, "props");
 
     slot->qom_type = g_strdup(jstr(item, "type"));
     slot->qom_path = g_strdup(jstr(item, "qom-path"));
     slot->vcpus = (guint)jint(item, "vcpus-count", 1);
-    slot->socket_id = (int)jint(props, "socket-id", -1);
-    slot->die_id = (int)jint(props, "die-id", -1);
-    slot->core_id = (int)jint(props, "core-id", -1);
-    slot->thread_id = (int)jint(props, "thread-id", -1);
-    slot->node_id = (int)jint(props, "node-id", -1);
+    slot->place = cpu_place_from_json(json_object_get(item, "props"));
     return slot;
 }
 

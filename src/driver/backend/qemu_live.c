@@ -120,16 +120,7 @@ static gboolean plug_vcpus(QmpClient *qmp, const DomainDef *live, GError **error
             if ((vcpu->order ? vcpu->order : max) != order)
                 continue;
             props = json_pack("{s:s, s:s}", "driver", slot->qom_type, "id", id);
-            if (slot->socket_id >= 0)
-                json_object_set_new(props, "socket-id", json_integer(slot->socket_id));
-            if (slot->die_id >= 0)
-                json_object_set_new(props, "die-id", json_integer(slot->die_id));
-            if (slot->core_id >= 0)
-                json_object_set_new(props, "core-id", json_integer(slot->core_id));
-            if (slot->thread_id >= 0)
-                json_object_set_new(props, "thread-id", json_integer(slot->thread_id));
-            if (slot->node_id >= 0)
-                json_object_set_new(props, "node-id", json_integer(slot->node_id));
+            cpu_place_to_json(&slot->place, props);
             if (!vm_device_add(qmp, props, error))
                 return FALSE;
             wanted--;
@@ -277,8 +268,7 @@ static gboolean read_vcpus(QmpClient *qmp, DomainDef *live, VmLiveInfo *info, GE
     info->n_vcpus = MAX(domain_def_vcpus_max(live), cpus->len);
     info->vcpus = g_new0(VmVcpuInfo, info->n_vcpus);
     for (guint i = 0; i < info->n_vcpus; i++)
-        info->vcpus[i] = (VmVcpuInfo){
-            .index = i, .socket_id = -1, .die_id = -1, .core_id = -1, .thread_id = -1, .node_id = -1};
+        info->vcpus[i] = (VmVcpuInfo){.index = i, .place = CPU_PLACE_NONE};
     if (!vm_query_hotpluggable_cpus(qmp, &slots, NULL)) {
         /* a machine without: in the order of the indexes */
         for (guint i = 0; i < cpus->len; i++) {
@@ -297,11 +287,7 @@ static gboolean read_vcpus(QmpClient *qmp, DomainDef *live, VmLiveInfo *info, GE
             VmVcpuInfo *vcpu = &info->vcpus[index];
 
             vcpu->qom_type = g_strdup(slot->qom_type);
-            vcpu->socket_id = slot->socket_id;
-            vcpu->die_id = slot->die_id;
-            vcpu->core_id = slot->core_id;
-            vcpu->thread_id = slot->thread_id;
-            vcpu->node_id = slot->node_id;
+            vcpu->place = slot->place;
             vcpu->hotpluggable =
                 slot->qom_path == NULL || g_str_has_prefix(slot->qom_path, "/machine/peripheral/");
             for (guint c = 0; slot->qom_path != NULL && c < cpus->len; c++) {

@@ -240,16 +240,7 @@ static json_t *make_sandbox(const VmmDescContext *context)
 
 json_t *vmm_desc_build(const DomainDef *def, const VmmDescContext *context, GError **error)
 {
-    VmmBuilder builder = {
-        .def = def,
-        .context = context,
-        .chardevs = json_array(),
-        .serials = json_array(),
-        .blockdevs = json_array(),
-        .netdevs = json_array(),
-        .ports = json_array(),
-        .devices = json_array(),
-    };
+    VmmBuilder builder = VMM_BUILDER_NEW(def, context);
     VmmBuilder *b = &builder;
     const WatchdogDef *watchdog = DOMAIN_DEF_SINGLE(WatchdogDef, def, DEVICE_WATCHDOG);
     g_autofree char *reason = NULL;

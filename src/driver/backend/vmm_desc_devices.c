@@ -457,16 +457,7 @@ static gboolean add_one(VmmBuilder *b, const DeviceInfo *dev, GError **error)
 json_t *vmm_desc_build_device(const DomainDef *live, const DeviceInfo *dev, const VmmDescContext *context,
                               GError **error)
 {
-    VmmBuilder builder = {
-        .def = live,
-        .context = context,
-        .chardevs = json_array(),
-        .serials = json_array(),
-        .blockdevs = json_array(),
-        .netdevs = json_array(),
-        .ports = json_array(),
-        .devices = json_array(),
-    };
+    VmmBuilder builder = VMM_BUILDER_NEW(live, context);
     VmmBuilder *b = &builder;
     gboolean ok = add_one(b, dev, error);
     json_t *parts = json_object();

@@ -12,6 +12,12 @@ typedef struct VmmBuilder {
     json_t *chardevs, *serials, *blockdevs, *netdevs, *ports, *devices;
 } VmmBuilder;
 
+#define VMM_BUILDER_NEW(the_def, the_context)                                                                         \
+    {                                                                                                                 \
+        .def = (the_def), .context = (the_context), .chardevs = json_array(), .serials = json_array(),                \
+        .blockdevs = json_array(), .netdevs = json_array(), .ports = json_array(), .devices = json_array(),           \
+    }
+
 /* --- vmm_desc_devices.c --- */
 /* The descriptor for a purpose, -1: none. */
 int vmm_desc_fd(const VmmBuilder *b, const char *format, ...) G_GNUC_PRINTF(2, 3);

@@ -57,11 +57,8 @@ static void format_vcpu(XmlWriter *w, const VmVcpuInfo *vcpu)
     xml_attr(w, "alias", vcpu->alias);
     xml_attr(w, "qom-path", vcpu->qom_path);
     xml_attr(w, "qom-type", vcpu->qom_type);
-    xml_attr_printf(w, "socket", "%d", vcpu->socket_id);
-    xml_attr_printf(w, "die", "%d", vcpu->die_id);
-    xml_attr_printf(w, "core", "%d", vcpu->core_id);
-    xml_attr_printf(w, "thread", "%d", vcpu->thread_id);
-    xml_attr_printf(w, "node", "%d", vcpu->node_id);
+    for (guint i = 0; i < CPU_LEVEL_LAST; i++)
+        xml_attr_printf(w, cpu_level_names[i], "%d", vcpu->place.id[i]);
     xml_attr_u64(w, "order", vcpu->order);
     xml_close(w);
 }
@@ -138,7 +135,7 @@ static gboolean parse_vcpu(xmlNodePtr node, VmVcpuInfo *vcpu, guint n, GError **
 {
     int tid = 0;
 
-    *vcpu = (VmVcpuInfo){.socket_id = -1, .die_id = -1, .core_id = -1, .thread_id = -1, .node_id = -1};
+    *vcpu = (VmVcpuInfo){.place = CPU_PLACE_NONE};
     vcpu->alias = xml_get_attr(node, "alias");
     vcpu->qom_path = xml_get_attr(node, "qom-path");
     vcpu->qom_type = xml_get_attr(node, "qom-type");
@@ -146,13 +143,12 @@ static gboolean parse_vcpu(xmlNodePtr node, VmVcpuInfo *vcpu, guint n, GError **
     vcpu->hotpluggable = yes(node, "hotpluggable");
     if (!xml_attr_get_uint(node, "index", XML_REQUIRED, &vcpu->index, error) ||
         !xml_attr_get_int(node, "tid", XML_REQUIRED, &tid, error) ||
-        !xml_attr_get_int(node, "socket", 0, &vcpu->socket_id, error) ||
-        !xml_attr_get_int(node, "die", 0, &vcpu->die_id, error) ||
-        !xml_attr_get_int(node, "core", 0, &vcpu->core_id, error) ||
-        !xml_attr_get_int(node, "thread", 0, &vcpu->thread_id, error) ||
-        !xml_attr_get_int(node, "node", 0, &vcpu->node_id, error) ||
         !xml_attr_get_uint(node, "order", XML_OPTIONAL, &vcpu->order, error))
         return FALSE;
+    for (guint i = 0; i < CPU_LEVEL_LAST; i++) {
+        if (!xml_attr_get_int(node, cpu_level_names[i], 0, &vcpu->place.id[i], error))
+            return FALSE;
+    }
     vcpu->tid = tid;
     if (vcpu->index != n)
         return error_set(error, VIR_ERR_XML_ERROR, "vcpu %u of the status file is out of order", vcpu->index);

@@ -57,20 +57,9 @@ gboolean vcpu_live_plug(Domain *dom, VmProcess *vm, guint index, GError **error)
     const VmVcpuInfo *info = &domain_job_info(dom)->vcpus[index];
     DomainDef *live = domain_job_live(dom);
     g_autofree char *id = g_strdup_printf("vcpu%u", index);
-    const struct {
-        const char *name;
-        int value;
-    } place[] = {{"socket-id", info->socket_id},
-                 {"die-id", info->die_id},
-                 {"core-id", info->core_id},
-                 {"thread-id", info->thread_id},
-                 {"node-id", info->node_id}};
     json_t *props = json_pack("{s:s, s:s}", "driver", info->qom_type, "id", id);
 
-    for (gsize i = 0; i < G_N_ELEMENTS(place); i++) {
-        if (place[i].value >= 0)
-            json_object_set_new(props, place[i].name, json_integer(place[i].value));
-    }
+    cpu_place_to_json(&info->place, props);
     if (!vm_device_add(vm_process_qmp(vm), props, error) || !refresh(dom, vm, error))
         return FALSE;
     lock_acquire(&dom->lock);
