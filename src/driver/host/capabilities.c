@@ -304,6 +304,22 @@ static void write_vmm_domain(XmlWriter *w, const char *vmm)
     xml_close(w);
 }
 
+/* narrow: a guest of 32 bits. acpi: whether it can be switched. */
+static void write_features(XmlWriter *w, gboolean narrow, const char *acpi)
+{
+    xml_open(w, "features");
+    if (narrow) {
+        xml_element_empty(w, "pae");
+        xml_element_empty(w, "nonpae");
+    }
+    write_toggle(w, "acpi", "on", acpi);
+    write_toggle(w, "apic", "on", "no");
+    xml_element_empty(w, "cpuselection");
+    xml_element_empty(w, "deviceboot");
+    write_toggle(w, "disksnapshot", "on", "no");
+    xml_close(w);
+}
+
 /* A host without QEMU. */
 static void write_vmm_guest(XmlWriter *w, const char *vmm)
 {
@@ -318,13 +334,7 @@ static void write_vmm_guest(XmlWriter *w, const char *vmm)
     xml_attr(w, "type", "kvm");
     xml_close(w);
     xml_close(w);
-    xml_open(w, "features");
-    write_toggle(w, "acpi", "on", "no");
-    write_toggle(w, "apic", "on", "no");
-    xml_element_empty(w, "cpuselection");
-    xml_element_empty(w, "deviceboot");
-    write_toggle(w, "disksnapshot", "on", "no");
-    xml_close(w);
+    write_features(w, FALSE, "no");
     xml_close(w);
 }
 
@@ -355,17 +365,7 @@ static void write_guest(XmlWriter *w, const QemuCaps *caps, const char *arch, co
     if (vmm != NULL && !narrow)
         write_vmm_domain(w, vmm);
     xml_close(w);
-    xml_open(w, "features");
-    if (narrow) {
-        xml_element_empty(w, "pae");
-        xml_element_empty(w, "nonpae");
-    }
-    write_toggle(w, "acpi", "on", "yes");
-    write_toggle(w, "apic", "on", "no");
-    xml_element_empty(w, "cpuselection");
-    xml_element_empty(w, "deviceboot");
-    write_toggle(w, "disksnapshot", "on", "no");
-    xml_close(w);
+    write_features(w, narrow, "yes");
     xml_close(w);
 }
 

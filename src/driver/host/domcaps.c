@@ -108,39 +108,14 @@ static gboolean need_met(const Asked *a, guint i)
     return TRUE;
 }
 
-static gboolean possible(const Asked *a, Supported what, const char *value)
+/* DomcapsHas. */
+static gboolean possible(gconstpointer a, Supported what, const char *value)
 {
     for (guint i = 0; i < G_N_ELEMENTS(parts); i++) {
         if (parts[i].what == what && g_str_equal(parts[i].value, value) && !need_met(a, i))
             return FALSE;
     }
     return TRUE;
-}
-
-/* --- writing -------------------------------------------------------------------------------------------- */
-
-static void write_enum(XmlWriter *w, const Asked *a, const char *name, Supported what)
-{
-    domcaps_open_enum(w, name);
-    for (const char *const *value = supported_values(what); *value != NULL; value++) {
-        if (possible(a, what, *value))
-            xml_element_text(w, "value", *value);
-    }
-    xml_close(w);
-}
-
-/* An element of enums; supported when its first enum has a value. */
-static void write_device(XmlWriter *w, const Asked *a, const char *element, guint count, const char *const *names,
-                         const Supported *what)
-{
-    gboolean any = FALSE;
-
-    for (const char *const *value = supported_values(what[0]); *value != NULL; value++)
-        any = any || possible(a, what[0], *value);
-    domcaps_open(w, element, any);
-    for (guint i = 0; any && i < count; i++)
-        write_enum(w, a, names[i], what[i]);
-    xml_close(w);
 }
 
 /* --- os ------------------------------------------------------------------------------------------------- */
@@ -249,9 +224,9 @@ static void write_cpu(XmlWriter *w, const Asked *a)
 static void write_disk_buses(XmlWriter *w, const Asked *a)
 {
     domcaps_open(w, "disk", TRUE);
-    write_enum(w, a, "diskDevice", SUPPORTED_DISK_DEVICE);
-    write_enum(w, a, "bus", SUPPORTED_DISK_BUS);
-    write_enum(w, a, "model", SUPPORTED_DISK_MODEL);
+    domcaps_enum_of(w, "diskDevice", SUPPORTED_DISK_DEVICE, possible, a);
+    domcaps_enum_of(w, "bus", SUPPORTED_DISK_BUS, possible, a);
+    domcaps_enum_of(w, "model", SUPPORTED_DISK_MODEL, possible, a);
     xml_close(w);
 }
 
@@ -260,8 +235,8 @@ static void write_hostdev(XmlWriter *w, const Asked *a)
     gboolean vfio = access("/dev/vfio/vfio", F_OK) == 0;
 
     domcaps_open(w, "hostdev", TRUE);
-    write_enum(w, a, "mode", SUPPORTED_HOSTDEV_MODE);
-    write_enum(w, a, "startupPolicy", SUPPORTED_STARTUP_POLICY);
+    domcaps_enum_of(w, "mode", SUPPORTED_HOSTDEV_MODE, possible, a);
+    domcaps_enum_of(w, "startupPolicy", SUPPORTED_STARTUP_POLICY, possible, a);
     domcaps_open_enum(w, "subsysType");
     for (const char *const *type = supported_values(SUPPORTED_HOSTDEV_TYPE); *type != NULL; type++) {
         if (possible(a, SUPPORTED_HOSTDEV_TYPE, *type) && (vfio || !g_str_equal(*type, "pci")) &&
@@ -279,16 +254,21 @@ static void write_devices(XmlWriter *w, const Asked *a)
 {
     xml_open(w, "devices");
     write_disk_buses(w, a);
-    write_device(w, a, "graphics", 1, DOMCAPS_VALUES("type"), (const Supported[]){SUPPORTED_GRAPHICS});
-    write_device(w, a, "video", 1, DOMCAPS_VALUES("modelType"), (const Supported[]){SUPPORTED_VIDEO});
+    domcaps_device(w, "graphics", DOMCAPS_VALUES("type"),
+                   (const Supported[]){SUPPORTED_GRAPHICS}, possible, a);
+    domcaps_device(w, "video", DOMCAPS_VALUES("modelType"),
+                   (const Supported[]){SUPPORTED_VIDEO}, possible, a);
     write_hostdev(w, a);
-    write_device(w, a, "rng", 2, DOMCAPS_VALUES("model", "backendModel"),
-                 (const Supported[]){SUPPORTED_RNG_MODEL, SUPPORTED_RNG_BACKEND});
-    write_device(w, a, "filesystem", 1, DOMCAPS_VALUES("driverType"), (const Supported[]){SUPPORTED_FILESYSTEM_DRIVER});
-    write_device(w, a, "tpm", 3, DOMCAPS_VALUES("model", "backendModel", "backendVersion"),
-                 (const Supported[]){SUPPORTED_TPM_MODEL, SUPPORTED_TPM_BACKEND, SUPPORTED_TPM_VERSION});
-    write_device(w, a, "redirdev", 1, DOMCAPS_VALUES("bus"), (const Supported[]){SUPPORTED_REDIRDEV_BUS});
-    write_device(w, a, "channel", 1, DOMCAPS_VALUES("type"), (const Supported[]){SUPPORTED_CHANNEL_TYPE});
+    domcaps_device(w, "rng", DOMCAPS_VALUES("model", "backendModel"),
+                   (const Supported[]){SUPPORTED_RNG_MODEL, SUPPORTED_RNG_BACKEND}, possible, a);
+    domcaps_device(w, "filesystem", DOMCAPS_VALUES("driverType"),
+                   (const Supported[]){SUPPORTED_FILESYSTEM_DRIVER}, possible, a);
+    domcaps_device(w, "tpm", DOMCAPS_VALUES("model", "backendModel", "backendVersion"),
+                   (const Supported[]){SUPPORTED_TPM_MODEL, SUPPORTED_TPM_BACKEND, SUPPORTED_TPM_VERSION}, possible, a);
+    domcaps_device(w, "redirdev", DOMCAPS_VALUES("bus"),
+                   (const Supported[]){SUPPORTED_REDIRDEV_BUS}, possible, a);
+    domcaps_device(w, "channel", DOMCAPS_VALUES("type"),
+                   (const Supported[]){SUPPORTED_CHANNEL_TYPE}, possible, a);
     xml_close(w);
 }
 

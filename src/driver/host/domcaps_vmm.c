@@ -10,9 +10,10 @@
 #include "driver/host/domcaps_xml.h"
 #include "driver/host/vmm_caps.h"
 
-static void write_enum(XmlWriter *w, const char *name, Supported what)
+/* DomcapsHas. */
+static gboolean possible(G_GNUC_UNUSED gconstpointer opaque, Supported what, const char *value)
 {
-    domcaps_enum(w, name, vmm_caps_values(what));
+    return vmm_caps_has(what, value);
 }
 
 static void write_mode(XmlWriter *w, const char *name, const char *enum_name)
@@ -39,30 +40,23 @@ static void write_cpu(XmlWriter *w, Host *host)
     xml_close(w);
 }
 
-static void write_device(XmlWriter *w, const char *element, guint count, const char *const *names, const Supported *what)
-{
-    gboolean any = *vmm_caps_values(what[0]) != NULL;
-
-    domcaps_open(w, element, any);
-    for (guint i = 0; any && i < count; i++)
-        write_enum(w, names[i], what[i]);
-    xml_close(w);
-}
-
 static void write_devices(XmlWriter *w)
 {
     xml_open(w, "devices");
-    write_device(w, "disk", 3, DOMCAPS_VALUES("diskDevice", "bus", "model"),
-                 (const Supported[]){SUPPORTED_DISK_DEVICE, SUPPORTED_DISK_BUS, SUPPORTED_DISK_MODEL});
-    write_device(w, "graphics", 1, DOMCAPS_VALUES("type"), (const Supported[]){SUPPORTED_GRAPHICS});
-    write_device(w, "video", 1, DOMCAPS_VALUES("modelType"), (const Supported[]){SUPPORTED_VIDEO});
+    domcaps_device(w, "disk", DOMCAPS_VALUES("diskDevice", "bus", "model"),
+                   (const Supported[]){SUPPORTED_DISK_DEVICE, SUPPORTED_DISK_BUS, SUPPORTED_DISK_MODEL}, possible, NULL);
+    domcaps_device(w, "graphics", DOMCAPS_VALUES("type"),
+                   (const Supported[]){SUPPORTED_GRAPHICS}, possible, NULL);
+    domcaps_device(w, "video", DOMCAPS_VALUES("modelType"),
+                   (const Supported[]){SUPPORTED_VIDEO}, possible, NULL);
     domcaps_empty(w, "hostdev", FALSE);
-    write_device(w, "rng", 2, DOMCAPS_VALUES("model", "backendModel"),
-                 (const Supported[]){SUPPORTED_RNG_MODEL, SUPPORTED_RNG_BACKEND});
+    domcaps_device(w, "rng", DOMCAPS_VALUES("model", "backendModel"),
+                   (const Supported[]){SUPPORTED_RNG_MODEL, SUPPORTED_RNG_BACKEND}, possible, NULL);
     domcaps_empty(w, "filesystem", FALSE);
     domcaps_empty(w, "tpm", FALSE);
     domcaps_empty(w, "redirdev", FALSE);
-    write_device(w, "channel", 1, DOMCAPS_VALUES("type"), (const Supported[]){SUPPORTED_CHANNEL_TYPE});
+    domcaps_device(w, "channel", DOMCAPS_VALUES("type"),
+                   (const Supported[]){SUPPORTED_CHANNEL_TYPE}, possible, NULL);
     xml_close(w);
 }
 

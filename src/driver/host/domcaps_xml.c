@@ -27,3 +27,26 @@ void domcaps_enum(XmlWriter *w, const char *name, const char *const *values)
         xml_element_text(w, "value", *values);
     xml_close(w);
 }
+
+void domcaps_enum_of(XmlWriter *w, const char *name, Supported what, DomcapsHas has, gconstpointer opaque)
+{
+    domcaps_open_enum(w, name);
+    for (const char *const *value = supported_values(what); *value != NULL; value++) {
+        if (has(opaque, what, *value))
+            xml_element_text(w, "value", *value);
+    }
+    xml_close(w);
+}
+
+void domcaps_device(XmlWriter *w, const char *element, const char *const *names, const Supported *what, DomcapsHas has,
+                    gconstpointer opaque)
+{
+    gboolean any = FALSE;
+
+    for (const char *const *value = supported_values(what[0]); *value != NULL; value++)
+        any = any || has(opaque, what[0], *value);
+    domcaps_open(w, element, any);
+    for (guint i = 0; any && names[i] != NULL; i++)
+        domcaps_enum_of(w, names[i], what[i], has, opaque);
+    xml_close(w);
+}
