@@ -71,6 +71,17 @@ static void drop_locks(Image *image)
         image_lock_set(image->data.fd, 0, IMAGE_PERM_ALL, &image->data_held, &image->data_unshared, "", NULL);
 }
 
+/* What an image holds beside descriptors and other images, and itself. */
+static void free_parts(Image *image)
+{
+    luks_free(image->luks);
+    pthread_mutex_destroy(&image->lock);
+    pthread_mutex_destroy(&image->crypt_lock);
+    pthread_cond_destroy(&image->changed);
+    free(image->name);
+    free(image);
+}
+
 /* ---- Opening ---- */
 
 /* Gives descriptors back to the caller and frees the rest. */
@@ -85,12 +96,7 @@ static void open_failed(Image *image, const ImageOpenParams *params, bool own_da
         host_file_close(&image->data);
     if (image->backing != NULL && image->backing != params->backing)
         image_close(image->backing);
-    luks_free(image->luks);
-    pthread_mutex_destroy(&image->lock);
-    pthread_mutex_destroy(&image->crypt_lock);
-    pthread_cond_destroy(&image->changed);
-    free(image->name);
-    free(image);
+    free_parts(image);
 }
 
 static int open_data_file(Image *image, const ImageOpenParams *params, const char *name, Err *err)
@@ -243,12 +249,7 @@ int image_close(Image *image)
         drop_locks(image);
         host_file_close(&image->file);
         host_file_close(&image->data);
-        luks_free(image->luks);
-        pthread_mutex_destroy(&image->lock);
-        pthread_mutex_destroy(&image->crypt_lock);
-        pthread_cond_destroy(&image->changed);
-        free(image->name);
-        free(image);
+        free_parts(image);
         image = backing;
     }
     return ret;

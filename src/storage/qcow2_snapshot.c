@@ -541,19 +541,28 @@ static int apply(Qcow2 *q, const Qcow2Snapshot *s)
     return ret;
 }
 
-int image_snapshot_apply(Image *image, const char *id_or_name, Err *err)
+/* begin() for an operation on a snapshot that there is. */
+static int begin_with(Image *image, const char *id_or_name, Qcow2Snapshot **ret_snapshot, Err *err)
 {
-    Qcow2 *q = qcow2_of(image);
-    Qcow2Snapshot *s;
     int ret = begin(image, err);
 
     if (ret < 0)
         return ret;
-    s = find(q, id_or_name);
-    if (s == NULL) {
-        end(image, 0, "", NULL);
-        return err_set(err, ENOENT, "%s: there is no snapshot '%s'", image->name, id_or_name);
-    }
+    *ret_snapshot = find(qcow2_of(image), id_or_name);
+    if (*ret_snapshot != NULL)
+        return 0;
+    end(image, 0, "", NULL);
+    return err_set(err, ENOENT, "%s: there is no snapshot '%s'", image->name, id_or_name);
+}
+
+int image_snapshot_apply(Image *image, const char *id_or_name, Err *err)
+{
+    Qcow2 *q = qcow2_of(image);
+    Qcow2Snapshot *s;
+    int ret = begin_with(image, id_or_name, &s, err);
+
+    if (ret < 0)
+        return ret;
     ret = apply(q, s);
     return end(image, ret, "apply the snapshot", err);
 }
@@ -563,15 +572,10 @@ int image_snapshot_delete(Image *image, const char *id_or_name, Err *err)
     Qcow2 *q = qcow2_of(image);
     cleanup_free uint64_t *l1 = NULL;
     Qcow2Snapshot *s, gone;
-    int ret = begin(image, err);
+    int ret = begin_with(image, id_or_name, &s, err);
 
     if (ret < 0)
         return ret;
-    s = find(q, id_or_name);
-    if (s == NULL) {
-        end(image, 0, "", NULL);
-        return err_set(err, ENOENT, "%s: there is no snapshot '%s'", image->name, id_or_name);
-    }
     gone = *s;
     ret = load_l1(q, s, 0, &l1);
     if (ret == 0) {
