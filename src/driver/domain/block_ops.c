@@ -253,9 +253,7 @@ gboolean call_domain_get_block_info(Call *call, const DomainGetBlockInfoArgs *ar
     Told told = {0};
     gboolean active, good;
 
-    if (!call_check_flags(call, args->flags, 0, error))
-        return FALSE;
-    dom = domain_from_wire(call, &args->dom, error);
+    dom = domain_from_wire_flags(call, &args->dom, args->flags, 0, error);
     if (dom == NULL)
         return FALSE;
     active = stats_fresh_view(dom, wanted, &view, NULL) && dom->live != NULL;

@@ -291,9 +291,8 @@ gboolean call_domain_open_console(Call *call, const DomainOpenConsoleArgs *args,
 {
     g_autoptr(Domain) dom = NULL;
 
-    if (!call_check_flags(call, args->flags, VIR_DOMAIN_CONSOLE_FORCE | VIR_DOMAIN_CONSOLE_SAFE, error))
-        return FALSE;
-    dom = domain_from_wire(call, &args->dom, error);
+    dom = domain_from_wire_flags(call, &args->dom, args->flags,
+                                 VIR_DOMAIN_CONSOLE_FORCE | VIR_DOMAIN_CONSOLE_SAFE, error);
     return dom != NULL && open_device(call, dom, find_console, "console", args->dev_name, args->flags, error);
 }
 
@@ -302,8 +301,6 @@ gboolean call_domain_open_channel(Call *call, const DomainOpenChannelArgs *args,
 {
     g_autoptr(Domain) dom = NULL;
 
-    if (!call_check_flags(call, args->flags, VIR_DOMAIN_CHANNEL_FORCE, error))
-        return FALSE;
-    dom = domain_from_wire(call, &args->dom, error);
+    dom = domain_from_wire_flags(call, &args->dom, args->flags, VIR_DOMAIN_CHANNEL_FORCE, error);
     return dom != NULL && open_device(call, dom, find_channel, "channel", args->name, args->flags, error);
 }

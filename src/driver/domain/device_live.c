@@ -31,6 +31,19 @@ static const BackendOps *ops_of(VmProcess *vm)
     return vm_process_backend(vm);
 }
 
+/* The running VM, if its back end can plug; what: "attach" or "detach". New reference, NULL with *error. */
+static VmProcess *vm_that_plugs(Domain *dom, const DeviceInfo *dev, const char *what, guint64 *ret_run, GError **error)
+{
+    VmProcess *vm = domain_vm(dom, ret_run, error);
+
+    if (vm == NULL || ops_of(vm)->plug != NULL)
+        return vm;
+    error_set(error, VIR_ERR_OPERATION_UNSUPPORTED, "live %s of device '%s' is not supported by %s", what,
+              device_word(dev->kind), ops_of(vm)->name);
+    vm_process_unref(vm);
+    return NULL;
+}
+
 /* --- what may be plugged -------------------------------------------------------------------------------- */
 
 static gboolean check_disk(const DomainDef *def, const DiskDef *disk, GError **error)
@@ -224,13 +237,9 @@ gboolean device_live_attach(Domain *dom, DeviceInfo **dev, GError **error)
     }
     if (!check_plug(domain_job_live(dom), *dev, error))
         return FALSE;
-    vm = domain_vm(dom, &run, error);
+    vm = vm_that_plugs(dom, *dev, "attach", &run, error);
     if (vm == NULL)
         return FALSE;
-    if (ops_of(vm)->plug == NULL)
-        return error_set(error, VIR_ERR_OPERATION_UNSUPPORTED,
-                         "live attach of device '%s' is not supported by %s", device_word((*dev)->kind),
-                         ops_of(vm)->name);
     if (disk->info.kind == DEVICE_DISK && disk->bus == DISK_BUS_SCSI) {
         if (!domain_def_assign_device_address(domain_job_live(dom), *dev, domain_env(dom->driver), error) ||
             !ensure_scsi_controllers(dom, vm, run, disk->info.address.u.drive.controller, error))
@@ -448,13 +457,9 @@ gboolean device_live_detach_found(Domain *dom, DeviceInfo *dev, gboolean wait, G
                          device_word(dev->kind));
     if (!check_place(domain_job_live(dom), dev, error))
         return FALSE;
-    vm = domain_vm(dom, &run, error);
+    vm = vm_that_plugs(dom, dev, "detach", &run, error);
     if (vm == NULL)
         return FALSE;
-    if (ops_of(vm)->plug == NULL)
-        return error_set(error, VIR_ERR_OPERATION_UNSUPPORTED,
-                         "live detach of device '%s' is not supported by %s", device_word(dev->kind),
-                         ops_of(vm)->name);
     if (!device_ask_unplug(dom, vm, alias, wait, &gone, error))
         return FALSE;
     if (gone)

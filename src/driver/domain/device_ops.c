@@ -111,9 +111,8 @@ static gboolean change(Call *call, const WireDomain *wire, const char *xml, guin
     g_autoptr(Domain) dom = NULL;
     gboolean done;
 
-    if (!call_check_flags(call, flags, AFFECT | (action == UPDATE ? VIR_DOMAIN_DEVICE_MODIFY_FORCE : 0), error))
-        return FALSE;
-    dom = domain_from_wire(call, wire, error);
+    dom = domain_from_wire_flags(call, wire, flags,
+                                 AFFECT | (action == UPDATE ? VIR_DOMAIN_DEVICE_MODIFY_FORCE : 0), error);
     if (dom == NULL || !domain_job_begin(dom, call_api(call), error))
         return FALSE;
     done = change_job(dom, xml, flags, action, error);
@@ -200,9 +199,7 @@ gboolean call_domain_detach_device_alias(Call *call, const DomainDetachDeviceAli
     g_autoptr(Domain) dom = NULL;
     gboolean done;
 
-    if (!call_check_flags(call, args->flags, AFFECT, error))
-        return FALSE;
-    dom = domain_from_wire(call, &args->dom, error);
+    dom = domain_from_wire_flags(call, &args->dom, args->flags, AFFECT, error);
     if (dom == NULL || !domain_job_begin(dom, call_api(call), error))
         return FALSE;
     done = detach_alias_job(dom, args->alias, args->flags, error);

@@ -157,6 +157,9 @@ guint domain_new_flags(Call *call);
 /* The domain a call names (by uuid, as libvirt looks it up). New reference, or NULL and VIR_ERR_NO_DOMAIN.
  * wire: pointer to a generated struct with uuid and name. */
 #define domain_from_wire(call, wire, error) domain_for_call((call), (wire)->uuid, (wire)->name, (error))
+/* The same after call_check_flags(). */
+#define domain_from_wire_flags(call, wire, flags, known, error)                                                       \
+    (call_check_flags((call), (flags), (known), (error)) ? domain_from_wire((call), (wire), (error)) : NULL)
 Domain *domain_for_call(Call *call, const guint8 uuid[16], const char *name, GError **error);
 /* Fills a generated wire domain (uuid, name, id). The state lock must not be held. */
 #define domain_to_wire(dom, wire) domain_to_wire_fields((dom), (wire)->uuid, &(wire)->name, &(wire)->id)

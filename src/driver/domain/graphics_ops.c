@@ -76,9 +76,7 @@ gboolean call_domain_open_graphics_fd(Call *call, const DomainOpenGraphicsFdArgs
     autofd ours = -1, theirs = -1;
     int pair[2];
 
-    if (!call_check_flags(call, args->flags, VIR_DOMAIN_OPEN_GRAPHICS_SKIPAUTH, error))
-        return FALSE;
-    dom = domain_from_wire(call, &args->dom, error);
+    dom = domain_from_wire_flags(call, &args->dom, args->flags, VIR_DOMAIN_OPEN_GRAPHICS_SKIPAUTH, error);
     if (dom == NULL)
         return FALSE;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)

@@ -177,9 +177,7 @@ gboolean call_domain_get_vcpus_flags(Call *call, const DomainGetVcpusFlagsArgs *
     g_autoptr(Domain) dom = NULL;
     const DomainDef *def;
 
-    if (!call_check_flags(call, args->flags, known, error))
-        return FALSE;
-    dom = domain_from_wire(call, &args->dom, error);
+    dom = domain_from_wire_flags(call, &args->dom, args->flags, known, error);
     if (dom == NULL)
         return FALSE;
     lock_acquire(&dom->lock);

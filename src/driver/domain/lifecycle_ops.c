@@ -83,9 +83,7 @@ static gboolean create(Call *call, const WireDomain *wire, guint flags, WireDoma
     g_autoptr(Domain) dom = NULL;
     gboolean done;
 
-    if (!call_check_flags(call, flags, known, error))
-        return FALSE;
-    dom = domain_from_wire(call, wire, error);
+    dom = domain_from_wire_flags(call, wire, flags, known, error);
     if (dom == NULL || !watch_autodestroy(call, flags, error) ||
         !domain_job_begin(dom, "virDomainCreate", error))
         return FALSE;
@@ -246,9 +244,7 @@ static gboolean shut_down(Call *call, const WireDomain *wire, guint flags, GErro
     g_autoptr(Domain) dom = NULL;
     gboolean reboot = FALSE;
 
-    if (!call_check_flags(call, flags, known, error))
-        return FALSE;
-    dom = domain_from_wire(call, wire, error);
+    dom = domain_from_wire_flags(call, wire, flags, known, error);
     if (dom == NULL)
         return FALSE;
     lock_acquire(&dom->lock);
@@ -277,9 +273,7 @@ gboolean call_domain_reboot(Call *call, const DomainRebootArgs *args, DomainRebo
     g_autoptr(Domain) dom = NULL;
     gboolean reboot = TRUE;
 
-    if (!call_check_flags(call, args->flags, known, error))
-        return FALSE;
-    dom = domain_from_wire(call, &args->dom, error);
+    dom = domain_from_wire_flags(call, &args->dom, args->flags, known, error);
     if (dom == NULL)
         return FALSE;
     lock_acquire(&dom->lock);
@@ -296,9 +290,7 @@ gboolean call_domain_reset(Call *call, const DomainResetArgs *args, DomainResetR
     g_autoptr(VmProcess) vm = NULL;
     gboolean done;
 
-    if (!call_check_flags(call, args->flags, 0, error))
-        return FALSE;
-    dom = domain_from_wire(call, &args->dom, error);
+    dom = domain_from_wire_flags(call, &args->dom, args->flags, 0, error);
     if (dom == NULL || (vm = begin(dom, "virDomainReset", NULL, error)) == NULL)
         return FALSE;
     done = vm_system_reset(vm_process_qmp(vm), error);
@@ -322,9 +314,8 @@ static gboolean destroy(Call *call, const WireDomain *wire, guint flags, GError 
     g_autoptr(Domain) dom = NULL;
     g_autofree char *log_path = NULL;
 
-    if (!call_check_flags(call, flags, VIR_DOMAIN_DESTROY_GRACEFUL | VIR_DOMAIN_DESTROY_REMOVE_LOGS, error))
-        return FALSE;
-    dom = domain_from_wire(call, wire, error);
+    dom = domain_from_wire_flags(call, wire, flags,
+                                 VIR_DOMAIN_DESTROY_GRACEFUL | VIR_DOMAIN_DESTROY_REMOVE_LOGS, error);
     if (dom == NULL)
         return FALSE;
     log_path = persist_log_path(dom->driver, dom->name);
@@ -377,9 +368,7 @@ static gboolean send_plain(Call *call, const WireDomain *which, guint flags, con
     g_autoptr(VmProcess) vm = NULL;
     gboolean done;
 
-    if (!call_check_flags(call, flags, 0, error))
-        return FALSE;
-    dom = domain_from_wire(call, which, error);
+    dom = domain_from_wire_flags(call, which, flags, 0, error);
     if (dom == NULL || (vm = begin(dom, api, NULL, error)) == NULL)
         return FALSE;
     done = command(vm_process_qmp(vm), error);

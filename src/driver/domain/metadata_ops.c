@@ -24,9 +24,7 @@ gboolean call_domain_get_metadata(Call *call, const DomainGetMetadataArgs *args,
     g_autoptr(Domain) dom = NULL;
     const DomainDef *def;
 
-    if (!call_check_flags(call, args->flags, AFFECT, error))
-        return FALSE;
-    dom = domain_from_wire(call, &args->dom, error);
+    dom = domain_from_wire_flags(call, &args->dom, args->flags, AFFECT, error);
     if (dom == NULL || !check_type(args->type, error))
         return FALSE;
     LOCK_SCOPE(&dom->lock);
@@ -104,9 +102,7 @@ gboolean call_domain_set_metadata(Call *call, const DomainSetMetadataArgs *args,
     g_autoptr(Domain) dom = NULL;
     gboolean done;
 
-    if (!call_check_flags(call, args->flags, AFFECT, error))
-        return FALSE;
-    dom = domain_from_wire(call, &args->dom, error);
+    dom = domain_from_wire_flags(call, &args->dom, args->flags, AFFECT, error);
     if (dom == NULL || !check_type(args->type, error) ||
         !domain_job_begin(dom, "virDomainSetMetadata", error))
         return FALSE;

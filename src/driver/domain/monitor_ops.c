@@ -73,9 +73,7 @@ gboolean call_qemu_domain_monitor_command(Call *call, const QemuDomainMonitorCom
 {
     g_autoptr(Domain) dom = NULL;
 
-    if (!call_check_flags(call, args->flags, VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP, error))
-        return FALSE;
-    dom = domain_from_wire(call, &args->dom, error);
+    dom = domain_from_wire_flags(call, &args->dom, args->flags, VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP, error);
     return dom != NULL && monitor_command(call, dom, args->cmd, args->flags, &ret->result, error);
 }
 

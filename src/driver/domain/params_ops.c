@@ -485,8 +485,6 @@ gboolean call_domain_get_launch_security_info(Call *call, const DomainGetLaunchS
 {
     g_autoptr(Domain) dom = NULL;
 
-    if (!call_check_flags(call, args->flags, VIR_TYPED_PARAM_STRING_OKAY, error))
-        return FALSE;
-    dom = domain_from_wire(call, &args->dom, error);
+    dom = domain_from_wire_flags(call, &args->dom, args->flags, VIR_TYPED_PARAM_STRING_OKAY, error);
     return dom != NULL;
 }

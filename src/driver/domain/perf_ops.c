@@ -17,9 +17,7 @@ gboolean call_domain_get_perf_events(Call *call, const DomainGetPerfEventsArgs *
     const DomainDef *def;
     gboolean live = FALSE;
 
-    if (!call_check_flags(call, args->flags, known, error))
-        return FALSE;
-    dom = domain_from_wire(call, &args->dom, error);
+    dom = domain_from_wire_flags(call, &args->dom, args->flags, known, error);
     if (dom == NULL)
         return FALSE;
     lock_acquire(&dom->lock);

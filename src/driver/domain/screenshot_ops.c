@@ -97,9 +97,7 @@ gboolean call_domain_screenshot(Call *call, const DomainScreenshotArgs *args, Do
     gboolean png = TRUE;
     guint head;
 
-    if (!call_check_flags(call, args->flags, 0, error))
-        return FALSE;
-    dom = domain_from_wire(call, &args->dom, error);
+    dom = domain_from_wire_flags(call, &args->dom, args->flags, 0, error);
     if (dom == NULL || !domain_job_begin_active(dom, "virDomainScreenshot", error))
         return FALSE;
     DOMAIN_JOB_SCOPE(held) = dom;

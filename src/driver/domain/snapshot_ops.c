@@ -11,9 +11,7 @@ static gboolean check(Call *call, const WireDomain *wire, guint flags, guint kno
 {
     g_autoptr(Domain) dom = NULL;
 
-    if (!call_check_flags(call, flags, known, error))
-        return FALSE;
-    dom = domain_from_wire(call, wire, error);
+    dom = domain_from_wire_flags(call, wire, flags, known, error);
     return dom != NULL;
 }
 
