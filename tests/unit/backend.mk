@@ -42,24 +42,24 @@ tests_unit_test_qmp_LDADD = $(BACKEND_LIBS)
 TESTS += tests/unit/test_qmp
 EXTRA_DIST += tests/golden/qmp
 
-check_PROGRAMS += tests/fuzz/replay_qmp
-tests_fuzz_replay_qmp_SOURCES = tests/fuzz/fuzz_qmp.c tests/fuzz/replay_main.c
-tests_fuzz_replay_qmp_CFLAGS = $(DAEMON_CFLAGS)
-tests_fuzz_replay_qmp_LDADD = $(BACKEND_LIBS)
+check_PROGRAMS += tests/fuzz/replay_fuzz_qmp
+tests_fuzz_replay_fuzz_qmp_SOURCES = tests/fuzz/fuzz_qmp.c tests/fuzz/replay_main.c
+tests_fuzz_replay_fuzz_qmp_CFLAGS = $(DAEMON_CFLAGS)
+tests_fuzz_replay_fuzz_qmp_LDADD = $(BACKEND_LIBS)
 EXTRA_DIST += tests/fuzz/corpus/qmp
 
-check_PROGRAMS += tests/fuzz/replay_backing_name
-tests_fuzz_replay_backing_name_SOURCES = tests/fuzz/fuzz_backing_name.c tests/fuzz/replay_main.c
-tests_fuzz_replay_backing_name_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
-tests_fuzz_replay_backing_name_LDADD = $(BACKEND_LIBS)
+check_PROGRAMS += tests/fuzz/replay_fuzz_backing_name
+tests_fuzz_replay_fuzz_backing_name_SOURCES = tests/fuzz/fuzz_backing_name.c tests/fuzz/replay_main.c
+tests_fuzz_replay_fuzz_backing_name_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
+tests_fuzz_replay_fuzz_backing_name_LDADD = $(BACKEND_LIBS)
 EXTRA_DIST += tests/fuzz/corpus/backing_name
 
-check_PROGRAMS += tests/fuzz/replay_agent
-tests_fuzz_replay_agent_SOURCES = tests/fuzz/fuzz_agent.c tests/fuzz/replay_main.c
-tests_fuzz_replay_agent_CFLAGS = $(DAEMON_CFLAGS)
-tests_fuzz_replay_agent_LDADD = $(BACKEND_LIBS)
-TESTS += tests/fuzz/replay_backend.sh
-EXTRA_DIST += tests/fuzz/replay_backend.sh tests/fuzz/corpus/agent
+check_PROGRAMS += tests/fuzz/replay_fuzz_agent
+tests_fuzz_replay_fuzz_agent_SOURCES = tests/fuzz/fuzz_agent.c tests/fuzz/replay_main.c
+tests_fuzz_replay_fuzz_agent_CFLAGS = $(DAEMON_CFLAGS)
+tests_fuzz_replay_fuzz_agent_LDADD = $(BACKEND_LIBS)
+TESTS += tests/fuzz/replay_fuzz_agent tests/fuzz/replay_fuzz_backing_name tests/fuzz/replay_fuzz_qmp
+EXTRA_DIST += tests/fuzz/corpus/agent
 if FUZZERS
 noinst_PROGRAMS += tests/fuzz/fuzz_qmp tests/fuzz/fuzz_agent tests/fuzz/fuzz_backing_name
 tests_fuzz_fuzz_backing_name_SOURCES = tests/fuzz/fuzz_backing_name.c

@@ -53,19 +53,19 @@ TESTS += tests/golden/wire_golden.sh
 EXTRA_DIST += tests/golden/wire_golden.sh tests/golden/wire.golden
 
 # Fuzz targets and the replay of their corpora.
-check_PROGRAMS += tests/fuzz/replay_rpc_decode tests/fuzz/replay_rpc_connection
-tests_fuzz_replay_rpc_decode_SOURCES = tests/fuzz/fuzz_rpc_decode.c tests/fuzz/replay_main.c
-tests_fuzz_replay_rpc_decode_CFLAGS = $(DAEMON_CFLAGS)
-nodist_tests_fuzz_replay_rpc_decode_SOURCES = $(WEAK_TABLE)
-tests_fuzz_replay_rpc_decode_CPPFLAGS = $(WEAK_CPPFLAGS)
-tests_fuzz_replay_rpc_decode_LDADD = $(RPC_LIBS)
-tests_fuzz_replay_rpc_connection_SOURCES = tests/fuzz/fuzz_rpc_connection.c tests/fuzz/replay_main.c $(RPC_RAW)
-tests_fuzz_replay_rpc_connection_CFLAGS = $(DAEMON_CFLAGS)
-nodist_tests_fuzz_replay_rpc_connection_SOURCES = $(WEAK_TABLE)
-tests_fuzz_replay_rpc_connection_CPPFLAGS = $(WEAK_CPPFLAGS)
-tests_fuzz_replay_rpc_connection_LDADD = $(RPC_LIBS)
-TESTS += tests/fuzz/replay_rpc.sh
-EXTRA_DIST += tests/fuzz/replay_rpc.sh tests/fuzz/corpus/rpc_decode tests/fuzz/corpus/rpc_connection
+check_PROGRAMS += tests/fuzz/replay_fuzz_rpc_decode tests/fuzz/replay_fuzz_rpc_connection
+tests_fuzz_replay_fuzz_rpc_decode_SOURCES = tests/fuzz/fuzz_rpc_decode.c tests/fuzz/replay_main.c
+tests_fuzz_replay_fuzz_rpc_decode_CFLAGS = $(DAEMON_CFLAGS)
+nodist_tests_fuzz_replay_fuzz_rpc_decode_SOURCES = $(WEAK_TABLE)
+tests_fuzz_replay_fuzz_rpc_decode_CPPFLAGS = $(WEAK_CPPFLAGS)
+tests_fuzz_replay_fuzz_rpc_decode_LDADD = $(RPC_LIBS)
+tests_fuzz_replay_fuzz_rpc_connection_SOURCES = tests/fuzz/fuzz_rpc_connection.c tests/fuzz/replay_main.c $(RPC_RAW)
+tests_fuzz_replay_fuzz_rpc_connection_CFLAGS = $(DAEMON_CFLAGS)
+nodist_tests_fuzz_replay_fuzz_rpc_connection_SOURCES = $(WEAK_TABLE)
+tests_fuzz_replay_fuzz_rpc_connection_CPPFLAGS = $(WEAK_CPPFLAGS)
+tests_fuzz_replay_fuzz_rpc_connection_LDADD = $(RPC_LIBS)
+TESTS += tests/fuzz/replay_fuzz_rpc_connection tests/fuzz/replay_fuzz_rpc_decode
+EXTRA_DIST += tests/fuzz/corpus/rpc_decode tests/fuzz/corpus/rpc_connection
 if FUZZERS
 noinst_PROGRAMS += tests/fuzz/fuzz_rpc_decode tests/fuzz/fuzz_rpc_connection
 tests_fuzz_fuzz_rpc_decode_SOURCES = tests/fuzz/fuzz_rpc_decode.c

@@ -34,17 +34,16 @@ EXTRA_DIST += tests/data/storage/make.sh tests/data/storage/zlib.qcow2.gz tests/
 
 # Fuzzing: the corpus is replayed here, --enable-fuzzers builds the fuzzer itself.
 STORAGE_CORPUS = tests/fuzz/corpus/qcow2 tests/fuzz/corpus/luks
-check_PROGRAMS += tests/fuzz/replay_qcow2
-tests_fuzz_replay_qcow2_SOURCES = tests/fuzz/fuzz_qcow2.c tests/fuzz/replay_main.c
-tests_fuzz_replay_qcow2_CFLAGS = $(STORAGE_TEST_CFLAGS)
-tests_fuzz_replay_qcow2_LDADD = $(STORAGE_TEST_LDADD)
-check_PROGRAMS += tests/fuzz/replay_luks
-tests_fuzz_replay_luks_SOURCES = tests/fuzz/fuzz_luks.c tests/fuzz/replay_main.c
-tests_fuzz_replay_luks_CFLAGS = $(STORAGE_TEST_CFLAGS)
-tests_fuzz_replay_luks_LDADD = $(STORAGE_TEST_LDADD)
-check_SCRIPTS += tests/fuzz/replay_qcow2.sh
-TESTS += tests/fuzz/replay_qcow2.sh
-EXTRA_DIST += tests/fuzz/replay_qcow2.sh $(STORAGE_CORPUS)
+check_PROGRAMS += tests/fuzz/replay_fuzz_qcow2
+tests_fuzz_replay_fuzz_qcow2_SOURCES = tests/fuzz/fuzz_qcow2.c tests/fuzz/replay_main.c
+tests_fuzz_replay_fuzz_qcow2_CFLAGS = $(STORAGE_TEST_CFLAGS)
+tests_fuzz_replay_fuzz_qcow2_LDADD = $(STORAGE_TEST_LDADD)
+check_PROGRAMS += tests/fuzz/replay_fuzz_luks
+tests_fuzz_replay_fuzz_luks_SOURCES = tests/fuzz/fuzz_luks.c tests/fuzz/replay_main.c
+tests_fuzz_replay_fuzz_luks_CFLAGS = $(STORAGE_TEST_CFLAGS)
+tests_fuzz_replay_fuzz_luks_LDADD = $(STORAGE_TEST_LDADD)
+TESTS += tests/fuzz/replay_fuzz_luks tests/fuzz/replay_fuzz_qcow2
+EXTRA_DIST += $(STORAGE_CORPUS)
 if FUZZERS
 noinst_PROGRAMS += tests/fuzz/fuzz_qcow2
 tests_fuzz_fuzz_qcow2_SOURCES = tests/fuzz/fuzz_qcow2.c
