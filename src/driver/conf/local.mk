@@ -5,7 +5,7 @@ libkiteconf_a_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
 libkiteconf_a_CPPFLAGS = $(AM_CPPFLAGS) $(PATH_CPPFLAGS) -DERROR_FROM=VIR_FROM_DOMAIN
 libkiteconf_a_SOURCES = \
 	%D%/address.h %D%/address.c \
-	%D%/address_pci.c \
+	%D%/address_pci_priv.h %D%/address_pci.c %D%/address_pci_bus.c %D%/address_pci_chipset.c \
 	%D%/alias.c \
 	%D%/clock_def.h %D%/clock_def.c \
 	%D%/cpu_def.h %D%/cpu_def.c \
