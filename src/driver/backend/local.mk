@@ -21,7 +21,7 @@ libkitebackend_a_SOURCES = \
 	%D%/qemu_hotplug.h %D%/qemu_hotplug.c %D%/qemu_hotplug_chardev.c \
 	%D%/qemu_host.h %D%/qemu_host.c \
 	%D%/qemu_live.h %D%/qemu_live.c \
-	%D%/qmp_client.h %D%/qmp_client.c \
+	%D%/qmp_client.h %D%/qmp_client_priv.h %D%/qmp_client.c %D%/qmp_call.c \
 	%D%/qmp_framer.h %D%/qmp_framer.c \
 	%D%/storage_daemon.h %D%/storage_daemon.c \
 	%D%/swtpm.h %D%/swtpm.c \
