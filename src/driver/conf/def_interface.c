@@ -2,15 +2,11 @@
 /* <interface>: see def_interface.h. */
 #include "driver/conf/def_interface.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
 #include "common/error.h"
 #include "driver/conf/domain_def.h"
 #include "driver/conf/fields.h"
-#include "driver/conf/supported.h"
-
-#define FORWARDS_MAX 1024
 
 ENUM_TABLE(interface_type, InterfaceType, INTERFACE_LAST, "user", "ethernet", "vhostuser", "server", "client",
            "mcast", "network", "bridge", "internal", "direct", "hostdev", "udp", "vdpa", "null", "vds")
@@ -24,7 +20,6 @@ ENUM_TABLE(net_backend, NetBackend, NET_BACKEND_LAST, "default", "passt")
 ENUM_TABLE(net_link, NetLink, NET_LINK_LAST, "default", "up", "down")
 ENUM_TABLE(mac_type, MacType, MAC_TYPE_LAST, "default", "generated", "static")
 ENUM_TABLE(macvtap_mode, MacvtapMode, MACVTAP_LAST, "vepa", "private", "bridge", "passthrough")
-ENUM_TABLE(port_proto, PortProto, PORT_PROTO_LAST, "none", "tcp", "udp")
 
 static const Field network_fields[] = {
     FIELD_STR_REQUIRED(InterfaceDef, source, "network"),
@@ -173,19 +168,6 @@ static const Field mac_fields[] = {
 static const Field vds_fields[] = {
     FIELD_STR_REQUIRED(InterfaceDef, vds_switchid, "switchid"),
     FIELD_STR_REQUIRED(InterfaceDef, vds_portgroupid, "portgroupid"),
-    FIELD_END,
-};
-static const Field range_fields[] = {
-    FIELD_UINT(PortRange, start, "start"),
-    FIELD_UINT(PortRange, end, "end"),
-    FIELD_UINT(PortRange, to, "to"),
-    FIELD_YES_NO(PortRange, exclude, "exclude"),
-    FIELD_END,
-};
-static const Field forward_fields[] = {
-    FIELD_ENUM(PortForward, proto, "proto", port_proto),
-    FIELD_STR(PortForward, address, "address"),
-    FIELD_STR(PortForward, dev, "dev"),
     FIELD_END,
 };
 
@@ -390,66 +372,6 @@ static gboolean parse_virtualport(xmlNodePtr node, InterfaceDef *def, GError **e
     return TRUE;
 }
 
-static void range_free(gpointer range)
-{
-    g_free(range);
-}
-
-static void forward_free(PortForward *forward)
-{
-    fields_clear(forward_fields, forward);
-    if (forward->ranges != NULL)
-        g_ptr_array_unref(forward->ranges);
-    g_free(forward);
-}
-
-static gboolean parse_forward(xmlNodePtr node, PortForward *forward, GError **error)
-{
-    guint8 bytes[16];
-
-    if (!fields_parse(forward_fields, node, forward, error))
-        return FALSE;
-    if (forward->proto == PORT_PROTO_NONE)
-        return error_set(error, VIR_ERR_XML_ERROR,
-                         "Missing required attribute 'proto' in element 'portForward'");
-    if (forward->address != NULL && inet_pton(AF_INET, forward->address, bytes) != 1 &&
-        inet_pton(AF_INET6, forward->address, bytes) != 1)
-        return error_set(error, VIR_ERR_XML_ERROR, "Invalid address '%s' in <portForward>", forward->address);
-    XML_FOREACH(child, node, "range")
-    {
-        PortRange *range = g_new0(PortRange, 1);
-
-        if (forward->ranges == NULL)
-            forward->ranges = g_ptr_array_new_with_free_func(range_free);
-        g_ptr_array_add(forward->ranges, range);
-        if (forward->ranges->len > FORWARDS_MAX)
-            return error_set(error, VIR_ERR_XML_ERROR, "<portForward> has more than %d ranges", FORWARDS_MAX);
-        if (!fields_parse(range_fields, child, range, error))
-            return FALSE;
-        if (range->start > G_MAXUINT16 || range->end > G_MAXUINT16 || range->to > G_MAXUINT16)
-            return error_set(error, VIR_ERR_XML_ERROR, "port out of range in <range> of <portForward>");
-    }
-    return TRUE;
-}
-
-static gboolean parse_forwards(xmlNodePtr node, InterfaceDef *def, GError **error)
-{
-    XML_FOREACH(child, node, "portForward")
-    {
-        PortForward *forward = g_new0(PortForward, 1);
-
-        if (def->port_forwards == NULL)
-            def->port_forwards = g_ptr_array_new_with_free_func((GDestroyNotify)forward_free);
-        g_ptr_array_add(def->port_forwards, forward);
-        if (def->port_forwards->len > FORWARDS_MAX)
-            return error_set(error, VIR_ERR_XML_ERROR, "<interface> has more than %d <portForward>",
-                             FORWARDS_MAX);
-        if (!parse_forward(child, forward, error))
-            return FALSE;
-    }
-    return TRUE;
-}
-
 /* Names that we give to devices ourselves: new at each start. */
 static gboolean is_generated_name(const char *name)
 {
@@ -486,7 +408,7 @@ static gboolean interface_parse(DeviceInfo *dev, xmlNodePtr node, const DeviceCo
         !parse_source(node, def, ctx->flags, error) || !parse_virtualport(node, def, error) ||
         !fields_parse(child_fields, node, def, error) || !net_bandwidth_parse(node, &def->bandwidth, error) ||
         !net_vlan_parse(node, &def->vlan, error) || !parse_mac(node, def, error) ||
-        !net_ip_info_parse(node, &def->guest_ip, error) || !parse_forwards(node, def, error) ||
+        !net_ip_info_parse(node, &def->guest_ip, error) || !port_forwards_parse(node, &def->port_forwards, error) ||
         !parse_driver(node, def, error) || !net_teaming_parse(node, &def->teaming, error))
         return FALSE;
     if (types[def->type].filterref && !net_filterref_parse(node, &def->filterref, error))
@@ -576,19 +498,6 @@ static void format_actual_source(XmlWriter *w, const InterfaceDef *def)
     xml_close(w);
 }
 
-static void format_forwards(XmlWriter *w, const GPtrArray *forwards)
-{
-    for (guint i = 0; forwards != NULL && i < forwards->len; i++) {
-        const PortForward *forward = g_ptr_array_index(forwards, i);
-
-        xml_open(w, "portForward");
-        fields_format(w, forward_fields, forward);
-        for (guint k = 0; forward->ranges != NULL && k < forward->ranges->len; k++)
-            fields_format_element(w, "range", range_fields, g_ptr_array_index(forward->ranges, k));
-        xml_close(w);
-    }
-}
-
 static void format_target(XmlWriter *w, const InterfaceDef *def, guint flags)
 {
     gboolean hidden = def->target != NULL && def->target_managed != TRISTATE_NO &&
@@ -625,7 +534,7 @@ static void interface_format(XmlWriter *w, const DeviceInfo *dev, const DeviceFo
     net_bandwidth_format(w, &def->bandwidth);
     fields_format_element(w, "port", port_fields, def);
     net_ip_info_format(w, &def->guest_ip);
-    format_forwards(w, def->port_forwards);
+    port_forwards_format(w, def->port_forwards);
     fields_format(w, scripts_fields, def);
     format_target(w, def, fmt->flags);
     fields_format_element(w, "guest", guest_dev_fields, def);
@@ -647,146 +556,6 @@ static void interface_format(XmlWriter *w, const DeviceInfo *dev, const DeviceFo
     fields_format(w, tail_fields, def);
     device_info_format(w, dev, fmt->flags);
     xml_close(w);
-}
-
-/* --- defaults and rules --- */
-
-static gboolean interface_post_parse(DeviceInfo *dev, const DeviceContext *ctx, GError **error)
-{
-    InterfaceDef *def = (InterfaceDef *)dev;
-
-    (void)ctx;
-    (void)error;
-    if (def->mac == NULL) {
-        guint32 random = g_random_int();
-
-        def->mac = g_strdup_printf("52:54:00:%02x:%02x:%02x", (random >> 16) & 0xff, (random >> 8) & 0xff,
-                                   random & 0xff);
-        def->mac_generated = TRUE;
-    }
-    if (def->model == INTERFACE_MODEL_NONE && def->type == INTERFACE_VDPA)
-        def->model = INTERFACE_MODEL_VIRTIO;
-    else if (def->model == INTERFACE_MODEL_NONE && def->type != INTERFACE_HOSTDEV)
-        def->model = INTERFACE_MODEL_RTL8139;
-    return TRUE;
-}
-
-static gboolean check_queue_size(const InterfaceDef *def, guint size, const char *name, guint max,
-                                 GError **error)
-{
-    if (size == 0)
-        return TRUE;
-    if ((size & (size - 1)) != 0)
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "%s has to be a power of two", name);
-    return size <= max ||
-           error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "%s of interface %s must not exceed %u", name,
-                     def->mac != NULL ? def->mac : "?", max);
-}
-
-static gboolean check_driver(const InterfaceDef *def, GError **error)
-{
-    if (!interface_is_virtio(def)) {
-        if (virtio_options_given(&def->virtio))
-            return error_set(
-                error, VIR_ERR_CONFIG_UNSUPPORTED,
-                "iommu, ats, packed and page_per_vq driver options are only supported for virtio devices");
-        return TRUE;
-    }
-    return check_queue_size(def, def->rx_queue_size, "rx_queue_size", 1024, error) &&
-           check_queue_size(def, def->tx_queue_size, "tx_queue_size", 1024, error);
-}
-
-static gboolean check_forwards(const InterfaceDef *def, GError **error)
-{
-    if (def->port_forwards != NULL && (def->type != INTERFACE_USER || def->backend != NET_BACKEND_PASST))
-        return error_set(
-            error, VIR_ERR_CONFIG_UNSUPPORTED,
-            "<portForward> is only supported with interface type='user' and backend type='passt'");
-    for (guint i = 0; def->port_forwards != NULL && i < def->port_forwards->len; i++) {
-        const PortForward *forward = g_ptr_array_index(def->port_forwards, i);
-
-        for (guint k = 0; forward->ranges != NULL && k < forward->ranges->len; k++) {
-            const PortRange *range = g_ptr_array_index(forward->ranges, k);
-
-            if (range->start == 0 && fields_any(range_fields, range))
-                return error_set(
-                    error, VIR_ERR_CONFIG_UNSUPPORTED,
-                    "The 'range' of a 'portForward' requires 'start' attribute if 'end', 'to', or "
-                    "'exclude' is specified");
-            if (range->end != 0 && range->end < range->start)
-                return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
-                                 "The 'end' %u of a 'portForward' range lies before its 'start' %u",
-                                 range->end, range->start);
-        }
-    }
-    return TRUE;
-}
-
-static gboolean check_vlan(const InterfaceDef *def, GError **error)
-{
-    if (def->vlan.n_tags == 0 || def->type == INTERFACE_NETWORK ||
-        (def->type == INTERFACE_BRIDGE && def->virtualport.type == VIRTUALPORT_OPENVSWITCH) ||
-        def->type == INTERFACE_HOSTDEV || (def->type == INTERFACE_DIRECT && def->mode == MACVTAP_PASSTHROUGH))
-        return TRUE;
-    return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
-                     "interface %s - vlan tag not supported for this connection type", def->mac);
-}
-
-static gboolean interface_validate(const DeviceInfo *dev, const DeviceContext *ctx, GError **error)
-{
-    const InterfaceDef *def = (const InterfaceDef *)dev;
-    const char *type = interface_type_to_string(def->type);
-
-    (void)ctx;
-    /* A model may be any word: whether the emulator has such a card shows when it is started. */
-    if (!supported_check(SUPPORTED_INTERFACE_TYPE, type, "interface type", error))
-        return FALSE;
-    if (net_ip_info_any(&def->source_ip) && def->type != INTERFACE_ETHERNET)
-        return error_set(
-            error, VIR_ERR_CONFIG_UNSUPPORTED,
-            "Invalid attempt to set network interface host-side IP route and/or address info on interface "
-            "of type '%s'. This is only supported on interfaces of type 'ethernet'",
-            type);
-    if (def->target_managed == TRISTATE_NO && def->type != INTERFACE_ETHERNET)
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
-                         "unmanaged target dev is not supported on interfaces of type '%s'", type);
-    if (def->target != NULL && strlen(def->target) > 15)
-        return error_set(error, VIR_ERR_XML_ERROR, "interface target dev '%s' is longer than 15 characters",
-                         def->target);
-    if (def->port_isolated == TRISTATE_YES && def->type != INTERFACE_NETWORK && def->type != INTERFACE_BRIDGE)
-        return error_set(
-            error, VIR_ERR_CONFIG_UNSUPPORTED,
-            "interface %s - <port isolated='yes'/> is not supported for network interfaces with type='%s'",
-            def->mac, type);
-    if (def->port_isolated == TRISTATE_YES && def->virtualport.type != VIRTUALPORT_NONE)
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
-                         "interface %s - <port isolated='yes'/> is not supported for network interfaces with "
-                         "virtualport type='%s'",
-                         def->mac, virtualport_type_to_string(def->virtualport.type));
-    if (def->backend == NET_BACKEND_PASST && def->type != INTERFACE_USER)
-        return error_set(error, VIR_ERR_INTERNAL_ERROR,
-                         "The 'passt' backend can only be used with interface type='user'");
-    if (def->backend_log_file != NULL && def->backend != NET_BACKEND_PASST)
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
-                         "backend logFile is only supported with type='passt'");
-    if ((def->type == INTERFACE_VHOSTUSER || def->type == INTERFACE_VDPA) && !interface_is_virtio(def))
-        return error_set(
-            error, VIR_ERR_INTERNAL_ERROR,
-            "Wrong or no <model> 'type' attribute specified with <interface type='%s'/>. %s requires the "
-            "virtio-net* frontend",
-            type, type);
-    if (def->type == INTERFACE_VHOSTUSER && def->vhostuser.mode == CHR_MODE_BIND &&
-        def->vhostuser.reconnect.enabled == TRISTATE_YES)
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
-                         "'reconnect' attribute unsupported 'server' mode for <interface type='vhostuser'>");
-    if (def->script != NULL && def->type != INTERFACE_ETHERNET && def->type != INTERFACE_BRIDGE)
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
-                         "scripts are not supported on interfaces of type %s", type);
-    if (def->guest_ip.routes != NULL && def->type != INTERFACE_ETHERNET)
-        return error_set(
-            error, VIR_ERR_CONFIG_UNSUPPORTED,
-            "Invalid attempt to set network interface guest-side IP route, not supported by QEMU");
-    return check_driver(def, error) && check_forwards(def, error) && check_vlan(def, error);
 }
 
 /* libvirt: by MAC, if one was given; address and alias are compared by the caller. */

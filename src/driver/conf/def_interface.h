@@ -6,6 +6,7 @@
 #include "driver/conf/def_hostdev.h"
 #include "driver/conf/def_net_common.h"
 #include "driver/conf/device_def.h"
+#include "driver/conf/port_forward.h"
 
 typedef enum {
     INTERFACE_USER = 0,
@@ -79,23 +80,6 @@ typedef enum {
     MACVTAP_LAST
 } MacvtapMode;
 ENUM_TABLE_DECL(macvtap_mode, MacvtapMode)
-
-typedef enum { PORT_PROTO_NONE = 0, PORT_PROTO_TCP, PORT_PROTO_UDP, PORT_PROTO_LAST } PortProto;
-ENUM_TABLE_DECL(port_proto, PortProto)
-
-typedef struct {
-    guint start; /* 0: the whole host */
-    guint end;   /* 0: one port */
-    guint to;    /* 0: same as start */
-    Tristate exclude;
-} PortRange;
-
-typedef struct {
-    PortProto proto;
-    char *address;
-    char *dev;
-    GPtrArray *ranges; /* of PortRange; NULL when there is none */
-} PortForward;
 
 typedef struct {
     DeviceInfo info;
@@ -176,3 +160,7 @@ gboolean interface_is_virtio(const InterfaceDef *def);
 const char *interface_model_text(const InterfaceDef *def);
 
 extern const DeviceDefOps interface_def_ops;
+
+/* def_interface_rules.c: what libvirt adds to an interface, and what it refuses. DeviceDefOps. */
+gboolean interface_post_parse(DeviceInfo *dev, const DeviceContext *ctx, GError **error);
+gboolean interface_validate(const DeviceInfo *dev, const DeviceContext *ctx, GError **error);
