@@ -19,6 +19,7 @@ libkiteconf_a_SOURCES = \
 	%D%/domain_devices.c \
 	%D%/domain_env.h \
 	%D%/domain_format.c \
+	%D%/domain_implicit.h %D%/domain_implicit.c \
 	%D%/domain_rules.c %D%/qemu_namespace.h %D%/qemu_namespace.c %D%/domain_validate.h %D%/domain_validate.c \
 	%D%/domain_values.c \
 	%D%/features_def.h %D%/features_def.c \
