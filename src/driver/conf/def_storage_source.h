@@ -194,6 +194,7 @@ StorageSource *storage_source_copy(const StorageSource *source);
 
 StorageHost *storage_host_new(void);
 void storage_host_free(StorageHost *host);
+void storage_cookie_free(StorageCookie *cookie);
 guint storage_protocol_default_port(StorageProtocol protocol); /* 0: has none */
 
 void storage_auth_free(StorageAuth *auth);

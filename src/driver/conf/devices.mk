@@ -50,7 +50,7 @@ libkiteconf_a_SOURCES += \
 	%D%/def_smartcard.h \
 	%D%/def_sound.c \
 	%D%/def_sound.h \
-	%D%/def_storage_source.c \
+	%D%/def_storage_source.c %D%/storage_source.c \
 	%D%/def_storage_source.h \
 	%D%/def_tpm.c \
 	%D%/def_tpm.h \
