@@ -253,6 +253,9 @@ static char **also_names(const Daemon *d)
     return g_strv_builder_end(names);
 }
 
+static gboolean on_stop(gpointer data);
+static gboolean on_reload(gpointer data);
+
 gboolean daemon_start(Daemon *d, GError **error)
 {
     g_auto(GStrv) also = also_names(d);
@@ -260,6 +263,10 @@ gboolean daemon_start(Daemon *d, GError **error)
     gint64 start = g_get_monotonic_time();
     guint loaded;
 
+    /* Before anybody can connect: who has been served may ask for a clean end at once. They run in daemon_run(). */
+    g_unix_signal_add(SIGTERM, on_stop, d);
+    g_unix_signal_add(SIGINT, on_stop, d);
+    g_unix_signal_add(SIGHUP, on_reload, d);
     d->vm_loop = g_main_loop_new(d->driver.vm_context, FALSE);
     d->vm_thread = thread_new("vm", vm_thread, d, error);
     if (d->vm_thread == NULL)
@@ -348,9 +355,6 @@ void daemon_run(Daemon *d)
 
     d->loop = g_main_loop_new(NULL, FALSE);
     d->reaper = reaper_start(NULL);
-    g_unix_signal_add(SIGTERM, on_stop, d);
-    g_unix_signal_add(SIGINT, on_stop, d);
-    g_unix_signal_add(SIGHUP, on_reload, d);
     if (d->options->timeout_s > 0)
         idle = g_timeout_add_seconds(1, on_idle_tick, d);
     sockets_notify("READY=1");
