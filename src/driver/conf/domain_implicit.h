@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Devices that a definition gets without being asked: steps of domain_def_post_parse() (domain_defaults.c), in which order they
- * are taken matters. Errors: VIR_ERR_XML_ERROR and VIR_ERR_CONFIG_UNSUPPORTED name the element. */
+/* Devices that a definition gets without being asked: steps of domain_def_post_parse() (domain_defaults.c), whose order
+ * matters. Errors: VIR_ERR_XML_ERROR and VIR_ERR_CONFIG_UNSUPPORTED name the element. */
 #pragma once
 
 #include "driver/conf/domain_def.h"
