@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Disks whose bytes a server has (backend/storage_daemon.h), when that has gone: a failed request, or a guest that is to go on
+ * Disks whose bytes a server has (backend/storage_daemon.h), when that has gone: a failed request, or a guest
+ * that is to go on
  * after one, has another server looked for. The request itself is lost; whether the guest was paused for it, so that it
  * is tried again, is the disk's error policy.
  */
