@@ -38,7 +38,7 @@ static int tap_send(NetBackend *net, unsigned queue, const struct iovec *iov, un
     ssize_t n;
 
     do {
-        n = writev(tap->fd[queue], iov, (int)count);
+        n = count == 1 ? write(tap->fd[queue], iov->iov_base, iov->iov_len) : writev(tap->fd[queue], iov, (int)count);
     } while (n < 0 && errno == EINTR);
     if (n >= 0)
         return 0;
@@ -51,7 +51,7 @@ static ssize_t tap_receive(NetBackend *net, unsigned queue, const struct iovec *
     ssize_t n;
 
     do {
-        n = readv(tap->fd[queue], iov, (int)count);
+        n = count == 1 ? read(tap->fd[queue], iov->iov_base, iov->iov_len) : readv(tap->fd[queue], iov, (int)count);
     } while (n < 0 && errno == EINTR);
     if (n >= 0)
         return n;
