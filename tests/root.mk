@@ -9,6 +9,7 @@ ROOT_TESTS = \
 	tests/root/test_cpu.py \
 	tests/root/test_lifecycle.py \
 	tests/root/test_faults.py \
+	tests/root/test_stress.py \
 	tests/root/test_scale.py \
 	tests/root/test_devices.py \
 	tests/root/test_firmware.py \
@@ -50,6 +51,11 @@ check-root: stage
 	-$(MAKE) test-guest tests/guest/test-guest.elf
 	$(MAKE) check-TESTS TESTS='$(ROOT_TESTS)' PY_LOG_COMPILER='$(DEBIAN_PYTHON3)' TEST_SUITE_LOG=check-root.log
 
+# The whole daemon under load; of most worth in a build with sanitizers.
+check-stress: stage
+	-$(MAKE) tests/guest/test-guest.elf
+	$(MAKE) check-TESTS TESTS=tests/root/test_stress.py PY_LOG_COMPILER='$(DEBIAN_PYTHON3)' TEST_SUITE_LOG=check-stress.log
+
 check-interop: stage
 	-$(MAKE) test-guest tests/guest/test-guest.elf
 	$(MAKE) check-TESTS TESTS='$(INTEROP_TESTS)' PY_LOG_COMPILER='$(DEBIAN_PYTHON3)' TEST_SUITE_LOG=check-interop.log
@@ -62,4 +68,4 @@ bench: stage tests/guest/bench-guest.elf tests/bench/kvm_floor
 bench-density: stage tests/guest/test-guest.elf
 	$(DEBIAN_PYTHON3) '$(srcdir)/tests/bench/density.py'
 
-PHONY_TARGETS += stage test-guest check-root check-interop bench bench-density
+PHONY_TARGETS += stage test-guest check-root check-stress check-interop bench bench-density

@@ -75,8 +75,11 @@ VolumeDef *volume_def_new(const char *name)
 
 VolumeDef *volume_def_copy(const VolumeDef *def)
 {
-    VolumeDef *copy = g_memdup2(def, sizeof(*def));
+    VolumeDef *copy = g_new0(VolumeDef, 1);
+    const gsize after = G_STRUCT_OFFSET(VolumeDef, refs) + sizeof(copy->refs);
 
+    /* All but the count, which others are changing. */
+    memcpy((char *)copy + after, (const char *)def + after, sizeof(*def) - after);
     copy->refs = 1;
     copy->name = g_strdup(def->name);
     copy->key = g_strdup(def->key);

@@ -22,10 +22,22 @@
 
 /* --- log and environment --- */
 
+/* Also when somebody has tidied its folder away since the daemon began. */
+static int open_log(const char *path)
+{
+    const int flags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY;
+    g_autofree char *folder = g_path_get_dirname(path);
+    int fd = open(path, flags, 0600);
+
+    if (fd < 0 && errno == ENOENT && g_mkdir_with_parents(folder, 0700) == 0)
+        fd = open(path, flags, 0600);
+    return fd;
+}
+
 int backend_open_log(const DomainDef *live, const VmStartOptions *options, const char *program,
                      const char *command, gint64 *ret_offset, GError **error)
 {
-    autofd fd = open(options->log_path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+    autofd fd = open_log(options->log_path);
     g_autoptr(GDateTime) now = g_date_time_new_now_utc();
     g_autofree char *stamp = g_date_time_format(now, "%Y-%m-%d %H:%M:%S");
     g_autofree char *text = NULL;

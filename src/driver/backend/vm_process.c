@@ -45,7 +45,7 @@ struct VmProcess {
     int pidfd;
     char *run_dir, *log_path;
     gint64 log_offset;
-    QmpClient *qmp; /* set once before vm is known to others */
+    QmpClient *qmp; /* atomic: set once, beside a VM thread that hears of the end and a destroy that kills */
     VmCallbacks callbacks;
     gpointer opaque;
     GDestroyNotify free_opaque;
@@ -109,7 +109,7 @@ guint64 vm_process_start_time(const VmProcess *vm)
 
 QmpClient *vm_process_qmp(const VmProcess *vm)
 {
-    return vm->qmp;
+    return g_atomic_pointer_get(&((VmProcess *)vm)->qmp);
 }
 
 const BackendOps *vm_process_backend(const VmProcess *vm)
@@ -255,8 +255,8 @@ static void record_exit(VmProcess *vm)
 
     if (g_atomic_int_get(&vm->gone))
         return;
-    if (vm->qmp != NULL)
-        qmp_client_drain(vm->qmp); /* what it said before it went */
+    if (vm_process_qmp(vm) != NULL)
+        qmp_client_drain(vm_process_qmp(vm)); /* what it said before it went */
     if (waitid(P_PIDFD, (id_t)vm->pidfd, &info, WEXITED | WNOHANG) == 0 && info.si_pid == vm->pid) {
         record.status_known = TRUE;
         if (info.si_code == CLD_EXITED) {
@@ -277,8 +277,8 @@ static void record_exit(VmProcess *vm)
     drop_source(&vm->grace_source);
     g_cond_broadcast(&vm->exit_cond);
     g_mutex_unlock(&vm->lock);
-    if (vm->qmp != NULL)
-        qmp_client_close(vm->qmp, "the process ended");
+    if (vm_process_qmp(vm) != NULL)
+        qmp_client_close(vm_process_qmp(vm), "the process ended");
     tell_exit(vm);
 }
 
@@ -381,7 +381,7 @@ static const QmpClientOps qmp_ops = {.event = on_event, .lost = on_lost};
 QmpClient *vm_process_set_monitor(VmProcess *vm, int fd)
 {
     g_assert(vm->qmp == NULL);
-    vm->qmp = qmp_client_new(vm->context, fd, &qmp_ops, vm_process_ref(vm), NULL);
+    g_atomic_pointer_set(&vm->qmp, qmp_client_new(vm->context, fd, &qmp_ops, vm_process_ref(vm), NULL));
     return vm->qmp;
 }
 
@@ -423,8 +423,8 @@ gboolean vm_process_kill(VmProcess *vm, gboolean force)
 
     g_atomic_int_set(&vm->killed, TRUE);
     sent = pidfd_send_signal(vm->pidfd, force ? SIGKILL : SIGTERM, NULL, 0) == 0 || errno == ESRCH;
-    if (force && sent && vm->qmp != NULL)
-        qmp_client_close(vm->qmp, "the process was killed");
+    if (force && sent && vm_process_qmp(vm) != NULL)
+        qmp_client_close(vm_process_qmp(vm), "the process was killed");
     return sent;
 }
 
@@ -479,8 +479,8 @@ void vm_process_detach(VmProcess *vm)
     drop_source(&vm->grace_source);
     drop_source(&vm->publish_source);
     g_mutex_unlock(&vm->lock);
-    if (vm->qmp != NULL)
-        qmp_client_close(vm->qmp, "the daemon stops");
+    if (vm_process_qmp(vm) != NULL)
+        qmp_client_close(vm_process_qmp(vm), "the daemon stops");
     if (g_main_context_is_owner(vm->context) || !g_main_context_acquire(vm->context)) {
         if (g_main_context_is_owner(vm->context))
             return;

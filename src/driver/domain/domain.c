@@ -14,10 +14,11 @@
 #include "driver/domain/domain_list.h"
 #include "driver/domain/domain_private.h"
 #include "driver/domain/persist.h"
+#include "driver/driver.h"
 #include "driver/host/cgroup.h"
 #include "driver/host/perf_events.h"
 
-enum { RECONNECT_WAIT_SECONDS = 3, DRAIN_SECONDS = 3 };
+enum { RECONNECT_WAIT_SECONDS = 3, DRAIN_SECONDS = 3, DEFER_AGAIN_MS = 500 };
 
 gint64 domain_job_wait_us = JOB_WAIT_SECONDS * G_USEC_PER_SEC;
 
@@ -572,6 +573,26 @@ static GThreadPool *defer_pool(void)
     return pool;
 }
 
+/* VM thread. What was pushed waits in the pool's queue; its threads are told to look, when there are any. */
+static gboolean try_again(gpointer unused)
+{
+    return g_thread_pool_set_max_threads(defer_pool(), -1, NULL) ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
+}
+
+static void push(Domain *dom)
+{
+    g_autoptr(GError) error = NULL;
+    GSource *timer;
+
+    if (g_thread_pool_push(defer_pool(), domain_ref(dom), &error))
+        return;
+    log_warning("domain '%s': work on it waits, there is no thread to do it: %s", dom->uuid_text, error->message);
+    timer = g_timeout_source_new(DEFER_AGAIN_MS);
+    g_source_set_callback(timer, try_again, NULL, NULL);
+    g_source_attach(timer, dom->driver->vm_context);
+    g_source_unref(timer);
+}
+
 void domain_defer(Domain *dom, DomainWork func, gpointer data, GDestroyNotify free_data)
 {
     Deferred *work = g_new(Deferred, 1);
@@ -582,7 +603,7 @@ void domain_defer(Domain *dom, DomainWork func, gpointer data, GDestroyNotify fr
     if (!dom->defer_running) {
         dom->defer_running = TRUE;
         count_busy(1);
-        g_thread_pool_push(defer_pool(), domain_ref(dom), NULL);
+        push(dom);
     }
     g_mutex_unlock(&dom->defer_mutex);
 }
