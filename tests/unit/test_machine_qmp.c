@@ -95,6 +95,8 @@ static void test_states(void)
     ok(fake_in(machine, ACPI_PORT, 4) == 1, "and the guest's power button");
     ok(answers("{\"execute\": \"system_reset\"}", "RESET") && strstr(received, "host-qmp-system-reset"),
        "system_reset: event RESET");
+    ok(answers("{\"execute\": \"inject-nmi\"}", "return") && fake_kvm.nmis == 2 && (fake_in(machine, 0x61, 1) & 0xc0) == 0,
+       "inject-nmi: on each CPU, and no bus is said to have failed");
     fake_out(machine, 0x64, 0xfe, 1);
     ok(answers("", "guest-reset"), "the keyboard controller resets: event RESET by the guest");
     fake_out(machine, PVPANIC_PORT, 1, 1);

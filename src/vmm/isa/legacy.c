@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Keyboard controller as far as software resets the machine with it; debug port; pvpanic (QEMU,
+/* Keyboard controller as far as software resets the machine with it; system control port B; debug port; pvpanic (QEMU,
  * docs/specs/pvpanic). */
 #include "vmm/isa/legacy.h"
 
@@ -15,7 +15,7 @@ enum { PVPANIC_EVENTS = 3 }; /* panicked, crash loaded */
 struct Legacy {
     Bus *bus;
     LegacyHost host;
-    BusRange data, command, debug, panic;
+    BusRange data, control, command, debug, panic;
     pthread_mutex_t lock;
     char line[200];
     unsigned len;
@@ -27,6 +27,16 @@ static uint64_t zero_read(void *opaque, uint64_t offset, unsigned len)
     (void)offset;
     (void)len;
     return 0; /* status: both buffers empty */
+}
+
+/* Port 0x61: an NMI comes from no failed bus (bits 6 and 7), so that a guest takes one for what whoever injects it means by
+ * it: stop and dump. The timer's output is high: what waits for it goes on. */
+static uint64_t control_read(void *opaque, uint64_t offset, unsigned len)
+{
+    (void)opaque;
+    (void)offset;
+    (void)len;
+    return 0x20;
 }
 
 static void command_write(void *opaque, uint64_t offset, uint64_t value, unsigned len)
@@ -83,6 +93,7 @@ static void panic_write(void *opaque, uint64_t offset, uint64_t value, unsigned 
 }
 
 static const BusOps data_ops = {.read = zero_read};
+static const BusOps control_ops = {.read = control_read};
 static const BusOps command_ops = {.read = zero_read, .write = command_write};
 static const BusOps debug_ops = {.read = debug_read, .write = debug_write};
 static const BusOps panic_ops = {.read = panic_read, .write = panic_write};
@@ -97,6 +108,7 @@ int legacy_new(Bus *bus, const LegacyHost *host, Legacy **ret, Err *err)
     legacy->host = *host;
     pthread_mutex_init(&legacy->lock, NULL);
     if (bus_add(bus, BUS_PIO, 0x60, 1, &data_ops, legacy, "keyboard data", &legacy->data) < 0 ||
+        bus_add(bus, BUS_PIO, 0x61, 1, &control_ops, legacy, "system control", &legacy->control) < 0 ||
         bus_add(bus, BUS_PIO, 0x64, 1, &command_ops, legacy, "keyboard command", &legacy->command) < 0 ||
         bus_add(bus, BUS_PIO, 0x402, 1, &debug_ops, legacy, "debug port", &legacy->debug) < 0 ||
         bus_add(bus, BUS_PIO, PVPANIC_PORT, 1, &panic_ops, legacy, "pvpanic", &legacy->panic) < 0) {
@@ -112,6 +124,7 @@ void legacy_free(Legacy *legacy)
     if (legacy == NULL)
         return;
     bus_remove(legacy->bus, &legacy->data);
+    bus_remove(legacy->bus, &legacy->control);
     bus_remove(legacy->bus, &legacy->command);
     bus_remove(legacy->bus, &legacy->debug);
     bus_remove(legacy->bus, &legacy->panic);
