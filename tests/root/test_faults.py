@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import socket
@@ -249,7 +250,9 @@ def full_run_folder(daemon):
 
 @case
 def clients_and_guests_when_killed(daemon):
-    """kill -9 with 300 clients and several guests, some stopped: the next daemon has them all; nothing leaks, three times over"""
+    """kill -9 with 1,000 clients and several guests, some stopped: the next daemon has them all; nothing leaks, three times over"""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(limit[1], 4096), limit[1]))
     names = ["crowd%d" % i for i in range(6)]
     for name in names:
         virsh("define", write(name + ".xml", domain_xml(name, memory=32)))
@@ -259,7 +262,7 @@ def clients_and_guests_when_killed(daemon):
         stuck = kitehost.processes("guest=crowd0")[0]
         os.kill(stuck, signal.SIGSTOP)
         clients = []
-        for _ in range(300):
+        for _ in range(1000):
             s = socket.socket(socket.AF_UNIX)
             s.connect(kitehost.SOCKET)
             s.sendall(struct.pack(">IIIIIII", 28, 0x20008086, 1, 66, 0, 1, 0))  # authentication list
