@@ -35,7 +35,7 @@ INTEROP_TESTS = \
 	tests/interop/test_go.py \
 	tests/interop/test_virt_manager.py
 
-EXTRA_DIST += $(ROOT_TESTS) $(INTEROP_TESTS) tests/interop/sweep_calls.py tests/lib/kitehost.py tests/lib/systemdhost.py tests/lib/testcgroup.py tests/lib/vmmguest.py tests/lib/mkguest.sh tests/lib/guest-init.sh \
+EXTRA_DIST += $(ROOT_TESTS) $(INTEROP_TESTS) tests/interop/sweep_calls.py tests/lib/kitehost.py tests/lib/systemdhost.py tests/lib/systemd-masked tests/lib/testcgroup.py tests/lib/vmmguest.py tests/lib/mkguest.sh tests/lib/guest-init.sh \
 	tests/lib/pexpect_lite.py tests/bench/bench.py tests/bench/density.py tests/bench/vmm.py tests/run-all tests/interop/go/main.go
 
 # A staged installation that the tests lay over /usr in a mount namespace.

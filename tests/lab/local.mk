@@ -3,6 +3,7 @@ LAB_TESTS = tests/lab/test_system.sh tests/lab/test_stack.sh tests/lab/test_disk
 	tests/lab/test_net.sh
 EXTRA_DIST += $(LAB_TESTS) tests/lab/check.sh tests/lab/run.sh tests/lab/lib.sh tests/lab/outer-init tests/lab/inner-init \
 	tests/lab/job-boot tests/lab/job-memory tests/lab/job-disks tests/lab/job-net tests/lab/job-system \
+	tests/lab/job-stack tests/lab/lab.target tests/lab/lab-job.service \
 	tests/lab/stack.py tests/lab/bench_lab.py tests/lib/mkdebian.sh
 
 EXTRA_PROGRAMS += tests/lab/qmp_pipe tests/lab/vsock_probe tests/lab/disk_load
@@ -20,7 +21,7 @@ LAB_BINARIES = tests/lab/qmp_pipe tests/lab/vsock_probe tests/lab/disk_load
 CLEANFILES += $(LAB_BINARIES)
 
 check-lab: kite-vmm $(LAB_BINARIES) stage
-	-$(MAKE) test-guest
+	-$(MAKE) test-guest tests/guest/test-guest.elf
 	-bash '$(srcdir)/tests/lib/mkdebian.sh' '$(abs_top_builddir)/test-guest'
 	$(MAKE) check-TESTS TESTS='$(LAB_TESTS)' TEST_SUITE_LOG=check-lab.log
 

@@ -123,8 +123,7 @@ cp "$kernel" "$outer/vmlinuz"
 cp "$work/inner.img" "$outer/inner.img"
 cp "$here/outer-init" "$outer/init"
 if [ -n "$systemd" ]; then
-    cp "$here/lab.target" "$here/lab-job.service" "$outer/"
-    touch "$outer/systemd"
+    cp "$here/lab.target" "$here/lab-job.service" "$here/../lib/systemd-masked" "$outer/"
 fi
 if [ -n "$whole" ]; then
     { printf 'cd %q\n' "$PWD"; printf 'export %q\n' KITE_TEST_PATIENCE=3 ${LAB_ENV:-} abs_top_builddir="$build" abs_top_srcdir="$(realpath "$here/../..")"; \

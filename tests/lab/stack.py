@@ -15,6 +15,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import kitehost
+import systemdhost
 from kitehost import case, console_text, run, virsh, wait_for, write
 
 SLOW = int(os.environ.get("LAB_PATIENCE", "300"))  # seconds, for what takes a few on an idle machine: the lab is emulated and the machine shared
@@ -42,7 +43,7 @@ def setup():
                       "--bind-interfaces", "--dhcp-range=192.0.2.50,192.0.2.90,1h", "--dhcp-authoritative",
                       "--dhcp-leasefile=" + kitehost.WORK + "/leases", "--pid-file="],
                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return kitehost.Daemon().start()
+    return (systemdhost.Unit() if systemdhost.present() else kitehost.Daemon()).start()
 
 
 def watch_events():
@@ -334,7 +335,7 @@ def statistics():
 @case
 def limits():
     """cgroup v2: shares, quota and memory limits of a running guest are the kernel's own"""
-    if not glob.glob("/sys/fs/cgroup/**/*deb*", recursive=True):
+    if not systemdhost.present() and not glob.glob("/sys/fs/cgroup/**/*deb*", recursive=True):
         raise kitehost.Skip("VMs have no cgroup of their own yet")
     virsh("schedinfo", "deb", "--live", "vcpu_quota=50000", "vcpu_period=100000")
     assert "vcpu_quota     : 50000" in virsh("schedinfo", "deb")
@@ -458,7 +459,7 @@ def footprint(daemon):
     return {"descriptors": daemon.open_fds(), "memory KiB": daemon.rss_kib(),
             "processes": len(kitehost.processes(r"kite-vmm|passt")),
             "taps": len(taps()),
-            "cgroups": len([p for p, _, _ in os.walk("/sys/fs/cgroup")]),
+            "cgroups": len([p for p, _, _ in os.walk("/sys/fs/cgroup") if "kite-" in p]),
             "files": sum(len(f) for _, _, f in os.walk("/run/kite"))}
 
 
@@ -500,5 +501,8 @@ def teardown(daemon):
 
 
 watcher = None
-kitehost.enter()
+if systemdhost.present():
+    systemdhost.enter()
+else:
+    kitehost.enter()
 sys.exit(kitehost.main(setup, teardown))

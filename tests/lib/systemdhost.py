@@ -20,11 +20,9 @@ SOCKETS = ("virtkited.socket", "virtkited-ro.socket")
 PATIENCE = int(os.environ.get("LAB_PATIENCE", "600"))  # seconds, for what takes one on an idle machine
 INIT = "/lib/systemd/systemd"
 # Of the distribution's units, those that do much for nothing here.
-MASKED = ("apparmor", "systemd-hwdb-update", "systemd-journal-catalog-update", "systemd-update-done", "ldconfig",
-          "systemd-random-seed", "systemd-firstboot", "systemd-machine-id-commit", "keyboard-setup", "console-setup",
-          "systemd-pstore", "systemd-update-utmp", "systemd-udev-settle", "systemd-udevd", "systemd-udev-trigger",
-          "systemd-sysctl", "systemd-binfmt", "systemd-modules-load", "systemd-networkd", "systemd-resolved",
-          "systemd-timesyncd", "systemd-remount-fs", "kmod-static-nodes", "modprobe@")
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "systemd-masked")) as masked:
+    MASKED = masked.read().split()
+os.environ["SYSTEMD_BUS_TIMEOUT"] = str(PATIENCE)  # of systemctl and its like
 
 
 def present():
@@ -45,7 +43,7 @@ def enter():
         os.environ["LC_ALL"] = "C.UTF-8"
         if not os.path.exists(STAGE + "/usr/sbin/virtkited"):
             kitehost.skip_all("no staged installation in %s: make stage" % STAGE)
-        run("cp", "-a", STAGE + "/.", "/", timeout=PATIENCE)
+        run("cp", "-a", "--remove-destination", STAGE + "/.", "/", timeout=PATIENCE)
     os.environ.pop("XDG_RUNTIME_DIR", None)
     run("systemd-sysusers", "kite.conf", timeout=PATIENCE)
     run("systemd-tmpfiles", "--create", "kite.conf", timeout=PATIENCE)
@@ -78,7 +76,7 @@ def become_host():
     shutil.rmtree("/etc/systemd/user", ignore_errors=True)
     os.makedirs("/etc/systemd/system")
     for name in MASKED:
-        os.symlink("/dev/null", "/etc/systemd/system/%s.service" % name)
+        os.symlink("/dev/null", "/etc/systemd/system/" + name)
     for level in "S0123456":
         shutil.rmtree("/etc/rc%s.d" % level, ignore_errors=True)
     with open("/etc/machine-id", "w") as f:
