@@ -33,6 +33,7 @@ INTEROP_TESTS = \
 	tests/interop/test_virt_install.py \
 	tests/interop/test_storage.py \
 	tests/interop/test_go.py \
+	tests/interop/test_dbus.py \
 	tests/interop/test_virt_manager.py
 
 EXTRA_DIST += $(ROOT_TESTS) $(INTEROP_TESTS) tests/interop/sweep_calls.py tests/lib/kitehost.py tests/lib/systemdhost.py tests/lib/systemd-masked tests/lib/testcgroup.py tests/lib/vmmguest.py tests/lib/mkguest.sh tests/lib/guest-init.sh \

@@ -11,7 +11,7 @@ test="python3-libvirt virtinst libxml2-utils xorriso nftables dnsmasq-base acpic
 golang-go golang-github-digitalocean-go-libvirt-dev virt-manager gir1.2-gtk-vnc-2.0 gir1.2-vte-2.91
 ovmf swtpm swtpm-tools xvfb xauth xdotool x11-apps dbus-x11 mmdebstrap libvirt-daemon-system clang libsasl2-modules
 libsasl2-modules-gssapi-mit sasl2-bin krb5-kdc krb5-admin-server krb5-user dbus polkitd gnutls-bin
-systemd systemd-container libpam-systemd dbus-user-session"
+systemd systemd-container libpam-systemd dbus-user-session libvirt-dbus python3-gi"
 case ${1:-build} in
     build) wanted=$build ;;
     run) wanted="$build $run" ;;
