@@ -225,6 +225,7 @@ def journal(daemon):
     """what the daemon has to say is in the journal, under its unit, with priority and source; no unit has failed"""
     with open("/etc/kite/virtkited.conf", "a") as f:
         f.write("\nlog_level = 1\n")
+    daemon.start()  # where all is slow it has been idle for long enough to end
     systemctl("reload", SERVICE)
     v("define", write("j.xml", host.small_guest("journal-case")))
 
