@@ -79,8 +79,8 @@ def cdrom():
 @case
 def print_xml():
     """--print-xml for several machines is accepted by define --validate"""
-    for number, extra in enumerate(((), ("--machine", "q35"), ("--machine", "pc"), ("--boot", "menu=on"), ("--cpu", "host-model"),
-                                    ("--vcpus", "4,sockets=1,cores=2,threads=2"), ("--sound", "ich9"))):
+    for number, extra in enumerate(((), ("--machine", "q35", "--boot", "menu=on", "--cpu", "host-model"),
+                                    ("--machine", "pc", "--vcpus", "4,sockets=1,cores=2,threads=2", "--sound", "ich9"))):
         xml = virt_install("--name", "print%d" % number, "--disk", "none", "--import", "--graphics", "vnc", "--print-xml", *extra)
         xml = xml[xml.index("<domain"):]
         virsh("define", "--validate", kitehost.write("print.xml", xml))
