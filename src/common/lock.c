@@ -21,15 +21,6 @@ void lock_acquire(Lock *lock)
     g_atomic_pointer_set(&lock->holder, g_thread_self());
 }
 
-gboolean lock_try(Lock *lock)
-{
-    lock_assert_free(lock);
-    if (!g_mutex_trylock(&lock->mutex))
-        return FALSE;
-    g_atomic_pointer_set(&lock->holder, g_thread_self());
-    return TRUE;
-}
-
 void lock_release(Lock *lock)
 {
     lock_assert_held(lock);

@@ -15,7 +15,6 @@ typedef struct Lock {
 void lock_init(Lock *lock);
 void lock_clear(Lock *lock);
 void lock_acquire(Lock *lock);
-gboolean lock_try(Lock *lock);
 void lock_release(Lock *lock);
 gboolean lock_held(const Lock *lock);
 /* Waits for cond with the lock given up meanwhile. deadline: g_get_monotonic_time() or -1. FALSE: it has passed. */

@@ -60,10 +60,3 @@ void uuid_generate(guint8 uuid[16])
     uuid[6] = (uuid[6] & 0x0f) | 0x40;
     uuid[8] = (uuid[8] & 0x3f) | 0x80;
 }
-
-gboolean uuid_is_zero(const guint8 uuid[16])
-{
-    static const guint8 zero[16];
-
-    return memcmp(uuid, zero, 16) == 0;
-}

@@ -12,4 +12,3 @@ void uuid_format(const guint8 uuid[16], char text[UUID_TEXT_SIZE]);
 gboolean uuid_parse(const char *text, guint8 uuid[16]);
 /* A random one (version 4). */
 void uuid_generate(guint8 uuid[16]);
-gboolean uuid_is_zero(const guint8 uuid[16]);

@@ -12,13 +12,6 @@ typedef struct Reader {
     const char *name;
 } Reader;
 
-static const char *const type_names[] = {"a number", "a string", "a list"};
-
-const char *conf_type_name(ConfType type)
-{
-    return type_names[type];
-}
-
 static gboolean G_GNUC_PRINTF(3, 4) fail(const Reader *r, GError **error, const char *format, ...)
 {
     g_autofree char *text = NULL;

@@ -27,4 +27,3 @@ typedef gboolean (*ConfEntryFunc)(const ConfEntry *entry, gpointer data, GError 
 /* name stands in errors: "NAME:LINE: ...", VIR_ERR_CONF_SYNTAX. */
 gboolean conf_file_parse(const char *text, gsize length, const char *name, ConfEntryFunc func, gpointer data,
                          GError **error);
-const char *conf_type_name(ConfType type);

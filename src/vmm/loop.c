@@ -166,11 +166,6 @@ bool loop_is_current(const Loop *loop)
     return pthread_equal(__atomic_load_n(&loop->owner, __ATOMIC_ACQUIRE), pthread_self());
 }
 
-const char *loop_name(const Loop *loop)
-{
-    return loop->name;
-}
-
 int loop_thread_id(const Loop *loop)
 {
     return __atomic_load_n(&loop->tid, __ATOMIC_ACQUIRE);

@@ -31,7 +31,6 @@ void loop_quit(Loop *loop); /* any thread */
  * happen. */
 void loop_iterate(Loop *loop, bool block);
 bool loop_is_current(const Loop *loop);
-const char *loop_name(const Loop *loop);
 int loop_thread_id(const Loop *loop); /* kernel tid; 0 before the thread runs */
 
 /* How long the loop looks for work before it sleeps, which saves a wake-up and costs CPU. The time adapts: multiplied by

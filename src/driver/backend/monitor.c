@@ -66,11 +66,6 @@ gboolean vm_system_wakeup(QmpClient *qmp, GError **error)
     return simple(qmp, "system_wakeup", error);
 }
 
-gboolean vm_quit(QmpClient *qmp, GError **error)
-{
-    return simple(qmp, "quit", error);
-}
-
 gboolean vm_inject_nmi(QmpClient *qmp, GError **error)
 {
     return simple(qmp, "inject-nmi", error);

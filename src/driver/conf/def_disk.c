@@ -469,24 +469,6 @@ gboolean disk_name_to_index(const char *name, guint *ret_index)
     return FALSE;
 }
 
-const char *disk_bus_prefix(DiskBus bus)
-{
-    switch (bus) {
-    case DISK_BUS_VIRTIO:
-        return "vd";
-    case DISK_BUS_IDE:
-        return "hd";
-    case DISK_BUS_FDC:
-        return "fd";
-    case DISK_BUS_XEN:
-        return "xvd";
-    case DISK_BUS_UML:
-        return "ubd";
-    default:
-        return "sd";
-    }
-}
-
 char *disk_index_to_name(const char *prefix, guint index)
 {
     char letters[8];

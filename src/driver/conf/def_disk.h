@@ -173,8 +173,6 @@ typedef struct {
 gboolean disk_is_removable_media(const DiskDef *def); /* cdrom or floppy */
 /* Position of the drive in its bus by its name: vda 0, vdb 1, hdaa 26. FALSE for a name of another form. */
 gboolean disk_name_to_index(const char *name, guint *ret_index);
-/* "vd", "sd", "hd", "fd" for the bus. */
-const char *disk_bus_prefix(DiskBus bus);
 char *disk_index_to_name(const char *prefix, guint index);
 
 void disk_iotune_clear(DiskIotune *iotune);

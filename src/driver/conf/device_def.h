@@ -99,5 +99,4 @@ typedef struct VirtioOptions {
 } VirtioOptions;
 gboolean virtio_options_parse(VirtioOptions *options, xmlNodePtr driver,
                               GError **error); /* driver may be NULL */
-void virtio_options_attrs(XmlWriter *w, const VirtioOptions *options); /* on an opened <driver> */
 gboolean virtio_options_given(const VirtioOptions *options);

@@ -388,14 +388,6 @@ gboolean virtio_options_parse(VirtioOptions *options, xmlNodePtr driver, GError 
             xml_attr_get_on_off(driver, "page_per_vq", XML_OPTIONAL, &options->page_per_vq, error));
 }
 
-void virtio_options_attrs(XmlWriter *w, const VirtioOptions *options)
-{
-    xml_attr(w, "iommu", tristate_on_off(options->iommu));
-    xml_attr(w, "ats", tristate_on_off(options->ats));
-    xml_attr(w, "packed", tristate_on_off(options->packed));
-    xml_attr(w, "page_per_vq", tristate_on_off(options->page_per_vq));
-}
-
 gboolean virtio_options_given(const VirtioOptions *options)
 {
     return options->iommu != TRISTATE_ABSENT || options->ats != TRISTATE_ABSENT ||

@@ -48,11 +48,6 @@ gboolean os_def_is_i440fx(const OsDef *os)
             g_str_has_prefix(os->machine, "rhel"));
 }
 
-gboolean os_def_is_microvm(const OsDef *os)
-{
-    return os->machine != NULL && g_str_has_prefix(os->machine, "microvm");
-}
-
 /* --- parse -------------------------------------------------------------------------------------------- */
 
 /* Child text, NULL when absent or empty, as XPath's string() gives it. */

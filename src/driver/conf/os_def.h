@@ -66,7 +66,6 @@ void os_def_format(XmlWriter *w, const OsDef *os);
 void os_def_clear(OsDef *os);
 gboolean os_def_is_q35(const OsDef *os);
 gboolean os_def_is_i440fx(const OsDef *os);
-gboolean os_def_is_microvm(const OsDef *os);
 
 /* --- <sysinfo> --- */
 

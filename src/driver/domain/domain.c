@@ -476,13 +476,6 @@ void domain_save_status(Domain *dom)
             dom->name, dom->uuid_text, error->message);
 }
 
-gboolean domain_save_affected(Domain *dom, guint resolved_flags, GError **error)
-{
-    if (resolved_flags & VIR_DOMAIN_AFFECT_LIVE)
-        domain_save_status(dom);
-    return !(resolved_flags & VIR_DOMAIN_AFFECT_CONFIG) || domain_save_config(dom, error);
-}
-
 static void save_status_now(Domain *dom, gpointer unused)
 {
     lock_acquire(&dom->lock);

@@ -236,9 +236,6 @@ gboolean domain_save_config(Domain *dom, GError **error);
 /* Writes the status file of a running domain. Also callable from domain_defer() work without the modify lock.
  * A failure is logged, not reported: the run goes on. */
 void domain_save_status(Domain *dom);
-/* After a change of LIVE and/or CONFIG as domain_affect() resolved: the right one or both of the two above.
- */
-gboolean domain_save_affected(Domain *dom, guint resolved_flags, GError **error);
 /* Swap in an altered copy of the persistent definition, on disk first: when the disk is full nothing has
  * changed. Takes def in any case. */
 gboolean domain_replace_config(Domain *dom, DomainDef *def, GError **error);

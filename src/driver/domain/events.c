@@ -349,11 +349,3 @@ gboolean event_send_to(EventRegistry *registry, const EventSubscription *subscri
     }
     return FALSE;
 }
-
-void event_registry_counts(EventRegistry *registry, guint64 *ret_sent, guint64 *ret_lost)
-{
-    LOCK_SCOPE(&registry->lock);
-
-    *ret_sent = registry->sent;
-    *ret_lost = registry->lost;
-}

@@ -98,5 +98,3 @@ void event_emit(EventRegistry *registry, const EventSubject *subject, EventSende
 /* For re-sync functions: to this one subscription, if it still exists. FALSE: lost again. */
 gboolean event_send_to(EventRegistry *registry, const EventSubscription *subscription, EventSender sender,
                        gconstpointer event);
-/* Totals since start: delivered and lost. */
-void event_registry_counts(EventRegistry *registry, guint64 *ret_sent, guint64 *ret_lost);

@@ -22,24 +22,6 @@ void status_file_clear(StatusFile *status)
     g_clear_pointer(&status->def, domain_def_free);
 }
 
-VmLiveInfo *vm_live_info_copy(const VmLiveInfo *info)
-{
-    VmLiveInfo *copy;
-
-    if (info == NULL)
-        return NULL;
-    copy = g_memdup2(info, sizeof(*info));
-    copy->status = g_strdup(info->status);
-    copy->vcpus = g_memdup2(info->vcpus, info->n_vcpus * sizeof(*info->vcpus));
-    copy->asked_cpu = cpu_def_copy(info->asked_cpu);
-    for (guint i = 0; i < copy->n_vcpus; i++) {
-        copy->vcpus[i].alias = g_strdup(info->vcpus[i].alias);
-        copy->vcpus[i].qom_path = g_strdup(info->vcpus[i].qom_path);
-        copy->vcpus[i].qom_type = g_strdup(info->vcpus[i].qom_type);
-    }
-    return copy;
-}
-
 /* --- writing -------------------------------------------------------------------------------------------- */
 
 static void yes_attr(XmlWriter *w, const char *name, gboolean value)

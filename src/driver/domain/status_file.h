@@ -44,6 +44,3 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(StatusFile, status_file_clear)
 char *status_file_format(const StatusFile *status);
 /* Fills *ret. VIR_ERR_XML_ERROR / XML_DETAIL / INTERNAL_ERROR naming what is wrong. */
 gboolean status_file_parse(const char *text, const DomainDefEnv *env, StatusFile *ret, GError **error);
-
-/* A deep copy, or NULL for NULL. */
-VmLiveInfo *vm_live_info_copy(const VmLiveInfo *info);

@@ -310,14 +310,3 @@ void client_set_lost_hook(Client *client, ClientLostFunc fn, void *opaque)
     client->lost_opaque = opaque;
     g_mutex_unlock(&client->lock);
 }
-
-guint64 client_events_lost(const Client *client)
-{
-    Client *c = (Client *)client;
-    guint64 lost;
-
-    g_mutex_lock(&c->lock);
-    lost = c->events_lost;
-    g_mutex_unlock(&c->lock);
-    return lost;
-}

@@ -67,5 +67,3 @@ gboolean client_send_event(Client *client, guint32 program, guint32 version, gin
  * re-send state. On the I/O thread: must not block; may send events. */
 typedef void (*ClientLostFunc)(Client *client, guint64 lost, void *opaque);
 void client_set_lost_hook(Client *client, ClientLostFunc fn, void *opaque);
-/* Events lost since the client connected. */
-guint64 client_events_lost(const Client *client);

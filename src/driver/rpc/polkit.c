@@ -13,13 +13,6 @@
 #define ALLOW_INTERACTION 1
 #define DIALOG_MSEC (5 * 60 * 1000) /* a person types a password */
 
-gboolean polkit_available(void)
-{
-    g_autoptr(GDBusConnection) bus = system_bus(NULL);
-
-    return bus != NULL;
-}
-
 /* Start time of a process in clock ticks since boot: with it a reused pid is somebody else. proc(5), stat,
  * field 22. */
 static gboolean start_time(pid_t pid, guint64 *ret_time, GError **error)

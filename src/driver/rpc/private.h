@@ -190,7 +190,6 @@ void stream_activate(Stream *stream); /* the reply is queued; takes the call's r
 void stream_discard(Stream *stream); /* the handler failed; drops the call's reference */
 void stream_sent_locked(Stream *stream, gsize bytes);
 void stream_close_all(Client *client); /* I/O thread */
-RpcServer *stream_server(Stream *stream);
 gboolean stream_sparse(Call *call);
 
 /* server.c */
@@ -228,5 +227,4 @@ char *sasl_user(Sasl *sasl, GError **error);
 extern const TransportOps sasl_transport_ops; /* layer: Sasl */
 
 /* polkit.c: blocks (D-Bus, an agent's dialog). */
-gboolean polkit_available(void);
 gboolean polkit_check(const char *action, pid_t pid, uid_t uid, GError **error);

@@ -620,11 +620,6 @@ gint64 rpc_server_idle_since(RpcServer *server)
     return since;
 }
 
-void rpc_server_run_soon(RpcServer *server, void (*fn)(void *opaque), void *opaque)
-{
-    io_loop_post(server->loop, fn, opaque);
-}
-
 void rpc_server_foreach_client(RpcServer *server, void (*fn)(Client *client, void *opaque), void *opaque)
 {
     g_autoptr(GPtrArray) clients = current_clients(server);

@@ -113,7 +113,5 @@ void rpc_server_stats(RpcServer *server, RpcServerStats *ret_stats);
 /* Monotonic microseconds since which no client has been connected; 0 while there is one. Any thread. For
  * --timeout. */
 gint64 rpc_server_idle_since(RpcServer *server);
-/* Runs fn on the I/O thread soon. Any thread. */
-void rpc_server_run_soon(RpcServer *server, void (*fn)(void *opaque), void *opaque);
 /* Calls fn for each connected client; any thread; fn must not block. */
 void rpc_server_foreach_client(RpcServer *server, void (*fn)(Client *client, void *opaque), void *opaque);

@@ -75,11 +75,6 @@ void stream_unref(Stream *stream)
     }
 }
 
-RpcServer *stream_server(Stream *stream)
-{
-    return stream->client->server;
-}
-
 /* I/O thread, or before activation. */
 static void end(Stream *stream)
 {

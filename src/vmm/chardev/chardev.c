@@ -474,11 +474,6 @@ bool chardev_frontend_open(const Chardev *c)
     return c->user != NULL && c->frontend != FRONTEND_CLOSED;
 }
 
-bool chardev_is_connected(const Chardev *c)
-{
-    return __atomic_load_n(&c->connected, __ATOMIC_ACQUIRE);
-}
-
 const char *chardev_describe(const Chardev *c)
 {
     return c->label;

@@ -42,6 +42,5 @@ bool chardev_in_use(const Chardev *chardev); /* it has a user */
 /* The guest opened its end (a channel's port); without a word about it: open while there is a user. */
 void chardev_set_frontend_open(Chardev *chardev, bool open);
 bool chardev_frontend_open(const Chardev *chardev);
-bool chardev_is_connected(const Chardev *chardev);
 /* QEMU's query-chardev "filename": "pty:/dev/pts/3", "unix:", "file", "null", "stdio". */
 const char *chardev_describe(const Chardev *chardev);

@@ -75,11 +75,6 @@ static uint16_t control(const PciMsix *msix)
     return pci_get16(msix->dev->config + msix->cap + 2);
 }
 
-bool pci_msix_enabled(const PciMsix *msix)
-{
-    return (control(msix) & MSIX_ENABLE) != 0;
-}
-
 /* Under the lock: what the guest wrote becomes effective. */
 static void apply(PciMsix *msix, Vector *v)
 {

@@ -21,7 +21,6 @@ void pci_msix_write(PciMsix *msix, uint64_t offset, uint64_t value, unsigned len
 uint64_t pci_msix_pba_read(PciMsix *msix, uint64_t offset, unsigned len);
 
 void pci_msix_config_write(PciMsix *msix, unsigned offset, unsigned len);
-bool pci_msix_enabled(const PciMsix *msix);
 unsigned pci_msix_vectors(const PciMsix *msix);
 /* A vector that does not exist is ignored. */
 void pci_msix_raise(PciMsix *msix, unsigned vector);

@@ -34,8 +34,3 @@ const VirtioDeviceKind *device_table_find(const char *driver)
     }
     return NULL;
 }
-
-const VirtioDeviceKind *device_table_at(unsigned index)
-{
-    return index < ARRAY_LEN(device_table) ? &device_table[index] : NULL;
-}

@@ -19,4 +19,3 @@ typedef struct VirtioDeviceKind {
 
 /* NULL when unknown. */
 const VirtioDeviceKind *device_table_find(const char *driver);
-const VirtioDeviceKind *device_table_at(unsigned index); /* NULL behind the last */
