@@ -281,11 +281,11 @@ gboolean call_node_get_cpu_map(Call *call, const NodeGetCpuMapArgs *args, NodeGe
 
 /* --- security ------------------------------------------------------------------------------------------- */
 
-/* No MAC driver labels our processes: both strings are empty, as libvirt answers with its "none" driver. */
+/* Nothing labels our processes: what capabilities say, and libvirt with its "none" driver. */
 gboolean call_node_get_security_model(Call *call, const NodeGetSecurityModelArgs *args, NodeGetSecurityModelRet *ret,
                                       GError **error)
 {
-    ret->model = g_strdup("");
-    ret->doi = g_strdup("");
+    ret->model = g_strdup("none");
+    ret->doi = g_strdup("0");
     return TRUE;
 }

@@ -978,7 +978,7 @@ EXCUSED = [
      "libvirtd's control groups are another version's, or none"),
     (r"\.(create|createWithFlags)\(|virsh start|-> start", r"^(ok|0 ).* \|\| (error|1 )",
      "libvirtd cannot limit locked memory after the calls before"),
-    (r"securityLabelList|getSecurityModel", r"^ok", "libvirtd's security driver for file owners"),
+    (r"securityLabelList", r"^ok", "libvirtd's security driver for file owners"),
     (r"\.messages\(|virsh dominfo", r"^(ok \[\]|0 )", "libvirtd taints what runs as root"),
     (r"interfaceAddresses\(2|domifaddr .*arp", r"^(ok \{\}|0 ).* \|\| (error 1\b|1 )", "libvirt 9.0 fails on an empty neighbour table"),
     (r"off\.interfaceAddresses\(77", r"^error 74 .*\|\| error 55 ", "the order of two checks"),

@@ -24,7 +24,8 @@ without() { sources | xargs grep -LE "$1"; }
 headers_without() { find src -name '*.h' | xargs grep -LE "$1"; }
 in_sources() { find src tools -name '*.[ch]' | xargs grep -nE "$1"; }
 long_files() { find src tools -name '*.c' | xargs wc -l | awk '$1 > 1000 && $2 != "total"'; }
-long_lines() { sources | xargs awk 'length($0) > 125 {print FILENAME ":" FNR}'; }
+# grep, as mawk counts bytes
+long_lines() { sources | LC_ALL=C.UTF-8 xargs grep -nE '^.{126}' | cut -d: -f1,2; }
 
 rule "every source names its licence" without 'SPDX-License-Identifier: LGPL-2.1-or-later'
 rule "headers guard themselves with #pragma once" headers_without '#pragma once'
