@@ -994,8 +994,6 @@ EXCUSED = [
     (r"jobStats\(1\)|domjobinfo .*--completed", r"^(ok \{type: int\}|0 ).*\|\| (ok|0 )", "no record of a finished core dump is kept"),
     (r"FDAssociate", NOT_BUILT, "sources by descriptor are not built"),
     (r"(launchSecurityInfo|setIdentity|getSEVInfo)\(.*1073741824", r"^error 8\b", "libvirtd does not look at the flags"),
-    (r"off\.(setI|i)nterfaceParameters|domiftune off", r"^(error 8|1 )",
-     "an interface that is off is not known by its address here, which is what libvirt's documentation says"),
     (r"setIOThreadParams\(1, {'thread_pool_min'", r"^error 74 .*\|\| error 55 ", "thread pool limits are not built"),
     (r"virsh iothread(set|add)", r"^1 .*\|\| 1 ", "words"),
     (r"setMetadata\(2, '(<a/>', 'bad key|', 'k')", r"^(error 8 .*\|\| error 1 |ok .*\|\| error 35 )", "a bad key is an argument's error here"),

@@ -1,7 +1,7 @@
 # Unit tests of the conf layer.
 conf_test_cflags = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS) -I$(top_srcdir)/tests/lib
 
-check_PROGRAMS += tests/unit/test_xml tests/unit/test_conf_domain tests/unit/conf_tool tests/fuzz/fuzz_domain_xml
+check_PROGRAMS += tests/unit/test_xml tests/unit/test_conf_domain tests/unit/conf_tool tests/fuzz/replay_fuzz_domain_xml
 tests_unit_test_xml_SOURCES = tests/unit/test_xml.c
 tests_unit_test_xml_CFLAGS = $(conf_test_cflags)
 tests_unit_test_xml_LDADD = $(CONF_LIBS)
@@ -16,8 +16,15 @@ tests_unit_conf_tool_SOURCES = tests/unit/conf_tool.c
 tests_unit_conf_tool_CFLAGS = $(conf_test_cflags)
 tests_unit_conf_tool_LDADD = $(CONF_LIBS)
 
-tests_fuzz_fuzz_domain_xml_SOURCES = tests/fuzz/fuzz_domain_xml.c tests/fuzz/replay_main.c
-tests_fuzz_fuzz_domain_xml_CFLAGS = $(conf_test_cflags)
-tests_fuzz_fuzz_domain_xml_LDADD = $(CONF_LIBS)
+tests_fuzz_replay_fuzz_domain_xml_SOURCES = tests/fuzz/fuzz_domain_xml.c tests/fuzz/replay_main.c
+tests_fuzz_replay_fuzz_domain_xml_CFLAGS = $(conf_test_cflags)
+tests_fuzz_replay_fuzz_domain_xml_LDADD = $(CONF_LIBS)
 EXTRA_DIST += tests/golden/domain tests/fuzz/corpus/domain_xml
-TESTS += tests/fuzz/fuzz_domain_xml
+TESTS += tests/fuzz/replay_fuzz_domain_xml
+if FUZZERS
+noinst_PROGRAMS += tests/fuzz/fuzz_domain_xml
+tests_fuzz_fuzz_domain_xml_SOURCES = tests/fuzz/fuzz_domain_xml.c
+tests_fuzz_fuzz_domain_xml_CFLAGS = $(conf_test_cflags)
+tests_fuzz_fuzz_domain_xml_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_domain_xml_LDADD = $(CONF_LIBS)
+endif

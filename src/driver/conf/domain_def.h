@@ -183,7 +183,7 @@ DeviceInfo *domain_def_find_device(const DomainDef *def, const DeviceInfo *wante
 DeviceInfo *domain_def_find_alias(const DomainDef *def, const char *alias);
 /* The disk of target "vda" or of an unambiguous source path; NULL when there is none. */
 DeviceInfo *domain_def_find_disk(const DomainDef *def, const char *name);
-/* The interface of a MAC "52:54:00:..." or of a target device name. */
+/* The first interface of a MAC "52:54:00:..." or of a target device name. */
 DeviceInfo *domain_def_find_interface(const DomainDef *def, const char *name);
 
 /* --- whole definitions --- */

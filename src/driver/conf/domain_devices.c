@@ -173,17 +173,10 @@ DeviceInfo *domain_def_find_disk(const DomainDef *def, const char *name)
 
 DeviceInfo *domain_def_find_interface(const DomainDef *def, const char *name)
 {
-    InterfaceDef *found = NULL;
-
     DOMAIN_DEF_FOREACH(InterfaceDef, net, def, DEVICE_INTERFACE)
     {
-        if (g_strcmp0(net->target, name) == 0)
+        if (g_strcmp0(net->target, name) == 0 || (net->mac != NULL && g_ascii_strcasecmp(net->mac, name) == 0))
             return &net->info;
-        if (net->mac != NULL && g_ascii_strcasecmp(net->mac, name) == 0) {
-            if (found != NULL)
-                return NULL;
-            found = net;
-        }
     }
-    return found != NULL ? &found->info : NULL;
+    return NULL;
 }
