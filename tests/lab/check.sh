@@ -14,8 +14,16 @@ for helper in "$build/tests/lab/qmp_pipe"; do
     [ -x "$helper" ] || { echo "1..0 # SKIP $helper is not built"; exit 0; }
 done
 start=$SECONDS
-bash "$here/run.sh" -f "$here/lib.sh" -f "$build/tests/lab/qmp_pipe" "$@" "$here/$job" >"$log" 2>&1
-status=$?
+# QEMU's emulated SVM may leave the lab's own kernel with its guest's GS, of which it dies (seen with two CPUs). That says
+# nothing about us, who are a process there: another lab, and if none lives long enough, what it did not come to is skipped.
+died=0
+for attempt in 1 2 3; do
+    bash "$here/run.sh" -f "$here/lib.sh" -f "$build/tests/lab/qmp_pipe" "$@" "$here/$job" >"$log" 2>&1
+    status=$?
+    [ $status != 0 ] && grep -q 'Kernel panic - not syncing' "$log" && ! grep -q '^not ok' "$log" || break
+    echo "# attempt $attempt: the lab's own kernel died"
+    died=$attempt
+done
 if grep -q '^1\.\.0 # SKIP' "$log"; then
     grep '^1\.\.0 # SKIP' "$log"
     exit 0
@@ -32,6 +40,12 @@ tr -d '\r' <"$log" | awk '
     END { exit n < 250 ? n : 250 }'
 points=${PIPESTATUS[1]}
 points=$((points + 1))
-if [ $status = 0 ]; then echo "ok $points - $job runs to its end"; else echo "not ok $points - $job runs to its end"; fi
+if [ $status = 0 ]; then
+    echo "ok $points - $job runs to its end"
+elif [ "$died" = 3 ]; then
+    echo "ok $points - $job runs to its end # SKIP the lab's own kernel died three times (QEMU's emulated SVM)"
+else
+    echo "not ok $points - $job runs to its end"
+fi
 echo "# $job: $((SECONDS - start)) s"
 echo "1..$points"
