@@ -18,7 +18,7 @@ import kitehost
 import systemdhost
 from kitehost import case, console_text, run, virsh, wait_for, write
 
-SLOW = int(os.environ.get("LAB_PATIENCE", "300"))  # seconds, for what takes a few on an idle machine: the lab is emulated and the machine shared
+SLOW = int(os.environ.get("LAB_PATIENCE", "120"))  # seconds, for what takes a few on an idle machine: the lab is emulated and the machine shared
 DISKS = "/scratch/disks"
 ROOT = os.path.join(kitehost.GUEST, "debian.raw")
 LOAD = "/run/lab/disk_load"
