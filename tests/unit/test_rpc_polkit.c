@@ -40,11 +40,12 @@ static void on_call(GDBusConnection *bus, const char *sender, const char *path, 
     g_assert_cmpint(uid, ==, 1234);
     g_assert_cmpuint(start, >, 0);
     g_assert_cmpuint(flags, ==, 1);
-    g_variant_builder_init(&builder, G_VARIANT_TYPE("a{ss}"));
     if (g_str_has_suffix(action, ".end-of-bus")) {
         g_test_dbus_stop(dbus);
+        g_object_unref(invocation);
         return;
     }
+    g_variant_builder_init(&builder, G_VARIANT_TYPE("a{ss}"));
     if (g_str_has_suffix(action, ".dismissed"))
         g_variant_builder_add(&builder, "{ss}", "polkit.dismissed", "true");
     g_dbus_method_invocation_return_value(invocation,
