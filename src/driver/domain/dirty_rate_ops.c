@@ -16,8 +16,10 @@ enum { SECONDS_MIN = 1, SECONDS_MAX = 60 };
 /* The monitor's word for the mode, or NULL with *error when this VM has no such thing. The modify lock is held. */
 static const char *mode_name(const Domain *dom, guint flags, GError **error)
 {
+    const VmLiveInfo *info = domain_job_info(dom);
+
     if (flags & VIR_DOMAIN_DIRTYRATE_MODE_DIRTY_BITMAP) {
-        if (dom->info != NULL && dom->info->kvm)
+        if (info != NULL && info->kvm)
             return "dirty-bitmap";
         /* QEMU 7.2 dies of it. */
         error_set(error, VIR_ERR_OPERATION_UNSUPPORTED, "dirty-bitmap calculation mode requires KVM");
@@ -25,7 +27,7 @@ static const char *mode_name(const Domain *dom, guint flags, GError **error)
     }
     if (!(flags & VIR_DOMAIN_DIRTYRATE_MODE_DIRTY_RING))
         return "page-sampling";
-    if (dom->live->features.kvm[KVM_DIRTY_RING] == TRISTATE_YES)
+    if (domain_job_live(dom)->features.kvm[KVM_DIRTY_RING] == TRISTATE_YES)
         return "dirty-ring";
     error_set(error, VIR_ERR_OPERATION_UNSUPPORTED,
               "dirty-ring calculation mode requires dirty-ring feature enabled.");

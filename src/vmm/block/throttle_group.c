@@ -164,43 +164,34 @@ static bool may_go(ThrottleGroup *g, bool write, uint64_t bytes, uint64_t now_ns
     return true;
 }
 
-bool throttle_ask(ThrottleMember *m, bool write, uint64_t bytes, uint64_t now_ns, uint64_t *ret_wait)
+/* In his turn, or else if nobody waits: who may not go is in the queue afterwards. */
+static bool ask(ThrottleMember *m, bool in_turn, bool write, uint64_t bytes, uint64_t now_ns, uint64_t *ret_wait)
 {
     ThrottleGroup *g = m->group;
     unsigned way = write;
-    bool go = false;
+    bool go;
 
     if (g == NULL)
         return true;
     *ret_wait = THROTTLE_WAKE;
     pthread_mutex_lock(&g->lock);
-    if (g->queue[way] == NULL) {
-        go = may_go(g, write, bytes, now_ns, ret_wait);
-        if (!go)
-            append(g, m, way);
-    } else if (!m->queued[way]) {
+    if (in_turn && !m->queued[way])
         append(g, m, way);
-    }
+    go = g->queue[way] == (in_turn ? m : NULL) && may_go(g, write, bytes, now_ns, ret_wait);
+    if (!go && !m->queued[way])
+        append(g, m, way);
     pthread_mutex_unlock(&g->lock);
     return go;
 }
 
+bool throttle_ask(ThrottleMember *m, bool write, uint64_t bytes, uint64_t now_ns, uint64_t *ret_wait)
+{
+    return ask(m, false, write, bytes, now_ns, ret_wait);
+}
+
 bool throttle_turn(ThrottleMember *m, bool write, uint64_t bytes, uint64_t now_ns, uint64_t *ret_wait)
 {
-    ThrottleGroup *g = m->group;
-    unsigned way = write;
-    bool go = false;
-
-    if (g == NULL)
-        return true;
-    *ret_wait = THROTTLE_WAKE;
-    pthread_mutex_lock(&g->lock);
-    if (!m->queued[way])
-        append(g, m, way);
-    if (g->queue[way] == m)
-        go = may_go(g, write, bytes, now_ns, ret_wait);
-    pthread_mutex_unlock(&g->lock);
-    return go;
+    return ask(m, true, write, bytes, now_ns, ret_wait);
 }
 
 void throttle_taken(ThrottleMember *m, bool write, bool more)
