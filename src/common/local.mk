@@ -3,6 +3,7 @@
 noinst_LIBRARIES += libkitebase.a libkitecommon.a libkitexml.a
 
 libkitebase_a_SOURCES = \
+	%D%/byteorder.h \
 	%D%/checked.h \
 	%D%/cleanup.h \
 	%D%/enum_table.h %D%/enum_table.c \

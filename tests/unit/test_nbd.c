@@ -124,9 +124,9 @@ static bool serve_options(Server *s)
     if (!get(s, buffer, 4))
         return false;
     while (get(s, buffer, 16)) {
-        uint32_t option = nbd_get32(buffer + 8);
+        uint32_t option = get_be32(buffer + 8);
 
-        len = nbd_get32(buffer + 12);
+        len = get_be32(buffer + 12);
         if (len > sizeof buffer || !get(s, buffer, len) || s->lie == HANGS_UP)
             return false;
         if (option == 7 && serve_go(s))
@@ -171,15 +171,15 @@ static void *serve(void *opaque)
         return NULL;
     }
     while (get(s, request, sizeof request) && s->lie != DIES) {
-        uint16_t flags = nbd_get16(request + 4);
-        Asked a = {nbd_get16(request + 6), nbd_get64(request + 8), nbd_get64(request + 16), nbd_get32(request + 24)};
+        uint16_t flags = get_be16(request + 4);
+        Asked a = {get_be16(request + 6), get_be64(request + 8), get_be64(request + 16), get_be32(request + 24)};
 
         s->count[a.command % 8]++;
         s->fua += (flags & NBD_FLAG_FUA) != 0;
         s->no_hole += (flags & NBD_FLAG_NO_HOLE) != 0;
         if (a.len > s->longest)
             s->longest = a.len;
-        if (nbd_get32(request) != NBD_REQUEST_MAGIC || a.command == NBD_CMD_DISCONNECT)
+        if (get_be32(request) != NBD_REQUEST_MAGIC || a.command == NBD_CMD_DISCONNECT)
             break;
         if (a.command == NBD_CMD_WRITE && !get(s, s->disk + a.offset, a.len))
             break;

@@ -318,11 +318,11 @@ static void fill_from_buffer(NbdNode *n)
 static void take_reply(NbdNode *n)
 {
     const uint8_t *reply = n->in + n->in_start;
-    uint32_t error = nbd_get32(reply + 4);
-    uint64_t cookie = nbd_get64(reply + 8);
+    uint32_t error = get_be32(reply + 4);
+    uint64_t cookie = get_be64(reply + 8);
     NbdOp *op = &n->ops[cookie % 256 < WINDOW ? cookie % 256 : 0];
 
-    if (nbd_get32(reply) != NBD_SIMPLE_REPLY_MAGIC) {
+    if (get_be32(reply) != NBD_SIMPLE_REPLY_MAGIC) {
         lose(n, "it sent what is no reply");
         return;
     }

@@ -134,13 +134,13 @@ static int greet(const Talk *t, uint32_t *ret_flags)
 
     if (r < 0)
         return r;
-    if (nbd_get64(buffer) != GREETING_MAGIC)
+    if (get_be64(buffer) != GREETING_MAGIC)
         return err_set(t->err, EPROTO, "what answers is no NBD server");
-    if (nbd_get64(buffer + 8) != OPTION_MAGIC)
+    if (get_be64(buffer + 8) != OPTION_MAGIC)
         return err_set(t->err, ENOTSUP, "the NBD server speaks the old protocol, without export names");
     if ((r = receive(t, buffer + 16, 2)) < 0)
         return r;
-    flags = nbd_get16(buffer + 16);
+    flags = get_be16(buffer + 16);
     if (!(flags & FIXED_NEWSTYLE))
         return err_set(t->err, ENOTSUP, "the NBD server cannot negotiate (no fixed newstyle)");
     *ret_flags = flags & (FIXED_NEWSTYLE | NO_ZEROES);
@@ -165,16 +165,16 @@ static bool is_power(uint32_t n)
 
 static int take_info(const Talk *t, const uint8_t *data, uint32_t length, NbdExport *ret, bool *told)
 {
-    uint16_t what = length >= 2 ? nbd_get16(data) : UINT16_MAX;
+    uint16_t what = length >= 2 ? get_be16(data) : UINT16_MAX;
 
     if (what == INFO_EXPORT && length == 12) {
-        ret->size = nbd_get64(data + 2);
-        ret->flags = nbd_get16(data + 10);
+        ret->size = get_be64(data + 2);
+        ret->flags = get_be16(data + 10);
         *told = true;
     } else if (what == INFO_BLOCK_SIZE && length == 14) {
-        ret->block_min = nbd_get32(data + 2);
-        ret->block_preferred = nbd_get32(data + 6);
-        ret->payload_max = nbd_get32(data + 10);
+        ret->block_min = get_be32(data + 2);
+        ret->block_preferred = get_be32(data + 6);
+        ret->payload_max = get_be32(data + 10);
         if (!is_power(ret->block_min) || ret->block_min > BLOCK_MIN_MAX || !is_power(ret->block_preferred) ||
             ret->block_preferred < ret->block_min || ret->payload_max < ret->block_min)
             return err_set(t->err, EPROTO, "the NBD server names impossible block sizes: %u, %u, %u", ret->block_min,
@@ -224,10 +224,10 @@ static int go(const Talk *t, const char *name, NbdExport *ret)
 
         if ((r = receive(t, header, sizeof header)) < 0)
             return r;
-        type = nbd_get32(header + 12);
-        length = nbd_get32(header + 16);
+        type = get_be32(header + 12);
+        length = get_be32(header + 16);
         kept = MIN(length, (uint32_t)sizeof data);
-        if (nbd_get64(header) != REPLY_MAGIC || nbd_get32(header + 8) != OPT_GO || length > REPLY_MAX)
+        if (get_be64(header) != REPLY_MAGIC || get_be32(header + 8) != OPT_GO || length > REPLY_MAX)
             return err_set(t->err, EPROTO, "the NBD server answers what it was not asked");
         if ((r = receive(t, data, kept)) < 0 || (r = discard(t, length - kept)) < 0)
             return r;
@@ -256,8 +256,8 @@ static int by_name(const Talk *t, const char *name, bool zeroes, NbdExport *ret)
         return err_set(t->err, ENOENT, "the NBD server refuses the export '%.80s'", name);
     if (r < 0)
         return r;
-    ret->size = nbd_get64(header);
-    ret->flags = nbd_get16(header + 8);
+    ret->size = get_be64(header);
+    ret->flags = get_be16(header + 8);
     return zeroes ? discard(t, ZEROES_AFTER_NAME) : 0;
 }
 

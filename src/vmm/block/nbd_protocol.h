@@ -14,6 +14,7 @@
 
 #include <stdint.h>
 
+#include "common/byteorder.h"
 #include "common/err.h"
 
 enum {
@@ -66,34 +67,21 @@ int nbd_negotiate(int fd, const char *name, uint64_t deadline, NbdExport *ret, E
 /* The errno of a server's error, positive. */
 int nbd_errno(uint32_t error);
 
-static inline uint16_t nbd_get16(const uint8_t *p)
-{
-    return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static inline uint32_t nbd_get32(const uint8_t *p)
-{
-    return (uint32_t)nbd_get16(p) << 16 | nbd_get16(p + 2);
-}
-
-static inline uint64_t nbd_get64(const uint8_t *p)
-{
-    return (uint64_t)nbd_get32(p) << 32 | nbd_get32(p + 4);
-}
-
+/* Writes a field; where the next one goes. */
 static inline uint8_t *nbd_put16(uint8_t *p, uint16_t v)
 {
-    p[0] = (uint8_t)(v >> 8);
-    p[1] = (uint8_t)v;
+    put_be16(p, v);
     return p + 2;
 }
 
 static inline uint8_t *nbd_put32(uint8_t *p, uint32_t v)
 {
-    return nbd_put16(nbd_put16(p, (uint16_t)(v >> 16)), (uint16_t)v);
+    put_be32(p, v);
+    return p + 4;
 }
 
 static inline uint8_t *nbd_put64(uint8_t *p, uint64_t v)
 {
-    return nbd_put32(nbd_put32(p, (uint32_t)(v >> 32)), (uint32_t)v);
+    put_be64(p, v);
+    return p + 8;
 }

@@ -248,10 +248,10 @@ static void refuse(Command *c, uint8_t result)
 /* Target and unit of an address (5.6.6.1); -1: not of that form. */
 static int parse_lun(const uint8_t lun[8], unsigned *ret_target, unsigned *ret_lun)
 {
-    if (lun[0] != 1 || (lun[2] != 0 && (lun[2] & 0xc0) != 0x40) || be32(lun + 4) != 0)
+    if (lun[0] != 1 || (lun[2] != 0 && (lun[2] & 0xc0) != 0x40) || get_be32(lun + 4) != 0)
         return -1;
     *ret_target = lun[1];
-    *ret_lun = be16(lun + 2) & 0x3fff;
+    *ret_lun = get_be16(lun + 2) & 0x3fff;
     return 0;
 }
 
@@ -289,7 +289,7 @@ static void report_luns(Command *c, unsigned target)
         n += 8;
     }
     put_be32(d, n - 8);
-    target_reply(c, d, n, be32(c->request.cdb + 6));
+    target_reply(c, d, n, get_be32(c->request.cdb + 6));
 }
 
 /* A unit that is not there, of a target that is (SAM-5, 4.6.4). */
@@ -298,7 +298,7 @@ static void no_unit(Command *c)
     uint8_t d[36] = {0x7f, 0, 5, 2, 31};
 
     if (c->request.cdb[0] == 0x12 && !(c->request.cdb[1] & 1)) {
-        target_reply(c, d, sizeof d, be16(c->request.cdb + 3));
+        target_reply(c, d, sizeof d, get_be16(c->request.cdb + 3));
         return;
     }
     c->request.status = SCSI_CHECK_CONDITION;

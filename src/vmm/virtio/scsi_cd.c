@@ -67,7 +67,7 @@ void scsi_cd_read_toc(ScsiUnit *u, ScsiRequest *r)
         return;
     }
     put_be16(d, (uint16_t)(n - 2));
-    scsi_reply(r, d, n, be16(r->cdb + 7));
+    scsi_reply(r, d, n, get_be16(r->cdb + 7));
 }
 
 /* MMC-6, 5.3 and 6.6: profile list, core, removable medium, CD read */
@@ -75,7 +75,7 @@ void scsi_cd_get_configuration(ScsiUnit *u, ScsiRequest *r)
 {
     /* A medium larger than a CD is a DVD to the driver. */
     bool medium = u->block != NULL && !u->tray_open, dvd = medium && scsi_blocks(u) > 450000;
-    unsigned request = r->cdb[1] & 3, start = be16(r->cdb + 2), n = 8;
+    unsigned request = r->cdb[1] & 3, start = get_be16(r->cdb + 2), n = 8;
     uint8_t d[64] = {0};
     const uint8_t features[][16] = {
         /* code (2), version and flags, length, data */
@@ -87,7 +87,7 @@ void scsi_cd_get_configuration(ScsiUnit *u, ScsiRequest *r)
     };
 
     for (size_t i = 0; i < ARRAY_LEN(features); i++) {
-        unsigned code = be16(features[i]), len = features[i][3] + 4u;
+        unsigned code = get_be16(features[i]), len = features[i][3] + 4u;
 
         if (code < start || (request == 2 && code != start) || (request == 1 && !(features[i][2] & 1)))
             continue;
@@ -96,7 +96,7 @@ void scsi_cd_get_configuration(ScsiUnit *u, ScsiRequest *r)
     }
     put_be32(d, n - 4);
     put_be16(d + 6, !medium ? 0 : dvd ? 0x0010 : 0x0008);
-    scsi_reply(r, d, n, be16(r->cdb + 7));
+    scsi_reply(r, d, n, get_be16(r->cdb + 7));
 }
 
 /* MMC-6, 6.7: polled; only the media class */
@@ -120,7 +120,7 @@ void scsi_cd_event_status(ScsiUnit *u, ScsiRequest *r)
         d[2] = 0x80; /* no event available */
     }
     put_be16(d, (uint16_t)(n - 2));
-    scsi_reply(r, d, n, be16(r->cdb + 7));
+    scsi_reply(r, d, n, get_be16(r->cdb + 7));
 }
 
 /* MMC-6, 6.22 */
@@ -137,7 +137,7 @@ void scsi_cd_disc_information(ScsiUnit *u, ScsiRequest *r)
     d[2] = 0x0e; /* last session complete, disc finalized */
     d[3] = d[4] = d[5] = d[6] = 1;
     d[7] = 0x20; /* unrestricted use */
-    scsi_reply(r, d, sizeof d, be16(r->cdb + 7));
+    scsi_reply(r, d, sizeof d, get_be16(r->cdb + 7));
 }
 
 /* MMC-6, 6.10 */
@@ -147,7 +147,7 @@ void scsi_cd_mechanism_status(ScsiUnit *u, ScsiRequest *r)
 
     d[1] = u->tray_open ? 0x10 : 0;
     d[5] = 1; /* one slot */
-    scsi_reply(r, d, sizeof d, be16(r->cdb + 8));
+    scsi_reply(r, d, sizeof d, get_be16(r->cdb + 8));
 }
 
 /* Mode page 2Ah (MMC-3, 6.3.11): what old drivers look at. */

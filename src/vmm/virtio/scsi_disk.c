@@ -97,20 +97,20 @@ static void range_of(const uint8_t *cdb, uint64_t *ret_block, uint32_t *ret_coun
 {
     switch (cdb[0] >> 5) {
     case 0:
-        *ret_block = (uint32_t)(cdb[1] & 0x1f) << 16 | be16(cdb + 2);
+        *ret_block = (uint32_t)(cdb[1] & 0x1f) << 16 | get_be16(cdb + 2);
         *ret_count = cdb[4] ? cdb[4] : 256;
         break;
     case 4:
-        *ret_block = be64(cdb + 2);
-        *ret_count = be32(cdb + 10);
+        *ret_block = get_be64(cdb + 2);
+        *ret_count = get_be32(cdb + 10);
         break;
     case 5:
-        *ret_block = be32(cdb + 2);
-        *ret_count = be32(cdb + 6);
+        *ret_block = get_be32(cdb + 2);
+        *ret_count = get_be32(cdb + 6);
         break;
     default:
-        *ret_block = be32(cdb + 2);
-        *ret_count = be16(cdb + 7);
+        *ret_block = get_be32(cdb + 2);
+        *ret_count = get_be16(cdb + 7);
         break;
     }
 }
@@ -208,7 +208,7 @@ static bool unmap_step(ScsiRequest *r)
 
     while (r->scratch_at < r->scratch_count) {
         const uint8_t *d = r->scratch + 16 * r->scratch_at++;
-        uint64_t block = be64(d), count = be32(d + 8);
+        uint64_t block = get_be64(d), count = get_be32(d + 8);
 
         if (count == 0)
             continue;
@@ -223,7 +223,7 @@ static bool unmap_step(ScsiRequest *r)
 
 void scsi_disk_unmap(ScsiUnit *unit, ScsiRequest *r)
 {
-    uint64_t want = be16(r->cdb + 7);
+    uint64_t want = get_be16(r->cdb + 7);
     uint8_t header[8];
     unsigned len;
 
@@ -243,8 +243,8 @@ void scsi_disk_unmap(ScsiUnit *unit, ScsiRequest *r)
         return;
     }
     (void)chain_to_buffer(r->out, r->out_count, 0, header, sizeof header);
-    len = be16(header + 2);
-    if (be16(header) + 2u > want || len + 8u > want || len / 16 > UNMAP_RANGES_MAX) {
+    len = get_be16(header + 2);
+    if (get_be16(header) + 2u > want || len + 8u > want || len / 16 > UNMAP_RANGES_MAX) {
         scsi_fail(r, sense_invalid_parameter);
         return;
     }
@@ -257,7 +257,7 @@ void scsi_disk_unmap(ScsiUnit *unit, ScsiRequest *r)
     }
     (void)chain_to_buffer(r->out, r->out_count, 8, r->scratch, 16 * r->scratch_count);
     for (unsigned i = 0; i < r->scratch_count; i++) {
-        if (!in_range(unit, r, be64(r->scratch + 16 * i), be32(r->scratch + 16 * i + 8)))
+        if (!in_range(unit, r, get_be64(r->scratch + 16 * i), get_be32(r->scratch + 16 * i + 8)))
             return;
     }
     r->step = unmap_step;

@@ -165,7 +165,7 @@ static void inquiry(ScsiUnit *u, ScsiRequest *r)
         }
         d[1] = r->cdb[2];
         put_be16(d + 2, (uint16_t)len);
-        scsi_reply(r, d, len + 4, be16(r->cdb + 3));
+        scsi_reply(r, d, len + 4, get_be16(r->cdb + 3));
         return;
     }
     if (r->cdb[2] != 0) {
@@ -180,7 +180,7 @@ static void inquiry(ScsiUnit *u, ScsiRequest *r)
     pad(d + 8, u->vendor, 8);
     pad(d + 16, u->product, 16);
     pad(d + 32, u->version, 4);
-    scsi_reply(r, d, 36, be16(r->cdb + 3));
+    scsi_reply(r, d, 36, get_be16(r->cdb + 3));
 }
 
 /* --- small ones --- */
@@ -218,7 +218,7 @@ static void read_capacity10(ScsiUnit *u, ScsiRequest *r)
     uint64_t blocks = scsi_blocks(u);
     uint8_t d[8];
 
-    if ((r->cdb[8] & 1) == 0 && be32(r->cdb + 2) != 0) {
+    if ((r->cdb[8] & 1) == 0 && get_be32(r->cdb + 2) != 0) {
         scsi_fail(r, sense_invalid_field);
         return;
     }
@@ -241,7 +241,7 @@ static void service_action_in(ScsiUnit *u, ScsiRequest *r)
     /* Logical blocks in a physical one, as a power of two */
     d[13] = u->physical_size > u->block_size ? (uint8_t)__builtin_ctz(u->physical_size / u->block_size) : 0;
     d[14] = u->cd ? 0 : 0x80; /* provisioning is managed */
-    scsi_reply(r, d, sizeof d, be32(r->cdb + 10));
+    scsi_reply(r, d, sizeof d, get_be32(r->cdb + 10));
 }
 
 static void start_stop(ScsiUnit *u, ScsiRequest *r)
@@ -335,7 +335,7 @@ static void mode_sense(ScsiUnit *u, ScsiRequest *r)
         put_be16(d, (uint16_t)(n - 2));
     else
         d[0] = (uint8_t)(n - 1);
-    scsi_reply(r, d, n, ten ? be16(r->cdb + 7) : r->cdb[4]);
+    scsi_reply(r, d, n, ten ? get_be16(r->cdb + 7) : r->cdb[4]);
 }
 
 /* Only the write cache can be switched. */
@@ -343,7 +343,7 @@ static void mode_select(ScsiUnit *u, ScsiRequest *r)
 {
     bool ten = r->cdb[0] == 0x55;
     uint8_t d[256], expected[32];
-    unsigned want = ten ? be16(r->cdb + 7) : r->cdb[4], at, descriptors, page_len;
+    unsigned want = ten ? get_be16(r->cdb + 7) : r->cdb[4], at, descriptors, page_len;
     bool cache = u->write_cache;
 
     if ((r->cdb[1] & 0x11) != 0x10) { /* page format, nothing saved */
@@ -365,7 +365,7 @@ static void mode_select(ScsiUnit *u, ScsiRequest *r)
         return;
     }
     (void)chain_to_buffer(r->out, r->out_count, 0, d, want);
-    descriptors = ten ? be16(d + 6) : d[3];
+    descriptors = ten ? get_be16(d + 6) : d[3];
     if (descriptors > want - at || (descriptors != 0 && descriptors != 8)) {
         scsi_fail(r, sense_invalid_parameter);
         return;

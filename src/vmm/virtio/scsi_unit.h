@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "common/byteorder.h"
 #include "vmm/block/block.h"
 #include "common/stats_page.h"
 #include "vmm/virtio/io_policy.h"
@@ -139,37 +140,3 @@ void scsi_cd_move_tray(ScsiUnit *unit, bool open);
 int scsi_cd_open_tray(ScsiUnit *unit, bool force, Err *err);
 Block *scsi_cd_take_medium(ScsiUnit *unit);
 void scsi_cd_put_medium(ScsiUnit *unit, Block *block);
-
-/* Big-endian fields. */
-static inline uint16_t be16(const uint8_t *p)
-{
-    return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static inline uint32_t be32(const uint8_t *p)
-{
-    return (uint32_t)be16(p) << 16 | be16(p + 2);
-}
-
-static inline uint64_t be64(const uint8_t *p)
-{
-    return (uint64_t)be32(p) << 32 | be32(p + 4);
-}
-
-static inline void put_be16(uint8_t *p, uint16_t v)
-{
-    p[0] = (uint8_t)(v >> 8);
-    p[1] = (uint8_t)v;
-}
-
-static inline void put_be32(uint8_t *p, uint32_t v)
-{
-    put_be16(p, (uint16_t)(v >> 16));
-    put_be16(p + 2, (uint16_t)v);
-}
-
-static inline void put_be64(uint8_t *p, uint64_t v)
-{
-    put_be32(p, (uint32_t)(v >> 32));
-    put_be32(p + 4, (uint32_t)v);
-}
