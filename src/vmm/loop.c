@@ -33,6 +33,10 @@ typedef struct Batch {
     struct Batch *outer;
 } Batch;
 
+typedef struct PostList {
+    LoopPost *first, **tail;
+} PostList;
+
 typedef struct Call {
     void (*fn)(void *opaque);
     void *opaque;
@@ -51,6 +55,7 @@ struct Loop {
     int tid;
     bool quit; /* atomic */
     Batch *batch;
+    unsigned depth; /* turns on the stack */
 
     LoopPeek *peeks, *next_peek; /* the latter: where a walk goes on */
     LoopPolling polling; /* fields atomic */
@@ -59,11 +64,12 @@ struct Loop {
     LoopTimer **heap; /* heap[1 .. heap_count] */
     unsigned heap_count, heap_size;
     LoopDefer *defers, **defers_tail;
+    uint64_t turns;
 
     pthread_mutex_t lock; /* guards calls and posts */
     pthread_cond_t called;
     Call *calls, **calls_tail;
-    LoopPost *posts, **posts_tail;
+    PostList posts, outer_posts; /* the latter for the outermost turn */
 
     void (*prepare)(void *opaque);
     void *prepare_opaque;
@@ -91,7 +97,8 @@ int loop_new(const char *name, Loop **ret, Err *err)
     loop->owner = pthread_self();
     loop->defers_tail = &loop->defers;
     loop->calls_tail = &loop->calls;
-    loop->posts_tail = &loop->posts;
+    loop->posts.tail = &loop->posts.first;
+    loop->outer_posts.tail = &loop->outer_posts.first;
     pthread_mutex_init(&loop->lock, NULL);
     pthread_cond_init(&loop->called, NULL);
     loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -363,13 +370,21 @@ void loop_defer_cancel(LoopDefer *defer)
 
 static void run_defers(Loop *loop)
 {
-    while (loop->defers != NULL) {
-        LoopDefer *defer = loop->defers;
+    uint64_t turn = ++loop->turns;
 
-        loop->defers = defer->next;
-        if (loop->defers == NULL)
-            loop->defers_tail = &loop->defers;
+    for (;;) {
+        LoopDefer **at = &loop->defers, *defer;
+
+        while (*at != NULL && (*at)->ran == turn)
+            at = &(*at)->next;
+        defer = *at;
+        if (defer == NULL)
+            return;
+        *at = defer->next;
+        if (loop->defers_tail == &defer->next)
+            loop->defers_tail = at;
         defer->queued = false;
+        defer->ran = turn;
         defer->run(defer->opaque);
     }
 }
@@ -409,16 +424,22 @@ void loop_call(Loop *loop, void (*fn)(void *opaque), void *opaque)
     pthread_mutex_unlock(&loop->lock);
 }
 
+static PostList *list_of(Loop *loop, const LoopPost *post)
+{
+    return post->outermost ? &loop->outer_posts : &loop->posts;
+}
+
 void loop_post(Loop *loop, LoopPost *post)
 {
+    PostList *list = list_of(loop, post);
     bool wake = false;
 
     pthread_mutex_lock(&loop->lock);
     if (!post->queued) {
         post->queued = true;
         post->next = NULL;
-        *loop->posts_tail = post;
-        loop->posts_tail = &post->next;
+        *list->tail = post;
+        list->tail = &post->next;
         wake = true;
     }
     pthread_mutex_unlock(&loop->lock);
@@ -428,12 +449,14 @@ void loop_post(Loop *loop, LoopPost *post)
 
 void loop_post_cancel(Loop *loop, LoopPost *post)
 {
+    PostList *list = list_of(loop, post);
+
     pthread_mutex_lock(&loop->lock);
-    for (LoopPost **at = &loop->posts; post->queued && *at != NULL; at = &(*at)->next) {
+    for (LoopPost **at = &list->first; post->queued && *at != NULL; at = &(*at)->next) {
         if (*at == post) {
             *at = post->next;
-            if (loop->posts_tail == &post->next)
-                loop->posts_tail = at;
+            if (list->tail == &post->next)
+                list->tail = at;
             post->queued = false;
             break;
         }
@@ -441,35 +464,49 @@ void loop_post_cancel(Loop *loop, LoopPost *post)
     pthread_mutex_unlock(&loop->lock);
 }
 
-static void run_calls(Loop *loop)
+/* Under the lock; NULL: none. */
+static LoopPost *take_post(PostList *list)
+{
+    LoopPost *post = list->first;
+
+    if (post != NULL) {
+        list->first = post->next;
+        if (list->first == NULL)
+            list->tail = &list->first;
+        post->queued = false;
+    }
+    return post;
+}
+
+static void run_calls(Loop *loop, bool outermost)
 {
     pthread_mutex_lock(&loop->lock);
-    while (loop->calls != NULL || loop->posts != NULL) {
-        if (loop->calls != NULL) {
-            Call *call = loop->calls;
+    for (;;) {
+        Call *call = loop->calls;
+        LoopPost *post = NULL;
 
-            loop->calls = call->next;
-            if (loop->calls == NULL)
-                loop->calls_tail = &loop->calls;
-            pthread_mutex_unlock(&loop->lock);
-            call->fn(call->opaque);
-            pthread_mutex_lock(&loop->lock);
-            call->done = true;
-            if (call->from != NULL)
-                loop_wake(call->from);
-            else
-                pthread_cond_broadcast(&loop->called);
-        } else {
-            LoopPost *post = loop->posts;
-
-            loop->posts = post->next;
-            if (loop->posts == NULL)
-                loop->posts_tail = &loop->posts;
-            post->queued = false;
+        if (call == NULL) {
+            post = take_post(&loop->posts);
+            if (post == NULL && outermost)
+                post = take_post(&loop->outer_posts);
+            if (post == NULL)
+                break;
             pthread_mutex_unlock(&loop->lock);
             post->run(post->opaque);
             pthread_mutex_lock(&loop->lock);
+            continue;
         }
+        loop->calls = call->next;
+        if (loop->calls == NULL)
+            loop->calls_tail = &loop->calls;
+        pthread_mutex_unlock(&loop->lock);
+        call->fn(call->opaque);
+        pthread_mutex_lock(&loop->lock);
+        call->done = true;
+        if (call->from != NULL)
+            loop_wake(call->from);
+        else
+            pthread_cond_broadcast(&loop->called);
     }
     pthread_mutex_unlock(&loop->lock);
 }
@@ -488,13 +525,13 @@ void loop_serve_until(Loop *loop, bool (*done)(void *opaque), void *opaque)
         /* Only the wake descriptor is waited for: nothing else of the loop may run now. */
         struct pollfd poll_fd = {.fd = loop->wake_fd, .events = POLLIN};
 
-        run_calls(loop);
+        run_calls(loop, false);
         if (done(opaque))
             break;
         poll(&poll_fd, 1, -1);
         drain_wake(loop);
     }
-    loop_wake(loop); /* what was drained may have been meant for the outer turn (quit) */
+    loop_wake(loop); /* what was drained may have been meant for the outer turn (quit, its posts) */
 }
 
 /* --- the loop
@@ -632,16 +669,27 @@ static int wait_events(Loop *loop, Batch *batch, bool block)
     return n;
 }
 
-void loop_iterate(Loop *loop, bool block)
+static bool outer_post_waits(Loop *loop)
+{
+    bool waits;
+
+    pthread_mutex_lock(&loop->lock);
+    waits = loop->outer_posts.first != NULL;
+    pthread_mutex_unlock(&loop->lock);
+    return waits;
+}
+
+static void turn(Loop *loop, bool block)
 {
     Batch batch = {.outer = loop->batch};
 
-    run_calls(loop);
+    run_calls(loop, loop->depth == 1);
     run_timers(loop);
     if (__atomic_load_n(&loop->quit, __ATOMIC_ACQUIRE))
         return;
     loop->batch = &batch;
-    batch.count = wait_events(loop, &batch, block);
+    /* A turn inside a timer may have used up the wake-up of a post that is for this one. */
+    batch.count = wait_events(loop, &batch, block && !(loop->depth == 1 && outer_post_waits(loop)));
     for (int i = 0; i < batch.count; i++) {
         LoopWatch *watch = batch.events[i].data.ptr;
 
@@ -657,6 +705,18 @@ void loop_iterate(Loop *loop, bool block)
     run_defers(loop);
 }
 
+void loop_iterate(Loop *loop, bool block)
+{
+    loop->depth++;
+    turn(loop, block);
+    loop->depth--;
+}
+
+bool loop_is_nested(const Loop *loop)
+{
+    return loop->depth > 1;
+}
+
 void loop_run(Loop *loop)
 {
     __atomic_store_n(&loop->owner, pthread_self(), __ATOMIC_RELEASE);
@@ -664,5 +724,5 @@ void loop_run(Loop *loop)
         loop->tid = (int)syscall(SYS_gettid);
     while (!__atomic_load_n(&loop->quit, __ATOMIC_ACQUIRE))
         loop_iterate(loop, true);
-    run_calls(loop);
+    run_calls(loop, true);
 }

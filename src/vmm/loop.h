@@ -31,6 +31,7 @@ void loop_quit(Loop *loop); /* any thread */
  * happen. */
 void loop_iterate(Loop *loop, bool block);
 bool loop_is_current(const Loop *loop);
+bool loop_is_nested(const Loop *loop); /* in a turn inside another; on the loop's thread */
 int loop_thread_id(const Loop *loop); /* kernel tid; 0 before the thread runs */
 
 /* How long the loop looks for work before it sleeps, which saves a wake-up and costs CPU. The time adapts: multiplied by
@@ -90,12 +91,14 @@ void loop_timer_init(Loop *loop, LoopTimer *timer, void (*expired)(void *opaque)
 int loop_timer_set(LoopTimer *timer, uint64_t deadline); /* again: moves it */
 void loop_timer_cancel(LoopTimer *timer);
 
-/* Work once all events fetched so far are handled (batching, e.g. one io_uring submit for many requests). */
+/* Work once all events fetched so far are handled (batching, e.g. one io_uring submit for many requests). What asks for
+ * itself again while it runs does so in the next turn: events come in between. */
 typedef struct LoopDefer {
     Loop *loop;
     void (*run)(void *opaque);
     void *opaque;
     struct LoopDefer *next;
+    uint64_t ran; /* in which turn, last */
     bool queued;
 } LoopDefer;
 
@@ -107,10 +110,12 @@ void loop_defer_cancel(LoopDefer *defer);
  * serves calls and posts meanwhile, so two may call each other; others (main thread, vCPUs) are not called by iothreads. */
 void loop_call(Loop *loop, void (*fn)(void *opaque), void *opaque);
 /* Any thread: the same without waiting. The post is the caller's and must stay until it ran; posted twice,
- * runs once. */
+ * runs once. outermost: it runs in no turn that is inside another, nor in loop_serve_until(): whoever waits there is in the
+ * middle of something. */
 typedef struct LoopPost {
     void (*run)(void *opaque);
     void *opaque;
+    bool outermost;
     struct LoopPost *next;
     bool queued;
 } LoopPost;

@@ -140,8 +140,16 @@ void machine_pause_vcpus(Machine *m)
     loop_serve_until(m->loop, all_paused, m);
 }
 
+/* Not when one of them has asked for something that pauses them all: who sees to that resumes them, or does not. */
 void machine_resume_vcpus(Machine *m)
 {
+    bool asked;
+
+    pthread_mutex_lock(&m->lock);
+    asked = (m->pending & (PENDING_RESET | PENDING_SHUTDOWN | PENDING_PANIC | PENDING_ERROR)) != 0;
+    pthread_mutex_unlock(&m->lock);
+    if (asked)
+        return;
     for (unsigned i = 0; i < m->vcpu_count; i++) {
         if (!m->cpu_slots[i].parked)
             vcpu_resume(m->vcpus[i]);
@@ -205,6 +213,7 @@ int machine_reset(Machine *m, bool guest, Err *err)
     memset(m->ejected, 0, sizeof m->ejected);
     memset(m->ejected_cpus, 0, sizeof m->ejected_cpus);
     pthread_mutex_unlock(&m->lock);
+    machine_remove_asked(m);
     pci_host_reset(m->pci);
     acpi_hw_reset(m->acpi_hw);
     ioapic_reset(m->ioapic);
@@ -319,6 +328,8 @@ static void handle_posts(void *opaque)
         machine_emit(m, event->name, event->data);
         free(event);
     }
+    if (m->exiting)
+        return;
     for (unsigned slot = 0; slot < ACPI_SLOTS_MAX; slot++) {
         if (ejected[slot / 64] & 1ull << slot % 64)
             machine_handle_ejected(m, slot);
@@ -329,6 +340,8 @@ static void handle_posts(void *opaque)
     }
     if (text[0] != '\0')
         log_note("%s", text);
+    if (pending & PENDING_WATCHDOG)
+        machine_watchdog_expired(m);
     if (pending & PENDING_CRASHLOADED)
         machine_emit(m, "GUEST_CRASHLOADED", json_pack("{s:s}", "action", "run"));
     if (pending & PENDING_STOP_IO) {
@@ -492,7 +505,7 @@ int machine_new(const MachineDesc *desc, const MachineHost *host, Machine **ret,
     m->host = *host;
     m->events_tail = &m->events;
     m->watchdog_action = desc->watchdog_action;
-    m->post = (LoopPost){.run = handle_posts, .opaque = m};
+    m->post = (LoopPost){.run = handle_posts, .opaque = m, .outermost = true};
     pthread_mutex_init(&m->lock, NULL);
     r = loop_new("main", &m->loop, err);
     if (r == 0)
@@ -533,6 +546,7 @@ void machine_free(Machine *m)
 {
     if (m == NULL)
         return;
+    m->exiting = true; /* what devices report while they end concerns nobody */
     if (m->started)
         machine_pause_vcpus(m);
     for (unsigned i = 0; i < m->vcpu_count; i++)

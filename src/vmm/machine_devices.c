@@ -430,27 +430,42 @@ int machine_device_del(Machine *m, const char *id, Err *err)
     return 0;
 }
 
+/* No vCPU may be inside the device's registers while it goes: paused. */
+static void remove_device(Machine *m, unsigned index)
+{
+    MachineDevice d = m->devices[index];
+    char id[128];
+
+    snprintf(id, sizeof id, "%s", d.pci->name);
+    m->devices[index] = m->devices[--m->device_count];
+    pci_detach(d.pci);
+    d.pci->ops->free(d.pci);
+    acpi_hw_set_slot(m->acpi_hw, (unsigned)d.slot, false, false);
+    machine_emit(m, "DEVICE_DELETED",
+                 json_pack("{s:s, s:s+}", "device", id, "path", "/machine/peripheral/", id));
+}
+
 void machine_handle_ejected(Machine *m, unsigned slot)
 {
     for (unsigned i = 0; i < m->device_count; i++) {
-        PciDevice *pci = m->devices[i].pci;
-        char id[128];
-
         if (m->devices[i].slot != (int)slot)
             continue;
-        snprintf(id, sizeof id, "%s", pci->name);
-        m->devices[i] = m->devices[--m->device_count];
-        /* No vCPU may be inside the device's registers while it goes. */
         if (m->state == RUN_RUNNING)
             machine_pause_vcpus(m);
-        pci_detach(pci);
-        pci->ops->free(pci);
-        acpi_hw_set_slot(m->acpi_hw, slot, false, false);
+        remove_device(m, i);
         if (m->state == RUN_RUNNING)
             machine_resume_vcpus(m);
-        machine_emit(m, "DEVICE_DELETED",
-                     json_pack("{s:s, s:s+}", "device", id, "path", "/machine/peripheral/", id));
         return;
+    }
+}
+
+void machine_remove_asked(Machine *m)
+{
+    for (unsigned i = 0; i < m->device_count;) {
+        if (m->devices[i].removal_asked)
+            remove_device(m, i);
+        else
+            i++;
     }
 }
 

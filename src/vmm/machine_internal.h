@@ -32,6 +32,7 @@ enum {
     PENDING_ERROR = 1 << 3,
     PENDING_CRASHLOADED = 1 << 4,
     PENDING_STOP_IO = 1 << 5,
+    PENDING_WATCHDOG = 1 << 6,
 };
 
 typedef struct QueuedEvent {
@@ -139,6 +140,8 @@ int machine_make_devices(Machine *m, Err *err);
 void machine_free_devices(Machine *m);
 void machine_devices_set_running(Machine *m, bool running);
 void machine_handle_ejected(Machine *m, unsigned slot);
+/* A reset: nobody is there any more who would let go of what is to be unplugged. Paused vCPUs and devices. */
+void machine_remove_asked(Machine *m);
 void machine_init_device_host(Machine *m);
 
 /* machine_cpus.c */
@@ -157,6 +160,7 @@ void machine_free_iothreads(Machine *m);
 
 /* machine_watchdog.c */
 int machine_watchdog_new(Machine *m, const char *id, PciDevice **ret, Err *err);
+void machine_watchdog_expired(Machine *m);
 
 /* machine.c */
 void machine_emit(Machine *m, const char *name, json_t *data);

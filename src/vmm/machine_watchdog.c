@@ -17,10 +17,8 @@ int machine_set_watchdog_action(Machine *m, const char *action, Err *err)
     return 0;
 }
 
-static void expired(void *opaque)
+void machine_watchdog_expired(Machine *m)
 {
-    Machine *m = opaque;
-
     machine_emit(m, "WATCHDOG", json_pack("{s:s}", "action", watchdog_action_names[m->watchdog_action]));
     switch (m->watchdog_action) {
     case WATCHDOG_RESET:
@@ -44,6 +42,12 @@ static void expired(void *opaque)
     default:
         break;
     }
+}
+
+/* A timer, perhaps in the middle of something. */
+static void expired(void *opaque)
+{
+    machine_post(opaque, PENDING_WATCHDOG);
 }
 
 int machine_watchdog_new(Machine *m, const char *id, PciDevice **ret, Err *err)

@@ -136,6 +136,7 @@ int main(int argc, char **argv)
     if (r < 0)
         log_error("%s", err.text);
     qmp_server_free(vmm.qmp);
+    vmm.qmp = NULL; /* there are events still */
     if (vmm.machine != NULL)
         machine_free(vmm.machine);
     machine_desc_free(vmm.desc);

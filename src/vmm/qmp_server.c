@@ -36,6 +36,8 @@ struct QmpServer {
     Machine *machine;
     int listen_fd, fd;
     LoopWatch listen_watch, watch;
+    LoopPost again; /* reads on */
+    bool held; /* until then */
     bool negotiated;
     char *in;
     size_t in_len, in_size, scanned;
@@ -67,7 +69,15 @@ static void flush(QmpServer *s)
         memmove(s->out, s->out + n, s->out_len);
     }
     if (s->watch.active)
-        (void)loop_watch_events(&s->watch, EPOLLIN | (s->out_len > 0 ? EPOLLOUT : 0));
+        (void)loop_watch_events(&s->watch, (s->held ? 0 : EPOLLIN) | (s->out_len > 0 ? EPOLLOUT : 0));
+}
+
+static void read_again(void *opaque)
+{
+    QmpServer *s = opaque;
+
+    s->held = false;
+    flush(s);
 }
 
 static void send_json(QmpServer *s, json_t *message)
@@ -360,6 +370,13 @@ static void read_ready(void *opaque, uint32_t events)
         flush(s);
     if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
         return;
+    /* One command after the other: this is a turn of the loop in which one waits for its requests to end. */
+    if (loop_is_nested(machine_loop(s->machine))) {
+        s->held = true;
+        flush(s);
+        loop_post(machine_loop(s->machine), &s->again);
+        return;
+    }
     if (s->in_size - s->in_len < 4096) {
         size_t size = s->in_size ? s->in_size * 2 : 8192;
         char *grown = size <= INPUT_MAX ? realloc(s->in, size) : NULL;
@@ -409,7 +426,7 @@ static void connected(QmpServer *s, int fd)
     s->negotiated = false;
     s->in_len = s->scanned = s->out_len = 0;
     s->depth = 0;
-    s->in_string = s->escaped = false;
+    s->in_string = s->escaped = s->held = false;
     (void)loop_watch(machine_loop(s->machine), &s->watch, fd, EPOLLIN, read_ready, s);
     send_json(s, json_pack("{s:{s:{s:{s:i, s:i, s:i}, s:s}, s:[]}}", "QMP", "version", "qemu", "major", 7,
                            "minor", 2, "micro", 0, "package", "kite-vmm " PACKAGE_VERSION, "capabilities"));
@@ -452,6 +469,7 @@ int qmp_server_new(Machine *machine, int fd, QmpServer **ret, Err *err)
         return err_set(err, ENOMEM, "out of memory");
     s->machine = machine;
     s->fd = s->listen_fd = -1;
+    s->again = (LoopPost){.run = read_again, .opaque = s, .outermost = true};
     (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0) {
         free(s);
@@ -474,6 +492,7 @@ void qmp_server_free(QmpServer *s)
         return;
     flush(s);
     disconnect(s);
+    loop_post_cancel(machine_loop(s->machine), &s->again);
     loop_unwatch(&s->listen_watch);
     if (s->listen_fd >= 0)
         close(s->listen_fd);

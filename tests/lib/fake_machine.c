@@ -318,6 +318,13 @@ void vcpu_request_pause(Vcpu *vcpu)
 
 bool vcpu_is_paused(const Vcpu *vcpu)
 {
+    void (*act)(void *) = fake_kvm.last_act;
+
+    if (act != NULL && vcpu->paused && vcpu->index == 0) {
+        fake_kvm.last_act = NULL;
+        act(fake_kvm.last_opaque);
+        return false;
+    }
     return vcpu->paused;
 }
 

@@ -27,6 +27,8 @@ typedef struct FakeKvm {
     struct kvm_msi message; /* the last */
     unsigned logged_slots; /* memory slots with a log of written pages */
     uint64_t dirty_pages; /* the first 64 bits of every such log */
+    void (*last_act)(void *opaque); /* what vCPU 0 does between being asked to pause and pausing; once */
+    void *last_opaque;
 } FakeKvm;
 extern FakeKvm fake_kvm;
 

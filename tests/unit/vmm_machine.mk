@@ -10,6 +10,16 @@ tests_lib_libfakemachine_a_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
 check_PROGRAMS += tests/unit/test_machine_boot tests/unit/test_machine_acpi tests/unit/test_machine_pci \
 	tests/unit/test_machine_desc tests/unit/test_machine_qmp tests/unit/test_machine_watchdog tests/unit/test_machine_ioapic \
 	tests/unit/test_cpuid tests/unit/test_dump tests/unit/test_dirty_rate
+check_PROGRAMS += tests/unit/test_loop tests/unit/test_machine_races
+TESTS += tests/unit/test_loop tests/unit/test_machine_races
+tests_unit_test_loop_SOURCES = tests/unit/test_loop.c
+tests_unit_test_loop_CFLAGS = $(VMM_CFLAGS)
+tests_unit_test_loop_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_unit_test_loop_LDADD = $(VMM_MACHINE_LIBS)
+tests_unit_test_machine_races_SOURCES = tests/unit/test_machine_races.c
+tests_unit_test_machine_races_CFLAGS = $(VMM_CFLAGS)
+tests_unit_test_machine_races_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_unit_test_machine_races_LDADD = $(VMM_MACHINE_LIBS)
 check_PROGRAMS += tests/unit/test_rtc
 TESTS += tests/unit/test_rtc
 tests_unit_test_rtc_SOURCES = tests/unit/test_rtc.c
