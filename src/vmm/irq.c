@@ -29,6 +29,7 @@ struct IrqMsi {
     int fd;
     int gsi; /* -1: never routed yet */
     bool attached;
+    bool stale; /* KVM's route is another */
     uint64_t address;
     uint32_t data, devid;
 };
@@ -63,6 +64,7 @@ static struct kvm_irq_routing_entry message_route(unsigned gsi, uint64_t address
 static int push_routes(Irq *irq)
 {
     unsigned need = LINE_ROUTES + irq->gsi_count, n = 0;
+    int r;
 
     if (irq->routing_size < need) {
         unsigned size = need + 64;
@@ -98,7 +100,12 @@ static int push_routes(Irq *irq)
     }
     irq->routing->nr = n;
     __atomic_store_n(&irq->routed, true, __ATOMIC_RELEASE);
-    return kvm_set_routing(irq->vm, irq->routing);
+    r = kvm_set_routing(irq->vm, irq->routing);
+    for (unsigned i = 0; i < irq->gsi_count && r >= 0; i++) {
+        if (irq->gsis[i] != NULL)
+            irq->gsis[i]->stale = false;
+    }
+    return r;
 }
 
 int irq_new(KvmVm *vm, Irq **ret, Err *err)
@@ -245,10 +252,10 @@ static int take_gsi(IrqMsi *msi)
 int irq_msi_set(IrqMsi *msi, uint64_t address, uint32_t data, bool masked, uint32_t pci_devid)
 {
     Irq *irq = msi->irq;
-    bool changed = msi->address != address || msi->data != data || msi->gsi < 0;
     int r = 0;
 
     pthread_mutex_lock(&irq->lock);
+    msi->stale |= msi->address != address || msi->data != data || msi->gsi < 0;
     msi->address = address;
     msi->data = data;
     msi->devid = pci_devid;
@@ -257,7 +264,7 @@ int irq_msi_set(IrqMsi *msi, uint64_t address, uint32_t data, bool masked, uint3
     } else {
         if (msi->gsi < 0)
             r = take_gsi(msi);
-        if (r == 0 && changed)
+        if (r == 0 && msi->stale)
             r = push_routes(irq);
         if (r >= 0 && !msi->attached) {
             r = kvm_irqfd(irq->vm, msi->fd, (unsigned)msi->gsi, true);

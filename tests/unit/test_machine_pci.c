@@ -116,6 +116,17 @@ static void test_msix(Machine *m)
     fake_store(m, table + 8, 0x42, 4);
     ok(fake_kvm_gsi_of(MSI_ADDRESS, 0x42) == gsi && fake_kvm_gsi_of(MSI_ADDRESS, 0x41) < 0,
        "a new vector number is routed");
+    fake_store(m, at(0, 8, cap + 2), 0xc000, 2);
+    fake_store(m, table + 8, 0x43, 4);
+    fake_store(m, at(0, 8, cap + 2), 0x8000, 2);
+    ok(fake_kvm_gsi_of(MSI_ADDRESS, 0x43) == gsi && fake_kvm_gsi_of(MSI_ADDRESS, 0x42) < 0,
+       "also one that was written while all were masked");
+    fake_store(m, table + 12, 1, 4);
+    fake_store(m, table + 8, 0x44, 4);
+    fake_store(m, table + 12, 1, 4);
+    fake_store(m, table + 12, 0, 4);
+    ok(fake_kvm_gsi_of(MSI_ADDRESS, 0x44) == gsi && fake_kvm_gsi_of(MSI_ADDRESS, 0x43) < 0,
+       "and one that was masked once more before it was unmasked");
     fake_store(m, table + 12, 0xffffffff, 4);
     ok(fake_load(m, table + 12, 4) == 1 && fake_kvm.irqfds[gsi] == -1,
        "reserved bits of the control word stay 0");
