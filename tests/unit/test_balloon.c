@@ -155,7 +155,7 @@ static void test_stats(void)
     ok(g.stats_balloon.free == 1000 && g.stats_balloon.swap_in == UINT64_MAX, "the statistics page has them");
     ok(!fake_guest_used(&g, STATS, &head, &len), "the buffer is kept");
     ok(dev->ops->set_property(dev, "guest-stats-polling-interval", number, &err) == 0 &&
-           fake_guest_wait_used(&g, STATS, 500) && fake_guest_used(&g, STATS, &head, &len) && len == 0,
+           fake_guest_wait_used(&g, STATS, 30000) && fake_guest_used(&g, STATS, &head, &len) && len == 0,
        "polling gives it back");
     fake_guest_add(&g, STATS, 1, (FakeBuffer[]){{at, 40, false}});
     fake_guest_kick(&g, STATS);

@@ -79,7 +79,7 @@ static int answer(Rig *t, uint32_t *ret_len)
     uint32_t head, len = 0;
     int status = -1;
 
-    if (fake_guest_wait_used(&t->g, 0, 1500) && fake_guest_used(&t->g, 0, &head, &len))
+    if (fake_guest_wait_used(&t->g, 0, 30000) && fake_guest_used(&t->g, 0, &head, &len))
         status = *(uint8_t *)fake_guest_host(&t->g, t->status, 1);
     if (ret_len)
         *ret_len = len;
@@ -393,7 +393,7 @@ static void test_images(void)
     int back_count = 0;
     uint32_t head, len;
 
-    while (back_count < 30 && fake_guest_wait_used(&t.g, 0, 1500) && fake_guest_used(&t.g, 0, &head, &len))
+    while (back_count < 30 && fake_guest_wait_used(&t.g, 0, 30000) && fake_guest_used(&t.g, 0, &head, &len))
         back_count++;
     ok(back_count == 30, "30 writes in flight");
     /* a reset in the middle */

@@ -165,7 +165,7 @@ int main(void)
 
     fake_guest_add(&t.g, 4, 1, (FakeBuffer[]){{buffer, 64, true}});
     fake_guest_kick(&t.g, 4);
-    ok(fake_guest_wait_used(&t.g, 4, 500) && fake_guest_used(&t.g, 4, &head, &len) && len == 4 &&
+    ok(fake_guest_wait_used(&t.g, 4, 30000) && fake_guest_used(&t.g, 4, &head, &len) && len == 4 &&
            !memcmp(fake_guest_host(&t.g, buffer, 4), "ping", 4),
        "and comes when there is one");
 
@@ -189,6 +189,25 @@ int main(void)
             back++;
     }
     ok(back == chains && got == chains * 4096u, "nothing is lost (%u, %zu)", back, got);
+
+    /* one chain of more than is moved in a turn */
+    FakeBuffer pieces[50];
+    bool ended = false;
+
+    for (unsigned i = 0; i < 50; i++)
+        pieces[i] = (FakeBuffer){t.out, 4096, false};
+    fake_guest_add(&t.g, 5, 50, pieces);
+    fake_guest_kick(&t.g, 5);
+    got = 0;
+    for (int i = 0; i < 5000 && (!ended || got < 50 * 4096u); i++) {
+        static char sink[65536];
+        ssize_t n = recv(agent, sink, sizeof sink, MSG_DONTWAIT);
+
+        got += n > 0 ? (size_t)n : 0;
+        loop_iterate(t.g.loop, false);
+        ended |= fake_guest_used(&t.g, 5, &head, &len);
+    }
+    ok(ended && got == 50 * 4096u, "nor of a chain that is long (%zu)", got);
 
     ok(child(dev, "{\"driver\":\"virtserialport\",\"id\":\"hot\",\"chardev\":\"c2\",\"name\":\"x\"}") == 0,
        "hot plug of a port");

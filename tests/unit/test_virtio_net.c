@@ -177,7 +177,7 @@ static void test_receive(uint64_t features)
         for (int i = 0; i < 4; i++)
             fake_guest_add(&t.g, 0, 1, (FakeBuffer[]){{t.rx[i], 600, true}});
         fake_guest_kick(&t.g, 0);
-        ok(fake_guest_wait_used(&t.g, 0, 100) && fake_guest_used(&t.g, 0, &head, &len) &&
+        ok(fake_guest_wait_used(&t.g, 0, 30000) && fake_guest_used(&t.g, 0, &head, &len) &&
                fake_guest_used(&t.g, 0, &head2, &len2) && len == 600 && len2 == 412,
            "a frame over two buffers");
         uint8_t *a = fake_guest_host(&t.g, t.rx[0], 600), *b = fake_guest_host(&t.g, t.rx[1], 600);
@@ -188,7 +188,7 @@ static void test_receive(uint64_t features)
         for (int i = 0; i < 3; i++)
             fake_guest_add(&t.g, 0, 2, (FakeBuffer[]){{t.rx[i], 12, true}, {t.rx[i] + 100, 1518, true}});
         fake_guest_kick(&t.g, 0);
-        ok(fake_guest_wait_used(&t.g, 0, 100) && fake_guest_used(&t.g, 0, &head, &len) && len == 1012, "a frame");
+        ok(fake_guest_wait_used(&t.g, 0, 30000) && fake_guest_used(&t.g, 0, &head, &len) && len == 1012, "a frame");
         uint8_t *a = fake_guest_host(&t.g, t.rx[0], 4096);
 
         ok(a[10] == 1 && !memcmp(a + 100, frame, 1000), "with header and bytes");
@@ -206,7 +206,7 @@ static void test_receive(uint64_t features)
         ok(control(&t, VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_TABLE_SET, table, sizeof table) == VIRTIO_NET_OK,
            "address table");
         feed(&t, frame, 100);
-        ok(fake_guest_wait_used(&t.g, 0, 100) && fake_guest_used(&t.g, 0, &head, &len) && len == 112,
+        ok(fake_guest_wait_used(&t.g, 0, 30000) && fake_guest_used(&t.g, 0, &head, &len) && len == 112,
            "an address of the table comes through");
         table[0] = 200;
         ok(control(&t, VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_TABLE_SET, table, sizeof table) == VIRTIO_NET_ERR,

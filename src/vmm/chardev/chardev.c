@@ -422,6 +422,8 @@ void chardev_free(Chardev *c)
     loop_unwatch(&c->out_watch);
     loop_unwatch(&c->listen_watch);
     loop_timer_cancel(&c->retry);
+    loop_post_cancel(c->loop, &c->out_post);
+    loop_post_cancel(c->loop, &c->in_post);
     if (c->kind != KIND_STDIO) {
         if (c->out_fd >= 0 && c->out_fd != c->in_fd)
             close(c->out_fd);

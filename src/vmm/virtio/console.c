@@ -59,6 +59,7 @@ typedef struct Port {
     unsigned tell; /* TELL_… */
     uint64_t out_done; /* bytes of the first waiting chain that are written */
     bool out_blocked; /* the chardev took less than it was given */
+    LoopDefer more_out;
 } Port;
 
 struct Console {
@@ -155,16 +156,16 @@ static void port_output(Port *p)
     do {
         virtqueue_disable_notify(vq);
         while (virtqueue_pop(vq, &elem) > 0) {
-            uint64_t skip = p->out_done, total = MIN(elem.out_len, TURN_BYTES);
+            uint64_t skip = p->out_done, end = MIN(elem.out_len, p->out_done + TURN_BYTES);
 
-            for (unsigned i = 0; i < elem.out_count && p->chardev != NULL && p->out_done < total; i++) {
+            for (unsigned i = 0; i < elem.out_count && p->chardev != NULL && p->out_done < end; i++) {
                 size_t len = iov[i].iov_len, took;
 
                 if (skip >= len) {
                     skip -= len;
                     continue;
                 }
-                len = MIN(len - skip, total - p->out_done);
+                len = MIN(len - skip, end - p->out_done);
                 took = chardev_write(p->chardev, (uint8_t *)iov[i].iov_base + skip, len);
                 skip = 0;
                 p->out_done += took;
@@ -175,11 +176,22 @@ static void port_output(Port *p)
                     return;
                 }
             }
+            if (p->chardev != NULL && end < elem.out_len) {
+                virtqueue_unpop(vq, 1);
+                virtqueue_notify(vq);
+                loop_defer(&p->more_out);
+                return;
+            }
             p->out_done = 0;
             virtqueue_push(vq, &elem, 0);
         }
     } while (virtqueue_enable_notify(vq));
     virtqueue_notify(vq);
+}
+
+static void more_output(void *opaque)
+{
+    port_output(opaque);
 }
 
 static void writable(void *opaque)
@@ -361,6 +373,7 @@ static void console_deactivate(VirtioDevice *dev)
 
     c->ready = false;
     for (unsigned i = 0; i < c->max_ports; i++) {
+        loop_defer_cancel(&c->ports[i].more_out);
         if (c->ports[i].present)
             port_changed(&c->ports[i], false);
     }
@@ -388,6 +401,7 @@ static void drop_port(Port *p)
 {
     if (p->chardev != NULL)
         chardev_attach(p->chardev, NULL, NULL);
+    loop_defer_cancel(&p->more_out);
     p->chardev = NULL;
     p->present = false;
 }
@@ -434,6 +448,7 @@ int console_create(Props *props, DeviceHost *host, VirtioDevice **ret, Err *err)
     for (unsigned i = 0; i < c->max_ports; i++) {
         c->ports[i].console = c;
         c->ports[i].nr = i;
+        loop_defer_init(host->main_loop, &c->ports[i].more_out, more_output, &c->ports[i]);
     }
     config.max_nr_ports = htole32(c->max_ports);
     virtio_config_set(dev, 0, &config, sizeof config);

@@ -124,17 +124,12 @@ static void receive(void *opaque, unsigned queue)
         ssize_t len;
 
         if (!fill_stock(p)) {
-            p->rx_waits = true;
-            /* A kick now and not later, when buffers came meanwhile. */
-            if (virtqueue_enable_notify(p->rx)) {
-                virtqueue_disable_notify(p->rx);
-                if (fill_stock(p)) {
-                    p->rx_waits = false;
-                    continue;
-                }
-                (void)virtqueue_enable_notify(p->rx);
-            }
-            break;
+            /* A kick now and not later, when buffers came meanwhile; for each of them anew. */
+            p->rx_waits = !virtqueue_enable_notify(p->rx);
+            if (p->rx_waits)
+                break;
+            virtqueue_disable_notify(p->rx);
+            continue;
         }
         len = n->backend->ops->receive(n->backend, queue, p->iov, p->iov_count);
         if (len == -EAGAIN)

@@ -812,9 +812,10 @@ static void do_remove(void *opaque)
     c->unit = *at;
     if (c->unit == NULL)
         return;
+    /* Out first: a guest that goes on and on would else never let it come to rest. */
+    *at = c->unit->next_unit;
     scsi_unit_drain(c->unit);
     scsi_unit_abort_stopped(c->unit);
-    *at = c->unit->next_unit;
     if (virtio_has(&c->s->dev, F_HOTPLUG))
         send_event(c->s, c->unit, EVENT_TRANSPORT_RESET, REASON_REMOVED);
 }

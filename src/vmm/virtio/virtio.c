@@ -66,6 +66,7 @@ void virtio_config_set(VirtioDevice *dev, unsigned offset, const void *data, uns
     if (!range_inside(offset, len, sizeof dev->config))
         return;
     pthread_mutex_lock(&dev->config_lock);
+    dev->config_generation += memcmp(dev->config + offset, data, len) != 0;
     memcpy(dev->config + offset, data, len);
     dev->config_len = MAX(dev->config_len, offset + len);
     pthread_mutex_unlock(&dev->config_lock);
@@ -85,6 +86,16 @@ void virtio_config_get(VirtioDevice *dev, unsigned offset, void *data, unsigned 
     if (offset < dev->config_len)
         memcpy(data, dev->config + offset, MIN(len, dev->config_len - offset));
     pthread_mutex_unlock(&dev->config_lock);
+}
+
+uint8_t virtio_config_generation(VirtioDevice *dev)
+{
+    uint8_t generation;
+
+    pthread_mutex_lock(&dev->config_lock);
+    generation = dev->config_generation;
+    pthread_mutex_unlock(&dev->config_lock);
+    return generation;
 }
 
 /* --- failing

@@ -129,6 +129,7 @@ struct VirtioDevice {
     pthread_mutex_t config_lock;
     uint8_t config[VIRTIO_CONFIG_MAX];
     unsigned config_len;
+    uint8_t config_generation; /* changes with the bytes, so that a driver never puts old and new ones together (2.5) */
 
     const VirtioTransportOps *transport_ops;
     void *transport;
@@ -156,6 +157,7 @@ void virtio_config_set(VirtioDevice *dev, unsigned offset, const void *data, uns
 /* The same, and a configuration change interrupt (live resize, link state). Any thread. */
 void virtio_config_update(VirtioDevice *dev, unsigned offset, const void *data, unsigned len);
 void virtio_config_get(VirtioDevice *dev, unsigned offset, void *data, unsigned len);
+uint8_t virtio_config_generation(VirtioDevice *dev);
 
 /* The guest broke the rules: NEEDS_RESET, one log line. The queues give nothing more until reset. Any thread.
  */

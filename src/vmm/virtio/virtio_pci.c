@@ -60,7 +60,6 @@ struct VirtioPci {
     uint64_t driver_features;
     uint16_t queue_select;
     uint8_t status; /* atomic */
-    uint8_t generation; /* atomic */
     uint8_t isr; /* atomic */
     uint16_t config_vector; /* atomic */
     bool running; /* the device's loop */
@@ -92,7 +91,6 @@ static void config_interrupt(void *transport)
     VirtioPci *vp = transport;
     uint16_t vector = ATOMIC_GET(vp->config_vector);
 
-    __atomic_fetch_add(&vp->generation, 1, __ATOMIC_ACQ_REL);
     if (!(ATOMIC_GET(vp->status) & STATUS_DRIVER_OK))
         return;
     __atomic_fetch_or(&vp->isr, 2, __ATOMIC_ACQ_REL);
@@ -332,6 +330,9 @@ static void write_status(VirtioPci *vp, uint8_t value)
     if (!(value & STATUS_FEATURES_OK))
         value &= (uint8_t)~STATUS_DRIVER_OK;
     ATOMIC_SET(vp->status, value);
+    /* It may have failed since `old` was read. */
+    if (ATOMIC_GET(vp->dev->broken))
+        __atomic_fetch_or(&vp->status, STATUS_NEEDS_RESET, __ATOMIC_ACQ_REL);
     if ((value & STATUS_DRIVER_OK) && !(old & STATUS_DRIVER_OK) && !vp->activated) {
         vp->activated = true;
         for (unsigned i = 0; i < vp->dev->queue_count; i++)
@@ -362,7 +363,7 @@ static uint64_t common_field(VirtioPci *vp, unsigned offset)
     case 0x14:
         return ATOMIC_GET(vp->status);
     case 0x15:
-        return ATOMIC_GET(vp->generation);
+        return virtio_config_generation(vp->dev);
     case 0x16:
         return vp->queue_select;
     case 0x18:

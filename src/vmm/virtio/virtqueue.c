@@ -176,8 +176,9 @@ static int pop(Virtqueue *vq, VirtqElem *elem, bool host)
     for (;;) {
         if (index >= table_size)
             return broken(vq, "a descriptor index beyond the table");
-        /* A chain has no more descriptors than the queue has entries (2.7.5.3.1): a longer one loops. */
-        if (seen++ >= vq->size)
+        /* A chain that is longer than its table loops. One in a table of its own may be longer than the queue: drivers
+         * that make their queues smaller do that, whatever 2.7.5.3.1 says. */
+        if (seen++ >= table_size)
             return broken(vq, "a descriptor chain that loops");
         read_desc(table, index, &d);
         if (d.flags & DESC_INDIRECT) {
