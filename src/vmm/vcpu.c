@@ -55,6 +55,14 @@ struct Vcpu {
     struct kvm_lapic_state reset_lapic;
     struct kvm_vcpu_events reset_events;
     struct kvm_mp_state reset_mp_state;
+    struct kvm_debugregs reset_debug;
+    struct kvm_xcrs reset_xcrs;
+    bool has_debug, has_xcrs, has_nested; /* what this KVM keeps of each vCPU */
+    /* No virtual machine inside; that takes no more room. */
+    union {
+        struct kvm_nested_state head;
+        uint8_t room[256];
+    } reset_nested;
 };
 
 static void on_kick(int signum)
@@ -120,6 +128,23 @@ static void set_lint(struct kvm_lapic_state *lapic)
     memcpy(lapic->regs + 0x360, &nmi, 4);
 }
 
+/* What not every KVM and processor has. */
+static void take_optional_state(Vcpu *vcpu)
+{
+    vcpu->has_debug = ioctl(vcpu->fd, KVM_GET_DEBUGREGS, &vcpu->reset_debug) == 0;
+    vcpu->has_xcrs = ioctl(vcpu->fd, KVM_GET_XCRS, &vcpu->reset_xcrs) == 0;
+    vcpu->reset_nested.head.size = sizeof vcpu->reset_nested;
+    vcpu->has_nested = ioctl(vcpu->fd, KVM_GET_NESTED_STATE, &vcpu->reset_nested) == 0;
+}
+
+static void reset_optional_state(Vcpu *vcpu)
+{
+    if (vcpu->has_debug)
+        (void)ioctl(vcpu->fd, KVM_SET_DEBUGREGS, &vcpu->reset_debug);
+    if (vcpu->has_xcrs)
+        (void)ioctl(vcpu->fd, KVM_SET_XCRS, &vcpu->reset_xcrs);
+}
+
 int vcpu_new(const VcpuHost *host, unsigned index, uint32_t apic_id, struct kvm_cpuid2 *cpuid,
              StatsVcpu *stats, Vcpu **ret, Err *err)
 {
@@ -154,6 +179,7 @@ int vcpu_new(const VcpuHost *host, unsigned index, uint32_t apic_id, struct kvm_
         (r = CALL(vcpu, KVM_GET_VCPU_EVENTS, &vcpu->reset_events, err)) < 0 ||
         (r = CALL(vcpu, KVM_GET_MP_STATE, &vcpu->reset_mp_state, err)) < 0)
         goto fail;
+    take_optional_state(vcpu);
     set_lint(&vcpu->reset_lapic);
     if ((r = CALL(vcpu, KVM_SET_LAPIC, &vcpu->reset_lapic, err)) < 0)
         goto fail;
@@ -241,6 +267,9 @@ static int reset_work(Vcpu *vcpu, const void *data, Err *err)
 
     (void)data;
     __atomic_store_n(&vcpu->nmi_wanted, false, __ATOMIC_RELEASE);
+    /* A guest that was a hypervisor: CR4 and EFER of the reset are refused while it is in VMX operation. */
+    if (vcpu->has_nested)
+        (void)ioctl(vcpu->fd, KVM_SET_NESTED_STATE, &vcpu->reset_nested);
     /* The local APIC follows APIC_BASE, which is in sregs: registers first. */
     /* The boot CPU gets its entry state by vcpu_set_boot() at once; it never is in real mode here. */
     if (vcpu->index > 0 && ((r = CALL(vcpu, KVM_SET_SREGS, &vcpu->reset_sregs, err)) < 0 ||
@@ -249,6 +278,7 @@ static int reset_work(Vcpu *vcpu, const void *data, Err *err)
     if ((r = CALL(vcpu, KVM_SET_FPU, &vcpu->reset_fpu, err)) < 0 ||
         (r = CALL(vcpu, KVM_SET_VCPU_EVENTS, &vcpu->reset_events, err)) < 0)
         return r;
+    reset_optional_state(vcpu);
     set_reset_msrs(vcpu);
     if ((r = CALL(vcpu, KVM_SET_LAPIC, &vcpu->reset_lapic, err)) < 0)
         return r;
@@ -295,7 +325,8 @@ bool vcpu_is_paused(const Vcpu *vcpu)
 void vcpu_resume(Vcpu *vcpu)
 {
     pthread_mutex_lock(&vcpu->lock);
-    __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_RELEASE);
+    /* An NMI that was asked for meanwhile is delivered first. */
+    __atomic_store_n(&vcpu->run->immediate_exit, vcpu->nmi_wanted, __ATOMIC_RELEASE);
     vcpu->pause_wanted = false;
     /* Here, not by the thread: it may not have begun to wait at all. */
     __atomic_store_n(&vcpu->paused, false, __ATOMIC_RELEASE);

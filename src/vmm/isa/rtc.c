@@ -290,6 +290,9 @@ static void write_register(Rtc *rtc, uint8_t index, uint8_t value)
         rtc->bytes[REG_B] = value & B_KEPT;
         update_line(rtc);
         return;
+    case REG_A: /* the bit that says "being updated" is not the guest's */
+        rtc->bytes[index] = value & 0x7f;
+        return;
     case REG_C:
     case REG_D:
         return;

@@ -113,6 +113,8 @@ const struct kvm_msr_entry *regs_reset_msrs(unsigned *ret_count)
         {.index = 0x4b564d02, .data = 0}, /* async page faults */
         {.index = 0x4b564d03, .data = 0}, /* steal time */
         {.index = 0x4b564d04, .data = 0}, /* PV EOI */
+        {.index = 0x4b564d05, .data = 1}, /* the host may poll when this vCPU halts */
+        {.index = 0x4b564d06, .data = 0}, /* interrupt of async page faults */
     };
 
     *ret_count = ARRAY_LEN(msrs);
