@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Metadata in memory: the slices of L2 tables and refcount blocks, and the set of clusters that hold metadata. */
+/*
+ * Metadata in memory: the slices of L2 tables and refcount blocks, and the set of clusters that hold metadata.
+ *
+ * qsort() of glibc asks how much memory there is:
+ * #syscalls sysinfo
+ */
 #include "config.h"
 
 #include <errno.h>

@@ -5,6 +5,9 @@
  * vector has a GSI from 24 up, whose route holds its address and data. A vector is attached to its eventfd
  * with KVM_IRQFD while it is unmasked; detached, the eventfd just counts, which is exactly the pending bit.
  * KVM delivers a count that is already there when the irqfd is attached again.
+ *
+ * Guests read pending bits, and masks are theirs:
+ * #syscalls:vcpu poll
  */
 #include "vmm/irq.h"
 

@@ -2,6 +2,8 @@
 /*
  * Guest RAM. Two host mappings (below 3 GiB, from 4 GiB up), each reserved as a whole, so that regions that
  * touch in guest-physical space touch in host memory too and a buffer may span them.
+ *
+ * #syscalls:main memfd_create ftruncate
  */
 #include "vmm/memory.h"
 

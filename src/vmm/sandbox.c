@@ -7,7 +7,7 @@
  * (tools/gen/seccompgen.py). The last resort of a filter is SECCOMP_RET_TRAP: the handler logs the call's
  * number and name, then ends the process.
  *
- * #syscalls:* rt_sigreturn exit exit_group write futex close munmap mmap mprotect madvise brk sched_yield
+ * #syscalls:* rt_sigreturn exit exit_group write futex close munmap mmap mremap mprotect madvise brk sched_yield
  * #syscalls:* clock_gettime clock_nanosleep gettid getpid tgkill rt_sigprocmask rt_sigaction restart_syscall
  * #syscalls:* set_robust_list rseq getrandom
  *

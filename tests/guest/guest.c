@@ -515,6 +515,10 @@ static void test_scribble(void)
         if (i % 16 == 0)
             pci_write((unsigned)devfn, 0x40 + ((unsigned)(x >> 40) % 0xc0 & ~3u), (uint32_t)x);
     }
+    for (unsigned i = 0; i < 0x8000 / 4; i++)
+        (void)bar[i];
+    for (unsigned i = 0; i < 0x100; i += 4)
+        (void)pci_read((unsigned)devfn, i);
     print("scribbled\n");
 }
 
