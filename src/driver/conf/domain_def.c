@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "driver/conf/def_chr.h"
 
 ENUM_TABLE(virt_type, VirtType, VIRT_LAST, "none", "qemu", "kvm")
 ENUM_TABLE(lifecycle_action, LifecycleAction, ACTION_LAST, "destroy", "restart", "rename-restart", "preserve",
@@ -42,6 +43,7 @@ DomainDef *domain_def_new(void)
 
     def->id = -1;
     def->metadata = g_ptr_array_new_with_free_func(g_free);
+    memory_tune_init(&def->memtune);
     def->vcpus = g_array_new(FALSE, TRUE, sizeof(VcpuDef));
     g_array_set_clear_func(def->vcpus, vcpu_clear);
     def->iothreads = g_ptr_array_new_with_free_func((GDestroyNotify)iothread_def_free);
@@ -267,8 +269,6 @@ static gboolean parse_seclabels(DomainDef *def, xmlNodePtr domain, guint flags, 
         if (type == SECLABEL_NONE && seclabel->relabel != TRISTATE_NO)
             return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                              "resource relabeling is not compatible with 'none' label type");
-        if (type == SECLABEL_NONE && seclabel->model == NULL)
-            seclabel->model = g_strdup("none");
         if (type == SECLABEL_STATIC || (type == SECLABEL_DYNAMIC && !(flags & DOMAIN_DEF_PARSE_INACTIVE)))
             seclabel->label = xml_get_child_text(child, "label");
         if (type == SECLABEL_STATIC && seclabel->label == NULL)
@@ -277,6 +277,19 @@ static gboolean parse_seclabels(DomainDef *def, xmlNodePtr domain, guint flags, 
             seclabel->imagelabel = xml_get_child_text(child, "imagelabel");
         if (type == SECLABEL_DYNAMIC)
             seclabel->baselabel = xml_get_child_text(child, "baselabel");
+    }
+    for (guint i = 0; i < def->seclabels->len; i++) {
+        const SeclabelDef *seclabel = g_ptr_array_index(def->seclabels, i);
+
+        for (guint j = 0; j < i; j++) {
+            if (g_strcmp0(seclabel->model, ((SeclabelDef *)g_ptr_array_index(def->seclabels, j))->model) == 0)
+                return error_set(error, VIR_ERR_XML_DETAIL, "seclabel for model %s is already provided",
+                                 seclabel->model != NULL ? seclabel->model : "(none)");
+        }
+    }
+    for (guint i = 0; def->seclabels->len > 1 && i < def->seclabels->len; i++) {
+        if (((SeclabelDef *)g_ptr_array_index(def->seclabels, i))->model == NULL)
+            return error_set(error, VIR_ERR_XML_ERROR, "missing security model when using multiple labels");
     }
     return TRUE;
 }
@@ -337,6 +350,9 @@ static gboolean parse_devices(DomainDef *def, xmlNodePtr domain, const DeviceCon
         dev = device_def_parse_node(child, ctx, error);
         if (dev == NULL)
             return FALSE;
+        /* Of consoles it is the order that counts, whatever number they had. */
+        if (dev->kind == DEVICE_CONSOLE && !(ctx->flags & DOMAIN_DEF_PARSE_STATUS))
+            ((ChrDef *)dev)->port = (int)domain_def_n(def, DEVICE_CONSOLE);
         /* A copy keeps the order of what it was made from: controllers that were added stand last, as with libvirt. */
         if (ctx->flags & DOMAIN_DEF_PARSE_STATUS)
             g_ptr_array_add(def->devices[dev->kind], dev);

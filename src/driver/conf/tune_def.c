@@ -18,6 +18,11 @@ static void huge_page_clear(gpointer data)
     bitmap_free(((HugePage *)data)->nodes);
 }
 
+void memory_tune_init(MemoryTune *tune)
+{
+    tune->hard_limit = tune->soft_limit = tune->swap_hard_limit = MEMORY_UNLIMITED_KIB;
+}
+
 void memory_tune_clear(MemoryTune *tune)
 {
     g_clear_pointer(&tune->hugepages, g_array_unref);
@@ -105,14 +110,9 @@ gboolean memory_tune_parse(MemoryTune *tune, xmlNodePtr domain, GError **error)
     return backing == NULL || parse_backing(tune, backing, error);
 }
 
-static gboolean limit_is_set(guint64 kib)
-{
-    return kib > 0 && kib < MEMORY_UNLIMITED_KIB;
-}
-
 static void format_limit(XmlWriter *w, const char *name, guint64 kib)
 {
-    if (!limit_is_set(kib))
+    if (!memory_limit_is_set(kib))
         return;
     xml_open(w, name);
     xml_attr(w, "unit", "KiB");
@@ -129,12 +129,13 @@ static void format_attr_element(XmlWriter *w, const char *name, const char *attr
 
 void memory_tune_format(XmlWriter *w, const MemoryTune *tune)
 {
-    if (limit_is_set(tune->hard_limit) || limit_is_set(tune->soft_limit) || tune->min_guarantee > 0 ||
-        limit_is_set(tune->swap_hard_limit)) {
+    if (memory_limit_is_set(tune->hard_limit) || memory_limit_is_set(tune->soft_limit) || tune->min_guarantee > 0 ||
+        memory_limit_is_set(tune->swap_hard_limit)) {
         xml_open(w, "memtune");
         format_limit(w, "hard_limit", tune->hard_limit);
         format_limit(w, "soft_limit", tune->soft_limit);
-        format_limit(w, "min_guarantee", tune->min_guarantee);
+        if (tune->min_guarantee > 0)
+            format_limit(w, "min_guarantee", tune->min_guarantee);
         format_limit(w, "swap_hard_limit", tune->swap_hard_limit);
         xml_close(w);
     }
@@ -292,7 +293,7 @@ static Bitmap *parse_nodeset(xmlNodePtr node, GError **error)
     }
     nodes = bitmap_parse(text, 0, error);
     if (nodes != NULL && bitmap_is_empty(nodes)) {
-        error_set(error, VIR_ERR_XML_ERROR, "Invalid value of 'nodeset': %s", text);
+        error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Invalid value of 'nodeset': %s", text);
         return NULL;
     }
     return g_steal_pointer(&nodes);
@@ -341,18 +342,22 @@ gboolean numa_tune_parse(NumaTune *tune, const NumaDef *numa, xmlNodePtr domain,
     if (memory != NULL) {
         g_autofree char *placement = xml_get_attr(memory, "placement");
         g_autofree char *nodeset = xml_get_attr(memory, "nodeset");
+        g_autofree char *mode_text = xml_get_attr(memory, "mode");
 
-        if (!xml_attr_get_enum(memory, "mode", numatune_mode_from_string, XML_OPTIONAL, &mode, error))
-            return FALSE;
+        if (mode_text != NULL && (mode = numatune_mode_from_string(mode_text)) < 0)
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Unsupported NUMA memory tuning mode '%s'", mode_text);
         if (placement != NULL && strcmp(placement, "auto") != 0 && strcmp(placement, "static") != 0)
-            return error_set(error, VIR_ERR_XML_ERROR,
-                             "Invalid value for attribute 'placement' in element 'memory': '%s'.", placement);
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Unsupported NUMA memory placement mode '%s'",
+                             placement);
         tune->memory_given = TRUE;
         tune->mode = mode;
         tune->placement_auto = nodeset == NULL && g_strcmp0(placement, "static") != 0;
         if (g_strcmp0(placement, "auto") == 0)
             tune->placement_auto = TRUE;
         if (!tune->placement_auto) {
+            if (nodeset == NULL)
+                return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                                 "nodeset for NUMA memory tuning must be set if 'placement' is 'static'");
             tune->nodes = parse_nodeset(memory, error);
             if (tune->nodes == NULL)
                 return FALSE;

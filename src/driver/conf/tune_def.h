@@ -47,8 +47,9 @@ typedef struct MemoryTune {
     MemoryAllocation allocation;
     guint allocation_threads;
     Tristate discard;
-    /* <memtune>, KiB; 0: not given */
-    guint64 hard_limit, soft_limit, min_guarantee, swap_hard_limit;
+    guint64 min_guarantee; /* KiB; 0: not given */
+    /* <memtune>, KiB; MEMORY_UNLIMITED_KIB: not given */
+    guint64 hard_limit, soft_limit, swap_hard_limit;
 } MemoryTune;
 
 typedef enum {
@@ -128,10 +129,16 @@ typedef struct NumaTune {
     GArray *memnodes; /* NumatuneNode, sorted by cell */
 } NumaTune;
 
+static inline gboolean memory_limit_is_set(guint64 kib)
+{
+    return kib < MEMORY_UNLIMITED_KIB;
+}
+
 void vcpu_def_clear(VcpuDef *vcpu);
 IothreadDef *iothread_def_new(guint id);
 void iothread_def_free(IothreadDef *iothread);
 
+void memory_tune_init(MemoryTune *tune);
 gboolean memory_tune_parse(MemoryTune *tune, xmlNodePtr domain, GError **error);
 void memory_tune_format(XmlWriter *w, const MemoryTune *tune); /* <memtune>, <memoryBacking> */
 void memory_tune_clear(MemoryTune *tune);

@@ -341,8 +341,7 @@ gboolean call_domain_get_memory_parameters(Call *call, const DomainGetMemoryPara
     if (!good)
         return fail(&listing);
     for (guint i = 0; i < G_N_ELEMENTS(limits); i++)
-        typed_params_add_ullong(&listing.params, names[i],
-                                limits[i] != 0 || listing.live ? limits[i] : VIR_DOMAIN_MEMORY_PARAM_UNLIMITED);
+        typed_params_add_ullong(&listing.params, names[i], limits[i]);
     return end(&listing, args->nparams, args->flags, &ret->params, &ret->params_len, &ret->nparams);
 }
 

@@ -82,11 +82,6 @@ static gboolean check_numatune(Driver *driver, const NumaTune *tune, GError **er
 
 /* --- plan ----------------------------------------------------------------------------------------------- */
 
-static gboolean limit_is_set(guint64 kib)
-{
-    return kib > 0 && kib < MEMORY_UNLIMITED_KIB;
-}
-
 /* Whether the first moments of the program must be within all limits. */
 static gboolean first_moments_matter(const DomainDef *def)
 {
@@ -97,8 +92,8 @@ static gboolean first_moments_matter(const DomainDef *def)
     for (int i = 0; i < PERF_LAST; i++)
         perf |= def->perf[i] == TRISTATE_YES;
     return perf || memory->hugepages_given || memory->locked || memory->allocation == MEMORY_ALLOCATION_IMMEDIATE ||
-           limit_is_set(memory->hard_limit) || limit_is_set(memory->soft_limit) ||
-           limit_is_set(memory->swap_hard_limit) || def->numatune.memory_given || cpu->emulator_pin != NULL ||
+           memory_limit_is_set(memory->hard_limit) || memory_limit_is_set(memory->soft_limit) ||
+           memory_limit_is_set(memory->swap_hard_limit) || def->numatune.memory_given || cpu->emulator_pin != NULL ||
            cpu->emulator_period != 0 || cpu->emulator_quota != 0 || placement_default_cpus(def) != NULL;
 }
 
@@ -200,7 +195,7 @@ static gboolean set_memory_limits(Cgroup *cgroup, const MemoryTune *tune, GError
                               [CGROUP_SWAP_LIMIT] = tune->swap_hard_limit};
 
     for (guint limit = 0; limit < G_N_ELEMENTS(limits); limit++) {
-        if (!limit_is_set(limits[limit]))
+        if (!memory_limit_is_set(limits[limit]))
             continue;
         if (!cgroup_has(cgroup, CGROUP_MEMORY))
             return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Memory cgroup is not available on this host");

@@ -203,14 +203,12 @@ static const struct {
 
 static guint64 limit_now(const MemoryTune *tune, guint which)
 {
-    guint64 kib = G_STRUCT_MEMBER(guint64, tune, memory_fields[which].offset);
-
-    return kib == 0 ? MEMORY_UNLIMITED_KIB : kib; /* 0 stands for "not given" */
+    return G_STRUCT_MEMBER(guint64, tune, memory_fields[which].offset);
 }
 
 static void store_limit(DomainDef *def, guint which, guint64 kib)
 {
-    G_STRUCT_MEMBER(guint64, &def->memtune, memory_fields[which].offset) = kib >= MEMORY_UNLIMITED_KIB ? 0 : kib;
+    G_STRUCT_MEMBER(guint64, &def->memtune, memory_fields[which].offset) = MIN(kib, MEMORY_UNLIMITED_KIB);
 }
 
 static gboolean set_limit_live(Setting *s, Cgroup *cgroup, guint which, const WireTypedParam *param, GError **error)
