@@ -56,7 +56,7 @@ ControllerDef *controller_ensure(DomainDef *def, ControllerType type, int index,
 
 /* --- virtio-serial ------------------------------------------------------------------------------------ */
 
-static gboolean is_virtio_serial(const DeviceInfo *dev)
+gboolean address_is_virtio_serial(const DeviceInfo *dev)
 {
     const ChrDef *chr = (const ChrDef *)dev;
 
@@ -82,7 +82,7 @@ static gboolean vserial_port_used(const DomainDef *def, const DeviceInfo *but, g
     for (guint k = 0; k < G_N_ELEMENTS(kinds); k++) {
         DOMAIN_DEF_FOREACH(DeviceInfo, dev, def, kinds[k])
         {
-            if (dev != but && is_virtio_serial(dev) && dev->address.type == ADDRESS_VIRTIO_SERIAL &&
+            if (dev != but && address_is_virtio_serial(dev) && dev->address.type == ADDRESS_VIRTIO_SERIAL &&
                 dev->address.u.vserial.controller == controller && dev->address.u.vserial.port == port &&
                 (port != 0 || dev->kind == DEVICE_CONSOLE))
                 return TRUE;
@@ -117,6 +117,7 @@ static gboolean vserial_assign(DomainDef *def, DeviceInfo *dev, gboolean may_add
             return error_set(error, VIR_ERR_XML_ERROR,
                              "Unable to find a free port on virtio-serial controller %u",
                              dev->address.u.vserial.controller);
+        dev->address.u.vserial.bus = 0; /* there is no other */
         dev->address.u.vserial.port = (guint)port;
         return TRUE;
     }
@@ -144,12 +145,12 @@ gboolean address_assign_virtio_serial(DomainDef *def, DeviceInfo *only, gboolean
     gboolean ok = TRUE;
 
     if (only != NULL)
-        return !is_virtio_serial(only) || vserial_complete(only) || vserial_assign(def, only, may_add, error);
+        return !address_is_virtio_serial(only) || vserial_complete(only) || vserial_assign(def, only, may_add, error);
     noted = g_ptr_array_new();
     for (guint k = 0; k < G_N_ELEMENTS(kinds) && ok; k++) {
         DOMAIN_DEF_FOREACH(DeviceInfo, dev, def, kinds[k])
         {
-            if (!is_virtio_serial(dev) || vserial_complete(dev))
+            if (!address_is_virtio_serial(dev) || vserial_complete(dev))
                 continue;
             if (dev->kind == DEVICE_CONSOLE && dev->address.type == ADDRESS_NONE)
                 g_ptr_array_add(noted, dev);
@@ -309,17 +310,20 @@ typedef struct UsbPortCheck {
     GError **error;
 } UsbPortCheck;
 
-/* Hubs are added while the ports of all controllers do not suffice for the devices. */
-static void usb_add_hubs(DomainDef *def)
+/* Hubs are added while the ports of all controllers do not suffice for the devices, by libvirt's count. */
+static gboolean usb_add_hubs(DomainDef *def, GError **error)
 {
     static const DeviceKind kinds[] = {DEVICE_DISK,    DEVICE_INPUT,    DEVICE_INTERFACE,  DEVICE_SERIAL,
                                        DEVICE_HOSTDEV, DEVICE_REDIRDEV, DEVICE_CONTROLLER, DEVICE_SOUND};
     guint available = 0, needed = 0, hubs = 0;
+    gboolean any = FALSE;
 
     DOMAIN_DEF_FOREACH(ControllerDef, controller, def, DEVICE_CONTROLLER)
     {
-        if (controller->type == CONTROLLER_USB)
-            available += usb_controller_ports(controller);
+        if (controller->type != CONTROLLER_USB)
+            continue;
+        any |= controller->model != USB_MODEL_NONE;
+        available += usb_controller_ports(controller);
     }
     DOMAIN_DEF_FOREACH(HubDef, hub, def, DEVICE_HUB)
     {
@@ -331,14 +335,18 @@ static void usb_add_hubs(DomainDef *def)
         needed += is_usb_device(dev) ? 1 : 0;
     }
     needed += domain_def_n(def, DEVICE_HUB);
+    if (needed > 0 && !any)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "USB is disabled for this domain, but USB devices are present in the domain XML");
     if (needed > available)
-        hubs = (needed - available + USB_HUB_PORTS - 2) / (USB_HUB_PORTS - 1);
+        hubs = (needed - available + 1 + USB_HUB_PORTS - 2) / (USB_HUB_PORTS - 1);
     while (hubs-- > 0) {
         HubDef *hub = (HubDef *)device_def_new(DEVICE_HUB);
 
         hub->type = HUB_USB;
         domain_def_insert(def, &hub->info);
     }
+    return TRUE;
 }
 
 /* A port that was asked for: on a root that has it, or below a hub. */
@@ -391,9 +399,8 @@ gboolean address_assign_usb(DomainDef *def, DeviceInfo *only, gboolean not_new, 
                 return TRUE;
         }
     }
-    if (!usb_check_ports(def, error))
+    if (!usb_check_ports(def, error) || !usb_add_hubs(def, error))
         return FALSE;
-    usb_add_hubs(def);
     DOMAIN_DEF_FOREACH(HubDef, hub, def, DEVICE_HUB)
     {
         if ((hub->info.address.type == ADDRESS_NONE ||

@@ -13,6 +13,7 @@ ControllerDef *controller_ensure(DomainDef *def, ControllerType type, int index,
 
 gboolean address_assign_pci(DomainDef *def, const DomainDefEnv *env, GError **error);
 gboolean address_assign_pci_device(DomainDef *def, DeviceInfo *dev, const DomainDefEnv *env, GError **error);
+gboolean address_is_virtio_serial(const DeviceInfo *dev);
 /* Port of virtio consoles and channels; a controller is added when all are full and may_add. */
 gboolean address_assign_virtio_serial(DomainDef *def, DeviceInfo *only, gboolean may_add, GError **error);
 /* Ports of the USB controllers and hubs. not_new: an old definition where some device has no port keeps it

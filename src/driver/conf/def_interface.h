@@ -161,6 +161,13 @@ const char *interface_model_text(const InterfaceDef *def);
 
 extern const DeviceDefOps interface_def_ops;
 
+/* def_interface_source.c: <source>, and what an interface of each type may have beside it. */
+gboolean interface_source_parse(xmlNodePtr node, InterfaceDef *def, guint flags, GError **error);
+/* actual: what the network gave, in place of what the definition says. */
+void interface_source_format(XmlWriter *w, const InterfaceDef *def, gboolean actual, guint flags);
+gboolean interface_type_has_virtualport(InterfaceType type);
+gboolean interface_type_has_filterref(InterfaceType type);
+
 /* def_interface_rules.c: what libvirt adds to an interface, and what it refuses. DeviceDefOps. */
 gboolean interface_post_parse(DeviceInfo *dev, const DeviceContext *ctx, GError **error);
 gboolean interface_validate(const DeviceInfo *dev, const DeviceContext *ctx, GError **error);

@@ -102,8 +102,7 @@ gboolean net_ip_info_any(const NetIpInfo *info)
     return info->ips != NULL || info->routes != NULL;
 }
 
-/* An address in its canonical form; NULL when text is none. */
-static char *canonical_address(const char *text, gboolean *ret_ipv6)
+char *net_address_parse(const char *text, gboolean *ret_ipv6)
 {
     guint8 bytes[16];
     char canonical[INET6_ADDRSTRLEN];
@@ -111,7 +110,8 @@ static char *canonical_address(const char *text, gboolean *ret_ipv6)
 
     if (inet_pton(ipv6 ? AF_INET6 : AF_INET, text, bytes) != 1)
         return NULL;
-    *ret_ipv6 = ipv6;
+    if (ret_ipv6 != NULL)
+        *ret_ipv6 = ipv6;
     return g_strdup(inet_ntop(ipv6 ? AF_INET6 : AF_INET, bytes, canonical, sizeof(canonical)));
 }
 
@@ -130,7 +130,7 @@ static gboolean parse_ip(xmlNodePtr node, NetIpInfo *info, GError **error)
         return error_set(error, VIR_ERR_XML_ERROR, "<interface> has more than %d addresses", LIST_MAX);
     if (address == NULL)
         return error_set(error, VIR_ERR_XML_ERROR, "Missing required address in <ip>");
-    ip->address = canonical_address(address, &ip->ipv6);
+    ip->address = net_address_parse(address, &ip->ipv6);
     if (ip->address == NULL)
         return error_set(error, VIR_ERR_XML_ERROR, "Invalid address '%s' in <ip>", address);
     if (family != NULL && strcmp(family, ip->ipv6 ? "ipv6" : "ipv4") != 0)
@@ -142,7 +142,7 @@ static gboolean parse_ip(xmlNodePtr node, NetIpInfo *info, GError **error)
         return error_set(error, VIR_ERR_XML_ERROR, "Invalid prefix value '%u' in <ip>", ip->prefix);
     if (peer == NULL)
         return TRUE;
-    ip->peer = canonical_address(peer, &peer_ipv6);
+    ip->peer = net_address_parse(peer, &peer_ipv6);
     if (ip->peer == NULL || peer_ipv6 != ip->ipv6)
         return error_set(error, VIR_ERR_XML_ERROR, "Invalid peer '%s' in <ip>", peer);
     return TRUE;

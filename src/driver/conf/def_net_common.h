@@ -13,6 +13,9 @@
 gboolean mac_parse(const char *text, char ret_mac[MAC_TEXT_LEN]);
 gboolean mac_is_multicast(const char *mac);
 
+/* The canonical form of an IPv4 or IPv6 address, to be freed; NULL when text is none. ret_ipv6 may be NULL. */
+char *net_address_parse(const char *text, gboolean *ret_ipv6);
+
 typedef struct {
     char *address;
     gboolean ipv6;

@@ -22,7 +22,8 @@ libkiteconf_a_SOURCES += \
 	%D%/def_hub.h \
 	%D%/def_input.c \
 	%D%/def_input.h \
-	%D%/def_interface.c %D%/def_interface_rules.c %D%/port_forward.h %D%/port_forward.c \
+	%D%/def_interface.c %D%/def_interface_rules.c %D%/def_interface_source.c \
+	%D%/port_forward.h %D%/port_forward.c \
 	%D%/def_interface.h \
 	%D%/def_iommu.c \
 	%D%/def_iommu.h \

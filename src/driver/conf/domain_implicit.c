@@ -304,31 +304,19 @@ static gboolean add_disk_controllers(DomainDef *def, ControllerType type, DiskBu
     return !any || ensure_up_to(def, type, max, -1, error);
 }
 
-static gboolean add_vserial_controllers(DomainDef *def, GError **error)
+static void add_vserial_controllers(DomainDef *def)
 {
-    DOMAIN_DEF_FOREACH(ChrDef, channel, def, DEVICE_CHANNEL)
-    {
-        const DeviceAddress *address = &channel->info.address;
+    static const DeviceKind kinds[] = {DEVICE_CHANNEL, DEVICE_CONSOLE};
 
-        if (channel->target.channel == CHANNEL_TARGET_VIRTIO)
-            controller_ensure(def, CONTROLLER_VIRTIO_SERIAL,
-                              address->type == ADDRESS_VIRTIO_SERIAL
-                                  ? (int)MIN(address->u.vserial.controller, G_MAXINT)
-                                  : 0,
-                              -1);
-    }
-    DOMAIN_DEF_FOREACH(ChrDef, console, def, DEVICE_CONSOLE)
-    {
-        const DeviceAddress *address = &console->info.address;
+    for (guint k = 0; k < G_N_ELEMENTS(kinds); k++) {
+        DOMAIN_DEF_FOREACH(DeviceInfo, dev, def, kinds[k])
+        {
+            guint index = dev->address.type == ADDRESS_VIRTIO_SERIAL ? dev->address.u.vserial.controller : 0;
 
-        if (console->target.console == CONSOLE_TARGET_VIRTIO)
-            controller_ensure(def, CONTROLLER_VIRTIO_SERIAL,
-                              address->type == ADDRESS_VIRTIO_SERIAL
-                                  ? (int)MIN(address->u.vserial.controller, G_MAXINT)
-                                  : 0,
-                              -1);
+            if (address_is_virtio_serial(dev))
+                controller_ensure(def, CONTROLLER_VIRTIO_SERIAL, (int)MIN(index, G_MAXINT), -1);
+        }
     }
-    return TRUE;
 }
 
 static gboolean add_ccid_controllers(DomainDef *def, GError **error)
@@ -377,10 +365,11 @@ static gboolean add_scsi_hostdev_controllers(DomainDef *def, GError **error)
 
 gboolean implicit_add_controllers(DomainDef *def, GError **error)
 {
-    return add_disk_controllers(def, CONTROLLER_SCSI, DISK_BUS_SCSI, error) &&
-           add_disk_controllers(def, CONTROLLER_FDC, DISK_BUS_FDC, error) &&
-           add_disk_controllers(def, CONTROLLER_IDE, DISK_BUS_IDE, error) &&
-           add_disk_controllers(def, CONTROLLER_SATA, DISK_BUS_SATA, error) &&
-           add_vserial_controllers(def, error) && add_ccid_controllers(def, error) &&
-           add_scsi_hostdev_controllers(def, error);
+    if (!add_disk_controllers(def, CONTROLLER_SCSI, DISK_BUS_SCSI, error) ||
+        !add_disk_controllers(def, CONTROLLER_FDC, DISK_BUS_FDC, error) ||
+        !add_disk_controllers(def, CONTROLLER_IDE, DISK_BUS_IDE, error) ||
+        !add_disk_controllers(def, CONTROLLER_SATA, DISK_BUS_SATA, error))
+        return FALSE;
+    add_vserial_controllers(def);
+    return add_ccid_controllers(def, error) && add_scsi_hostdev_controllers(def, error);
 }

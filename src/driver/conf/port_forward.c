@@ -2,9 +2,8 @@
 /* See port_forward.h. */
 #include "driver/conf/port_forward.h"
 
-#include <arpa/inet.h>
-
 #include "common/error.h"
+#include "driver/conf/def_net_common.h"
 #include "driver/conf/fields.h"
 
 #define FORWARDS_MAX 1024
@@ -40,16 +39,19 @@ static void forward_free(PortForward *forward)
 
 static gboolean parse_forward(xmlNodePtr node, PortForward *forward, GError **error)
 {
-    guint8 bytes[16];
-
     if (!fields_parse(forward_fields, node, forward, error))
         return FALSE;
     if (forward->proto == PORT_PROTO_NONE)
         return error_set(error, VIR_ERR_XML_ERROR,
                          "Missing required attribute 'proto' in element 'portForward'");
-    if (forward->address != NULL && inet_pton(AF_INET, forward->address, bytes) != 1 &&
-        inet_pton(AF_INET6, forward->address, bytes) != 1)
-        return error_set(error, VIR_ERR_XML_ERROR, "Invalid address '%s' in <portForward>", forward->address);
+    if (forward->address != NULL) {
+        char *canonical = net_address_parse(forward->address, NULL);
+
+        if (canonical == NULL)
+            return error_set(error, VIR_ERR_XML_ERROR, "Invalid address '%s' in <portForward>", forward->address);
+        g_free(forward->address);
+        forward->address = canonical;
+    }
     XML_FOREACH(child, node, "range")
     {
         PortRange *range = g_new0(PortRange, 1);
