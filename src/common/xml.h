@@ -21,6 +21,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(XmlWriter, xml_writer_free)
 
 void xml_open(XmlWriter *w, const char *name);
 /* Ends the innermost element: <name/> when nothing was put into it. */
+/* The innermost element gets an end tag of its own even if nothing follows. */
+void xml_body(XmlWriter *w);
 void xml_close(XmlWriter *w);
 /* On the element opened last, before any content. Values are escaped; control characters that XML cannot hold
  * are dropped. xml_attr() with a NULL value writes nothing. */

@@ -76,8 +76,7 @@ static void put_indent(XmlWriter *w)
     }
 }
 
-/* The innermost element gets a child: its tag is completed. */
-static void before_child(XmlWriter *w)
+void xml_body(XmlWriter *w)
 {
     OpenElement *parent = innermost(w);
 
@@ -134,7 +133,7 @@ void xml_open(XmlWriter *w, const char *name)
 {
     OpenElement element = {.name = name, .state = OPEN_TAG};
 
-    before_child(w);
+    xml_body(w);
     put_indent(w);
     g_string_append_c(w->out, '<');
     g_string_append(w->out, name);
@@ -258,7 +257,7 @@ void xml_element_empty(XmlWriter *w, const char *name)
 
 void xml_raw_indented(XmlWriter *w, const char *lines)
 {
-    before_child(w);
+    xml_body(w);
     while (*lines != '\0') {
         gsize n = strcspn(lines, "\n");
 
@@ -275,6 +274,6 @@ void xml_raw_indented(XmlWriter *w, const char *lines)
 
 void xml_raw_verbatim(XmlWriter *w, const char *bytes)
 {
-    before_child(w);
+    xml_body(w);
     g_string_append(w->out, bytes);
 }

@@ -385,8 +385,8 @@ static gboolean parse_scheds(DomainDef *def, xmlNodePtr node, GError **error)
             IothreadDef *iothread = domain_def_iothread(def, id);
 
             if (iothread == NULL)
-                return error_set(error, VIR_ERR_XML_DETAIL,
-                                 "iothreadsched attribute 'iothreads' uses undefined iothread id '%d'", id);
+                return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                                 "iothreadsched attribute 'iothreads': cannot find 'iothread' : %d", id);
             if (!parse_sched(child, &iothread->sched, error))
                 return FALSE;
         }

@@ -206,6 +206,38 @@ static SerialModel serial_model_for(SerialTarget target)
     }
 }
 
+/* Whether libvirt or we made this path up for a run: a live XML that is defined again names sockets of its run. */
+static gboolean is_made_up(const DomainDefEnv *env, const char *path, const char *name)
+{
+    /* Those of libvirt's own daemons mean nothing here, whatever host a definition comes from. */
+    const char *const folders[] = {env->run_dir, "/var/lib/libvirt/qemu/channel/", "/run/libvirt/qemu/channel/"};
+    g_autofree char *folder = g_path_get_dirname(path);
+    g_autofree char *file = g_path_get_basename(path);
+    const char *domain;
+
+    for (gsize i = 0; i < G_N_ELEMENTS(folders); i++) {
+        if (folders[i] != NULL && g_str_has_prefix(path, folders[i]))
+            return TRUE;
+    }
+    /* Any other folder that a libvirt may be set to: FOLDER/domain-NAME/TARGET. */
+    domain = strstr(strrchr(folder, '/') != NULL ? strrchr(folder, '/') : folder, "domain-");
+    return g_strcmp0(file, name) == 0 && domain != NULL && domain[strlen("domain-")] != '\0';
+}
+
+/* A channel without a path has one made for it, and then it listens. */
+static void fill_channel_socket(ChrDef *def, const DeviceContext *ctx)
+{
+    ChrSource *source = &def->source;
+
+    if (def->target.channel != CHANNEL_TARGET_VIRTIO || source->type != CHR_TYPE_UNIX ||
+        !(ctx->flags & DOMAIN_DEF_PARSE_INACTIVE))
+        return;
+    if (source->path != NULL && is_made_up(ctx->env, source->path, def->name))
+        g_clear_pointer(&source->path, g_free);
+    if (source->path == NULL)
+        source->mode = CHR_MODE_BIND;
+}
+
 static gboolean chr_post_parse(DeviceInfo *dev, const DeviceContext *ctx, GError **error)
 {
     ChrDef *def = (ChrDef *)dev;
@@ -215,6 +247,8 @@ static gboolean chr_post_parse(DeviceInfo *dev, const DeviceContext *ctx, GError
         def->target.console = CONSOLE_TARGET_SERIAL;
     if (dev->kind != DEVICE_CHANNEL && def->port == -1)
         def->port = next_port(ctx->def, dev);
+    if (dev->kind == DEVICE_CHANNEL)
+        fill_channel_socket(def, ctx);
     if (dev->kind != DEVICE_SERIAL)
         return TRUE;
     if (def->target.serial == SERIAL_TARGET_NONE)

@@ -204,7 +204,10 @@ static gboolean controller_post_parse(DeviceInfo *dev, const DeviceContext *ctx,
     ControllerDef *def = (ControllerDef *)dev;
     int highest = -1;
 
-    (void)error;
+    if (def->type == CONTROLLER_PCI && def->model == PCI_MODEL_PCIE_EXPANDER_BUS && ctx->def != NULL &&
+        !os_def_is_q35(&ctx->def->os))
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "pcie-expander-bus controllers are not supported with machine type '%s'", ctx->def->os.machine);
     if (def->type == CONTROLLER_USB && def->model == USB_MODEL_DEFAULT)
         def->model = USB_MODEL_PIIX3_UHCI;
     if (def->type == CONTROLLER_SCSI && (def->model == SCSI_MODEL_DEFAULT || def->model == SCSI_MODEL_AUTO))

@@ -57,7 +57,7 @@ static const Field usb_address_fields[] = {
 };
 static const Field adapter_fields[] = {FIELD_STR_REQUIRED(HostdevDef, scsi_adapter, "name"), FIELD_END};
 static const Field wwpn_fields[] = {FIELD_STR_REQUIRED(HostdevDef, wwpn, "wwpn"), FIELD_END};
-static const Field uuid_fields[] = {FIELD_STR_REQUIRED(HostdevDef, uuid, "uuid"), FIELD_END};
+static const Field uuid_fields[] = {FIELD_STR(HostdevDef, uuid, "uuid"), FIELD_END};
 
 /* --- reading --- */
 
@@ -155,6 +155,8 @@ static gboolean parse_mdev(xmlNodePtr source, HostdevDef *def, GError **error)
 
     if (address == NULL || !fields_parse(uuid_fields, address, def, error))
         return FALSE;
+    if (def->uuid == NULL)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Missing 'uuid' attribute for element <address>");
     if (!uuid_parse(def->uuid, uuid))
         return error_set(error, VIR_ERR_XML_ERROR, "Cannot parse uuid attribute of element <address>: '%s'",
                          def->uuid);
@@ -383,12 +385,16 @@ static gboolean hostdev_post_parse(DeviceInfo *dev, const DeviceContext *ctx, GE
     HostdevDef *def = (HostdevDef *)dev;
 
     (void)ctx;
-    (void)error;
     if (def->mode == HOSTDEV_MODE_SUBSYSTEM && def->type == HOSTDEV_SCSI && def->iscsi != NULL)
         storage_source_add_unit(def->iscsi);
     if (def->mode == HOSTDEV_MODE_SUBSYSTEM && def->type == HOSTDEV_MDEV &&
         def->mdev_model == MDEV_VFIO_PCI && def->display == TRISTATE_ABSENT)
         def->display = TRISTATE_NO;
+    if (def->mode == HOSTDEV_MODE_SUBSYSTEM && def->type == HOSTDEV_MDEV && def->mdev_model == MDEV_VFIO_PCI &&
+        dev->address.type != ADDRESS_NONE && dev->address.type != ADDRESS_PCI)
+        return error_set(error, VIR_ERR_XML_ERROR,
+                         "Unsupported address type '%s' with mediated device model '%s'",
+                         address_type_to_string(dev->address.type), mdev_model_to_string(def->mdev_model));
     return TRUE;
 }
 
@@ -397,7 +403,6 @@ static gboolean hostdev_validate(const DeviceInfo *dev, const DeviceContext *ctx
     const HostdevDef *def = (const HostdevDef *)dev;
     AddressType address = dev->address.type;
 
-    (void)ctx;
     if (!supported_check(SUPPORTED_HOSTDEV_MODE, hostdev_mode_to_string(def->mode), "hostdev mode", error))
         return FALSE;
     if (def->driver == HOSTDEV_DRIVER_KVM || def->driver == HOSTDEV_DRIVER_XEN)
@@ -411,6 +416,12 @@ static gboolean hostdev_validate(const DeviceInfo *dev, const DeviceContext *ctx
     if (def->ramfb == TRISTATE_YES && def->display != TRISTATE_YES)
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                          "hostdev attribute ramfb='on' requires display='on'");
+    if (def->display == TRISTATE_YES && ctx->def != NULL && domain_def_n(ctx->def, DEVICE_GRAPHICS) == 0)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "graphics device is needed for attribute value 'display=on' in <hostdev>");
+    if (def->type == HOSTDEV_SCSI_HOST && dev->effective_boot_index > 0)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "booting from assigned devices is not supported by vhost SCSI devices");
     if (def->sgio == SGIO_UNFILTERED)
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "unfiltered sgio is no longer supported");
     if (def->teaming.type != TEAMING_NONE && def->type != HOSTDEV_PCI)

@@ -5,6 +5,8 @@
 #include "common/error.h"
 #include "driver/conf/fields.h"
 
+#define DBUS_CHANNEL "org.qemu.usbredir"
+
 ENUM_TABLE(redirdev_bus, RedirdevBus, REDIRDEV_BUS_LAST, "usb")
 
 static const Field redirdev_fields[] = {
@@ -36,6 +38,17 @@ static void redirdev_format(XmlWriter *w, const DeviceInfo *dev, const DeviceFor
     xml_close(w);
 }
 
+static gboolean redirdev_post_parse(DeviceInfo *dev, const DeviceContext *ctx, GError **error)
+{
+    ChrSource *source = &((RedirdevDef *)dev)->source;
+
+    (void)ctx;
+    (void)error;
+    if (source->type == CHR_TYPE_DBUS && source->channel == NULL)
+        source->channel = g_strdup(DBUS_CHANNEL);
+    return TRUE;
+}
+
 static gboolean redirdev_validate(const DeviceInfo *dev, const DeviceContext *ctx, GError **error)
 {
     (void)ctx;
@@ -57,6 +70,7 @@ const DeviceDefOps redirdev_def_ops = {
     .size = sizeof(RedirdevDef),
     .parse = redirdev_parse,
     .format = redirdev_format,
+    .post_parse = redirdev_post_parse,
     .validate = redirdev_validate,
     .matches = redirdev_matches,
     .match_by_address = TRUE,

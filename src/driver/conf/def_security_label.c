@@ -31,6 +31,10 @@ gboolean security_labels_parse(xmlNodePtr node, GPtrArray **ret, GError **error)
             !xml_attr_get_yes_no(child, "relabel", XML_OPTIONAL, &relabel, error))
             return FALSE;
         label->relabel = relabel != TRISTATE_NO;
+        for (guint i = 0; label->model != NULL && *ret != NULL && i < (*ret)->len; i++) {
+            if (g_strcmp0(label->model, ((SecurityLabel *)g_ptr_array_index(*ret, i))->model) == 0)
+                return error_set(error, VIR_ERR_XML_DETAIL, "seclabel for model %s is already provided", label->model);
+        }
         label->label = xml_get_child_text(child, "label");
         if (label->label != NULL && !label->relabel)
             return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,

@@ -43,6 +43,8 @@ static gboolean shmem_parse(DeviceInfo *dev, xmlNodePtr node, const DeviceContex
     if (kib > G_MAXUINT64 / 1024)
         return error_set(error, VIR_ERR_XML_ERROR, "size of shmem '%s' is too large", def->name);
     def->size = kib * 1024;
+    if (def->has_msi && !def->has_server)
+        return error_set(error, VIR_ERR_XML_ERROR, "shmem '%s': msi option is only supported with a server", def->name);
     return device_info_parse(dev, node, ctx->flags, error);
 }
 

@@ -62,11 +62,10 @@ gboolean pci_address_parse(PciAddress *address, xmlNodePtr node, GError **error)
         !hex_uint(node, "function", 7, &address->function, error) ||
         !xml_attr_get_on_off(node, "multifunction", XML_OPTIONAL, &address->multifunction, error))
         return FALSE;
+    if (xml_child(node, "zpci") != NULL)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "<zpci> in a PCI address is not supported on x86");
     /* All zero is libvirt's way to say "somewhere". */
-    address->given = (address->domain | address->bus | address->slot | address->function) != 0;
-    if (address->given && address->bus == 0 && address->slot == 0)
-        return error_set(error, VIR_ERR_XML_ERROR, "Invalid PCI address %04x:%02x:%02x.%x, slot must be >= 1",
-                         address->domain, address->bus, address->slot, address->function);
+    address->given = (address->domain | address->bus | address->slot) != 0;
     return TRUE;
 }
 
@@ -101,12 +100,12 @@ static gboolean usb_address_parse(UsbAddress *usb, xmlNodePtr node, GError **err
         return TRUE;
     parts = g_strsplit(port, ".", -1);
     if (g_strv_length(parts) > USB_PORT_DEPTH || parts[0] == NULL)
-        return error_set(error, VIR_ERR_XML_ERROR, "Cannot parse <address> 'port' attribute '%s'", port);
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "Cannot parse <address> 'port' attribute '%s'", port);
     for (guint i = 0; parts[i] != NULL; i++) {
         guint64 value;
 
         if (!g_ascii_string_to_unsigned(parts[i], 10, 0, 255, &value, NULL))
-            return error_set(error, VIR_ERR_XML_ERROR, "Cannot parse <address> 'port' attribute '%s'", port);
+            return error_set(error, VIR_ERR_INTERNAL_ERROR, "Cannot parse <address> 'port' attribute '%s'", port);
         usb->port[i] = (guint)value;
     }
     return TRUE;

@@ -141,7 +141,7 @@ typedef enum {
     DOMAIN_DEF_PARSE_VALIDATE_SCHEMA = 1 << 2, /* against domain.rng first */
     DOMAIN_DEF_PARSE_SKIP_VALIDATE = 1 << 3, /* loading what was accepted before */
     DOMAIN_DEF_PARSE_ABI_UPDATE = 1 << 4, /* new definition: newer defaults may be chosen */
-    DOMAIN_DEF_PARSE_NO_RICH = 1 << 5 /* whatever the env says of rich defaults: the client knows what it wants */
+    DOMAIN_DEF_PARSE_NO_RICH = 1 << 5 /* whatever the env says of defaults: the client counts on what libvirt adds */
 } DomainDefParseFlags;
 
 typedef enum {

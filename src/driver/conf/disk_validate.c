@@ -159,7 +159,7 @@ static gboolean check_bus(const DiskDef *def, GError **error)
     if (!supported_check(SUPPORTED_DISK_BUS, bus, "disk bus", error))
         return FALSE;
     if (address != ADDRESS_NONE && address_of[def->bus] != ADDRESS_NONE && address != address_of[def->bus])
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+        return error_set(error, def->bus == DISK_BUS_USB ? VIR_ERR_INTERNAL_ERROR : VIR_ERR_CONFIG_UNSUPPORTED,
                          "Invalid address type '%s' for the disk '%s' with the bus type '%s'",
                          address_type_to_string(address), def->target, bus);
     if (def->device == DISK_DEVICE_FLOPPY && def->bus != DISK_BUS_FDC)
@@ -178,8 +178,7 @@ static gboolean check_bus(const DiskDef *def, GError **error)
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "tray is only valid for cdrom and floppy");
     if (def->rotation_rate != 0 && def->bus != DISK_BUS_SCSI && def->bus != DISK_BUS_IDE &&
         def->bus != DISK_BUS_SATA)
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
-                         "rotation rate is only valid for SCSI/IDE/SATA bus");
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "rotation rate is only valid for SCSI/IDE/SATA bus");
     if (def->rotation_rate != 0 && def->device != DISK_DEVICE_DISK)
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "rotation rate is only valid for disk device");
     return TRUE;
@@ -213,6 +212,25 @@ static gboolean check_virtio(const DiskDef *def, GError **error)
             error, VIR_ERR_CONFIG_UNSUPPORTED,
             "iommu, ats, packed and page_per_vq driver options are only supported for virtio devices");
     return TRUE;
+}
+
+/* A folder of the host is shown as a FAT file system, which may not be written to. */
+static gboolean check_folder(const DiskDef *def, GError **error)
+{
+    const StorageSource *source = def->source;
+
+    if (source->format == STORAGE_FORMAT_FAT && source->type != STORAGE_TYPE_DIR && source->type != STORAGE_TYPE_VOLUME)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "storage format 'fat' of disk '%s' is supported only with 'dir' storage type", def->target);
+    if (source->type != STORAGE_TYPE_DIR)
+        return TRUE;
+    if (source->format != STORAGE_FORMAT_FAT)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                         "storage type 'dir' of disk '%s' requires use of storage format 'fat'", def->target);
+    return def->readonly ||
+           error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                     "virtual FAT storage of disk '%s' can't be accessed in read-write mode; add <readonly/>",
+                     def->target);
 }
 
 static gboolean check_driver(const DiskDef *def, GError **error)
@@ -375,6 +393,6 @@ gboolean disk_validate(const DeviceInfo *dev, const DeviceContext *ctx, GError *
     return check_target(def, error) && check_partition(def, error) && check_formats(def, error) &&
            storage_source_validate(def->source, error) && check_lun(def, error) &&
            disk_iotune_validate(&def->iotune, error) && check_bus(def, error) && check_virtio(def, error) &&
-           check_driver(def, error) && check_names(def, error) && check_vhostuser(def, error) &&
+           check_folder(def, error) && check_driver(def, error) && check_names(def, error) && check_vhostuser(def, error) &&
            check_startup_policy(def, error) && check_transient(def, error);
 }

@@ -8,7 +8,6 @@
 
 #include "common/error.h"
 #include "driver/conf/address.h"
-#include "driver/conf/def_chr.h"
 #include "driver/conf/def_controller.h"
 #include "driver/conf/def_memory.h"
 #include "driver/conf/def_video.h"
@@ -21,9 +20,11 @@
 
 /* --- machine ------------------------------------------------------------------------------------------ */
 
-static gboolean fill_os(DomainDef *def, const DomainDefEnv *env, GError **error)
+static gboolean fill_os(DomainDef *def, const DomainDefEnv *env, guint flags, GError **error)
 {
     OsDef *os = &def->os;
+    /* Whoever counts on what libvirt adds counts on the slots of libvirt's default machine. */
+    const char *machine = os->machine == NULL && (flags & DOMAIN_DEF_PARSE_NO_RICH) ? DEFAULT_MACHINE : os->machine;
     char *canonical;
 
     if (os->type == NULL || *os->type == '\0')
@@ -37,7 +38,7 @@ static gboolean fill_os(DomainDef *def, const DomainDefEnv *env, GError **error)
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                          "element 'os': arch '%s' is not supported; supported are x86_64, i686", os->arch);
     if (env->canonical_machine != NULL) {
-        canonical = env->canonical_machine(env, def, os->machine, error);
+        canonical = env->canonical_machine(env, def, machine, error);
         if (canonical == NULL)
             return FALSE;
         g_free(os->machine);
@@ -73,6 +74,19 @@ static gboolean fill_firmware(DomainDef *def, const DomainDefEnv *env, GError **
 }
 
 /* --- memory, vCPUs, CPU ------------------------------------------------------------------------------- */
+
+/* Without guest nodes there is node 0 only: a page size "of node 0" is one of all memory. */
+static void fill_hugepages(DomainDef *def)
+{
+    const GArray *pages = def->memtune.hugepages;
+
+    for (guint i = 0; pages != NULL && numa_def_n_cells(&def->numa) == 0 && i < pages->len; i++) {
+        HugePage *page = &g_array_index(pages, HugePage, i);
+
+        if (page->nodes != NULL && bitmap_next(page->nodes, 1) < 0)
+            g_clear_pointer(&page->nodes, bitmap_free);
+    }
+}
 
 static gboolean fill_memory(DomainDef *def, guint flags, GError **error)
 {
@@ -294,23 +308,6 @@ static gboolean fill_boot(DomainDef *def, GError **error)
     return TRUE;
 }
 
-/* A live XML that is defined again names sockets that its run made up. */
-static void drop_run_paths(DomainDef *def, const DomainDefEnv *env)
-{
-    /* Those of libvirt's own daemons mean nothing here, whatever host a definition comes from. */
-    const char *const made_up[] = {env->run_dir, "/var/lib/libvirt/qemu/channel/", "/run/libvirt/qemu/channel/"};
-
-    if (env->run_dir == NULL)
-        return;
-    DOMAIN_DEF_FOREACH(ChrDef, channel, def, DEVICE_CHANNEL)
-    {
-        for (gsize i = 0; channel->source.type == CHR_TYPE_UNIX && i < G_N_ELEMENTS(made_up); i++) {
-            if (channel->source.path != NULL && g_str_has_prefix(channel->source.path, made_up[i]))
-                g_clear_pointer(&channel->source.path, g_free);
-        }
-    }
-}
-
 static gboolean fill_devices(DomainDef *def, const DeviceContext *ctx, GError **error)
 {
     for (int kind = 0; kind < DEVICE_KIND_LAST; kind++) {
@@ -321,15 +318,20 @@ static gboolean fill_devices(DomainDef *def, const DeviceContext *ctx, GError **
 }
 
 /* A label of no model is of the host's, and that has none. */
-static void fill_seclabel(DomainDef *def)
+static gboolean fill_seclabel(DomainDef *def, guint flags, GError **error)
 {
     SeclabelDef *seclabel = def->seclabels->len == 1 ? g_ptr_array_index(def->seclabels, 0) : NULL;
 
     if (seclabel == NULL || seclabel->model != NULL)
-        return;
+        return TRUE;
+    if (seclabel->type == SECLABEL_STATIC || seclabel->baselabel != NULL)
+        return error_set(error, VIR_ERR_XML_ERROR, "missing security model in domain seclabel");
     seclabel->model = g_strdup("none");
-    seclabel->type = SECLABEL_NONE;
-    seclabel->relabel = TRISTATE_NO;
+    if (flags & DOMAIN_DEF_PARSE_INACTIVE) {
+        seclabel->type = SECLABEL_NONE;
+        seclabel->relabel = TRISTATE_NO;
+    }
+    return TRUE;
 }
 
 gboolean domain_def_post_parse(DomainDef *def, const DomainDefEnv *env, guint flags, GError **error)
@@ -341,19 +343,19 @@ gboolean domain_def_post_parse(DomainDef *def, const DomainDefEnv *env, guint fl
     rich = env->rich_defaults && (flags & DOMAIN_DEF_PARSE_ABI_UPDATE) && !(flags & DOMAIN_DEF_PARSE_NO_RICH);
     if (def->emulator != NULL && g_strcmp0(def->emulator, env->any_emulator) == 0)
         g_clear_pointer(&def->emulator, g_free);
-    if (!fill_os(def, env, error))
+    if (!fill_os(def, env, flags, error))
         return FALSE;
-    drop_run_paths(def, env);
     implicit_controller_indexes(def);
     if (!fill_firmware(def, env, error))
         return FALSE;
-    if (flags & DOMAIN_DEF_PARSE_INACTIVE)
-        fill_seclabel(def);
+    if (!fill_seclabel(def, flags, error))
+        return FALSE;
     if (rich)
         implicit_add_rich(def);
     if (!implicit_add_chipset(def, env, error) || !fill_cpu(def, env, error) || !fill_vcpus(def, error))
         return FALSE;
     fill_numa_cpus(def);
+    fill_hugepages(def);
     if (!fill_devices(def, &ctx, error) || !fill_memory(def, flags, error) || !fill_boot(def, error) ||
         !implicit_fill_console(def, error) || !implicit_add_controllers(def, error) || !fill_video(def, &ctx, error))
         return FALSE;

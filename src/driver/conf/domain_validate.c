@@ -118,8 +118,9 @@ static gboolean check_duplicates(DeviceInfo *dev, gpointer data)
     }
     place = place_key(dev);
     if (place != NULL && g_hash_table_contains(ctx->places, place)) {
-        error_set(ctx->error, VIR_ERR_XML_ERROR, "found duplicate %s for a %s device", place,
-                  device_kind_to_string(dev->kind));
+        /* libvirt's numbers */
+        error_set(ctx->error, dev->address.type == ADDRESS_DRIVE ? VIR_ERR_CONFIG_UNSUPPORTED : VIR_ERR_XML_ERROR,
+                  "found duplicate %s for a %s device", place, device_kind_to_string(dev->kind));
         g_free(place);
         return FALSE;
     }
@@ -200,7 +201,6 @@ static gboolean check_controllers(const DomainDef *def, GError **error)
     return TRUE;
 }
 
-/* A USB device or host bus needs its controller. */
 /* --- the rest of the definition ----------------------------------------------------------------------- */
 
 static gboolean check_memory(const DomainDef *def, GError **error)
@@ -333,30 +333,21 @@ static gboolean check_unsupported(const DomainDef *def, GError **error)
     return TRUE;
 }
 
-static gboolean check_seclabels(const DomainDef *def, GError **error)
-{
-    for (guint i = 0; i < def->seclabels->len; i++) {
-        const SeclabelDef *seclabel = g_ptr_array_index(def->seclabels, i);
-
-        for (guint j = 0; j < i; j++) {
-            const SeclabelDef *other = g_ptr_array_index(def->seclabels, j);
-
-            if (g_strcmp0(seclabel->model, other->model) == 0)
-                return error_set(error, VIR_ERR_XML_DETAIL, "seclabel for model %s is already provided",
-                                 seclabel->model != NULL ? seclabel->model : "(none)");
-        }
-    }
-    return TRUE;
-}
-
 static gboolean check_hostdevs(const DomainDef *def, GError **error)
 {
+    gboolean ramfb = FALSE;
+
     DOMAIN_DEF_FOREACH(DeviceInfo, dev, def, DEVICE_HOSTDEV)
     {
+        gboolean has_ramfb = ((const HostdevDef *)dev)->ramfb == TRISTATE_YES;
+
         for (guint i = 0; i < dev_i; i++) {
             if (device_def_ops(DEVICE_HOSTDEV)->matches(domain_def_get(def, DEVICE_HOSTDEV, i), dev))
                 return error_set(error, VIR_ERR_XML_ERROR, "Hostdev already exists in the domain configuration");
         }
+        if (ramfb && has_ramfb)
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Only one vgpu device can have 'ramfb' enabled");
+        ramfb |= has_ramfb;
     }
     return TRUE;
 }
@@ -381,10 +372,9 @@ gboolean domain_def_validate(const DomainDef *def, const DomainDefEnv *env, GErr
 
     if (!domain_name_check(def->name, error) || !check_memory(def, error) ||
         !check_cpu(def, ctx.env, error) || !check_features(def, error) || !check_clock(def, error) ||
-        !check_os(def, error) || !check_unsupported(def, error) || !check_seclabels(def, error) ||
+        !check_os(def, error) || !check_unsupported(def, error) ||
         !check_devices(def, &ctx, error) || !check_hostdevs(def, error) ||
-        !check_disks(def, error) || !check_controllers(def, error) ||
-        !domain_rules_check(def, error))
+        !check_disks(def, error) || !domain_rules_check(def, error) || !check_controllers(def, error))
         return FALSE;
     duplicates = duplicates_new(def, error);
     ok = domain_def_visit(def, check_duplicates, &duplicates);

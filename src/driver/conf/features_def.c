@@ -247,6 +247,7 @@ static void format_hyperv(XmlWriter *w, const FeaturesDef *features)
 {
     xml_open(w, "hyperv");
     xml_attr(w, "mode", hyperv_mode_to_string(features->hyperv_mode));
+    xml_body(w);
     for (int f = 0; f < HYPERV_LAST; f++) {
         gboolean on = features->hyperv[f] == TRISTATE_YES;
 

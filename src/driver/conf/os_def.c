@@ -150,7 +150,7 @@ static gboolean parse_boot(OsDef *os, xmlNodePtr node, GError **error)
             if (!xml_attr_get_uint(menu, "timeout", XML_OPTIONAL, &os->bootmenu_timeout, error))
                 return FALSE;
             if (os->bootmenu_timeout > BOOTMENU_TIMEOUT_MAX)
-                return error_set(error, VIR_ERR_XML_ERROR,
+                return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                                  "invalid value for boot menu timeout, must be in range [0,%d]",
                                  BOOTMENU_TIMEOUT_MAX);
             os->bootmenu_timeout_set = TRUE;

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What libvirt's QEMU driver refuses, with libvirt's number: clients decide by it. Each case was put to libvirtd 9.0.
+ * And what a client that counts on libvirt's defaults gets.
+ */
+#include <string.h>
+
+#include "common/error.h"
+#include "driver/conf/domain_def.h"
+
+#define SCSI_HOSTDEV(unit)                                                                                   \
+    "<hostdev mode='subsystem' type='scsi'><source><adapter name='scsi_host2'/>"                             \
+    "<address bus='0' target='0' unit='" unit "'/></source>"                                                 \
+    "<address type='drive' controller='0' bus='0' target='0' unit='0'/></hostdev>"
+#define MDEV(attributes, uuid_address, rest)                                                                 \
+    "<hostdev mode='subsystem' type='mdev' model='vfio-pci' " attributes "><source>" uuid_address "</source>" rest   \
+    "</hostdev>"
+#define UUID1 "<address uuid='53764d0e-85a0-42b4-af5c-2046b460b1dc'/>"
+#define UUID2 "<address uuid='53764d0e-85a0-42b4-af5c-2046b460b1dd'/>"
+#define NO_USB "<controller type='usb' model='none'/>"
+#define DISK(type, device, inside) "<disk type='" type "' device='" device "'>" inside "</disk>"
+#define VNC "<graphics type='vnc'/>"
+
+typedef struct Refusal {
+    const char *name;
+    const char *devices;
+    const char *rest; /* of <domain> */
+    int number;
+    const char *words;
+} Refusal;
+
+static const Refusal refusals[] = {
+    {"iothreadsched", "", "<iothreads>1</iothreads><cputune><iothreadsched iothreads='2' scheduler='batch'/></cputune>",
+     VIR_ERR_CONFIG_UNSUPPORTED, "cannot find 'iothread' : 2"},
+    {"boot-menu", "", "<os><type machine='pc'>hvm</type><bootmenu enable='yes' timeout='65536'/></os>",
+     VIR_ERR_CONFIG_UNSUPPORTED, "[0,65535]"},
+    {"hugepages", "",
+     "<memoryBacking><hugepages><page size='1' unit='G'/><page size='2' unit='M' nodeset='0'/></hugepages></memoryBacking>",
+     VIR_ERR_XML_DETAIL, "two master hugepages"},
+    {"numatune-empty", "", "<numatune><memory mode='strict' nodeset='0,^0'/></numatune>", VIR_ERR_CONFIG_UNSUPPORTED,
+     "'nodeset': 0,^0"},
+    {"numatune-static", "", "<numatune><memory mode='interleave' placement='static'/></numatune>",
+     VIR_ERR_CONFIG_UNSUPPORTED, "'placement' is 'static'"},
+    {"numatune-placement", "", "<numatune><memory placement='sometimes' nodeset='0'/></numatune>",
+     VIR_ERR_CONFIG_UNSUPPORTED, "'sometimes'"},
+    {"numatune-mode", "", "<numatune><memory mode='foo' nodeset='0'/></numatune>", VIR_ERR_CONFIG_UNSUPPORTED, "'foo'"},
+    {"seclabel-no-model", "", "<seclabel type='none'/><seclabel type='dynamic' model='dac'/>", VIR_ERR_XML_ERROR,
+     "missing security model"},
+    {"seclabel-static", "", "<seclabel type='static'><label>x</label></seclabel>", VIR_ERR_XML_ERROR,
+     "missing security model"},
+    {"seclabel-twice", "", "<seclabel type='none' model='dac'/><seclabel type='dynamic' model='dac'/>",
+     VIR_ERR_XML_DETAIL, "model dac is already"},
+    {"seclabel-of-source-twice",
+     DISK("file", "disk",
+          "<source file='/a'><seclabel model='dac' relabel='no'/><seclabel model='dac' relabel='no'/></source>"
+          "<target dev='vda'/>"),
+     "", VIR_ERR_XML_DETAIL, "model dac is already"},
+    {"drive-disks",
+     DISK("file", "disk", "<source file='/a'/><target dev='sda' bus='sata'/>")
+     DISK("file", "disk", "<source file='/b'/><target dev='sdb' bus='sata'/>"
+                          "<address type='drive' controller='0' bus='0' target='0' unit='0'/>"),
+     "", VIR_ERR_CONFIG_UNSUPPORTED, "duplicate sata drive"},
+    {"drive-disk-hostdev",
+     "<controller type='scsi' model='virtio-scsi'/>" DISK("file", "disk",
+                                                          "<source file='/a'/><target dev='sda' bus='scsi'/>")
+         SCSI_HOSTDEV("1"),
+     "", VIR_ERR_CONFIG_UNSUPPORTED, "duplicate scsi drive"},
+    {"drive-hostdevs", "<controller type='scsi' model='virtio-scsi'/>" SCSI_HOSTDEV("1") SCSI_HOSTDEV("2"), "",
+     VIR_ERR_CONFIG_UNSUPPORTED, "duplicate scsi drive"},
+    {"usb-disk-pci",
+     DISK("file", "disk", "<source file='/a'/><target dev='sda' bus='usb'/><address type='pci' bus='0' slot='6'/>"), "",
+     VIR_ERR_INTERNAL_ERROR, "address type 'pci'"},
+    {"rotation-rate", DISK("file", "disk", "<source file='/a'/><target dev='vda' bus='virtio' rotation_rate='1'/>"), "",
+     VIR_ERR_INTERNAL_ERROR, "rotation rate"},
+    {"folder-writable", DISK("dir", "floppy", "<driver type='fat'/><source dir='/a'/><target dev='fda'/>"), "",
+     VIR_ERR_CONFIG_UNSUPPORTED, "read-write"},
+    {"folder-raw", DISK("dir", "disk", "<driver type='raw'/><source dir='/a'/><target dev='vda'/><readonly/>"), "",
+     VIR_ERR_CONFIG_UNSUPPORTED, "'fat'"},
+    {"fat-file", DISK("file", "disk", "<driver type='fat'/><source file='/a'/><target dev='vda'/><readonly/>"), "",
+     VIR_ERR_CONFIG_UNSUPPORTED, "'fat'"},
+    {"mdev-address", MDEV("", "<address domain='0' bus='6' slot='18' function='5'/>", ""), "",
+     VIR_ERR_CONFIG_UNSUPPORTED, "'uuid'"},
+    {"mdev-drive", MDEV("", UUID1, "<address type='drive' unit='1'/>"), "", VIR_ERR_XML_ERROR, "'drive'"},
+    {"mdev-display", MDEV("display='on'", UUID1, ""), "", VIR_ERR_CONFIG_UNSUPPORTED, "graphics device is needed"},
+    {"mdev-ramfb", VNC MDEV("display='on' ramfb='on'", UUID1, "") MDEV("display='on' ramfb='on'", UUID2, ""), "",
+     VIR_ERR_CONFIG_UNSUPPORTED, "'ramfb'"},
+    {"vhost-scsi-boot",
+     "<hostdev mode='subsystem' type='scsi_host'><source protocol='vhost' wwpn='naa.5123456789abcde0'/><boot order='1'/>"
+     "</hostdev>",
+     "", VIR_ERR_CONFIG_UNSUPPORTED, "vhost SCSI"},
+    {"zpci",
+     "<hostdev mode='subsystem' type='pci'><source><address domain='1' bus='0' slot='0' function='0'/></source>"
+     "<address type='pci' bus='0' slot='8'><zpci uid='0x19' fid='0x1f'/></address></hostdev>",
+     "", VIR_ERR_CONFIG_UNSUPPORTED, "zpci"},
+    {"expander-on-pc", "<controller type='pci' index='1' model='pcie-expander-bus'/>", "", VIR_ERR_CONFIG_UNSUPPORTED,
+     "pcie-expander-bus"},
+    {"shmem-msi", "<shmem name='s'><msi/></shmem>", "", VIR_ERR_XML_ERROR, "msi"},
+    {"channel-reconnect",
+     "<channel type='unix'><source mode='connect' path='/tmp/domain-x/a'><reconnect enabled='yes' timeout='10'/></source>"
+     "<target type='virtio' name='a'/></channel>",
+     "", VIR_ERR_INTERNAL_ERROR, "reconnect"},
+    {"usb-port", "<input type='tablet' bus='usb'><address type='usb' bus='0' port='1.1.1.1.1'/></input>", "",
+     VIR_ERR_INTERNAL_ERROR, "'port'"},
+    {"usb-none-controller", NO_USB "<controller type='usb' index='0'/>", "", VIR_ERR_XML_DETAIL, "USB is disabled"},
+    {"usb-none-tablet", NO_USB "<input type='tablet' bus='usb'/>", "", VIR_ERR_CONFIG_UNSUPPORTED, "USB is disabled"},
+    {"usb-none-disk", NO_USB DISK("file", "disk", "<source file='/a'/><target dev='sda' bus='usb'/>"), "",
+     VIR_ERR_CONFIG_UNSUPPORTED, "USB is disabled"},
+};
+
+static DomainDef *parse(const char *devices, const char *rest, const DomainDefEnv *env, guint flags, GError **error)
+{
+    g_autofree char *xml =
+        g_strdup_printf("<domain type='qemu'><name>n</name><memory>1048576</memory>%s%s<devices>%s</devices></domain>",
+                        strstr(rest, "<os>") != NULL ? "" : "<os><type machine='pc'>hvm</type></os>", rest, devices);
+
+    return domain_def_parse(xml, env, DOMAIN_DEF_PARSE_INACTIVE | flags, error);
+}
+
+static void test_refused(gconstpointer data)
+{
+    const Refusal *refusal = data;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DomainDef) def = parse(refusal->devices, refusal->rest, NULL, DOMAIN_DEF_PARSE_ABI_UPDATE, &error);
+
+    g_assert_null(def);
+    g_assert_cmpint(error_number(error), ==, refusal->number);
+    if (strstr(error->message, refusal->words) == NULL)
+        g_error("'%s' is not in: %s", refusal->words, error->message);
+}
+
+static char *q35_unless_named(const DomainDefEnv *env, const DomainDef *def, const char *machine, GError **error)
+{
+    (void)env;
+    (void)def;
+    (void)error;
+    return g_strdup(machine != NULL ? machine : "q35");
+}
+
+/* Whoever opens qemu:/// and names no machine may plug devices into it, as into libvirt's default one. */
+static void test_default_machine(void)
+{
+    DomainDefEnv env = {.canonical_machine = q35_unless_named, .rich_defaults = TRUE};
+    const char *os = "<os><type>hvm</type></os>";
+    g_autoptr(DomainDef) rich = parse("", os, &env, DOMAIN_DEF_PARSE_ABI_UPDATE, NULL);
+    g_autoptr(DomainDef) plain =
+        parse("", os, &env, DOMAIN_DEF_PARSE_ABI_UPDATE | DOMAIN_DEF_PARSE_NO_RICH, NULL);
+
+    g_assert_cmpstr(rich->os.machine, ==, "q35");
+    g_assert_cmpstr(plain->os.machine, ==, "pc");
+    g_assert_cmpuint(domain_def_n(rich, DEVICE_RNG), ==, 1);
+    g_assert_cmpuint(domain_def_n(plain, DEVICE_RNG), ==, 0);
+}
+
+/* Hubs come by libvirt's count, one more than must be now and then. */
+static void test_hubs(void)
+{
+    g_autoptr(GString) tablets = g_string_new(NULL);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DomainDef) def = NULL;
+
+    for (int i = 0; i < 16; i++)
+        g_string_append(tablets, "<input type='tablet' bus='usb'/>");
+    def = parse(tablets->str, "", NULL, DOMAIN_DEF_PARSE_ABI_UPDATE, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(domain_def_n(def, DEVICE_HUB), ==, 3);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    for (guint i = 0; i < G_N_ELEMENTS(refusals); i++) {
+        g_autofree char *path = g_strconcat("/conf-rules/refused/", refusals[i].name, NULL);
+
+        g_test_add_data_func(path, &refusals[i], test_refused);
+    }
+    g_test_add_func("/conf-rules/default-machine", test_default_machine);
+    g_test_add_func("/conf-rules/hubs", test_hubs);
+    return g_test_run();
+}
