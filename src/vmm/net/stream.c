@@ -3,8 +3,8 @@
  * A connected stream socket: frames behind their length in 4 bytes, big endian, as QEMU's -netdev stream and passt
  * speak it. No offloads: the virtio header is stripped, and made up for what comes in.
  *
- * What the peer does not take at once of a frame is kept (one frame at most) and goes first; until then the queue is
- * full. Input is collected in one buffer, as large as the largest frame.
+ * What the peer does not take at once of a frame is kept (one frame at most) and goes first, also when no other frame
+ * comes; until then the queue is full. Input is collected in one buffer, as large as the largest frame.
  *
  * #syscalls recvfrom recvmsg sendmsg read
  */
@@ -80,6 +80,29 @@ static int keep_rest(Stream *s, const struct iovec *iov, unsigned count, size_t 
     return 0;
 }
 
+static int stream_flush(NetBackend *net, unsigned queue)
+{
+    Stream *s = (Stream *)net;
+    struct iovec rest = {s->out + s->out_start, s->out_len};
+    ssize_t sent;
+
+    (void)queue;
+    if (s->gone)
+        return -ENOTCONN;
+    if (s->out_len == 0)
+        return 0;
+    sent = send_some(s, &rest, 1);
+    if (sent < 0 && sent != -EAGAIN) {
+        lost(s, strerror((int)-sent));
+        return -ENOTCONN;
+    }
+    if (sent > 0) {
+        s->out_start += (size_t)sent;
+        s->out_len -= (size_t)sent;
+    }
+    return s->out_len > 0 ? -EAGAIN : 0;
+}
+
 static int stream_send(NetBackend *net, unsigned queue, const struct iovec *iov, unsigned count)
 {
     Stream *s = (Stream *)net;
@@ -88,23 +111,10 @@ static int stream_send(NetBackend *net, unsigned queue, const struct iovec *iov,
     size_t skip = NET_HEADER_LEN, total = 0;
     uint32_t length;
     ssize_t sent;
+    int r = stream_flush(net, queue);
 
-    (void)queue;
-    if (s->gone)
-        return -ENOTCONN;
-    if (s->out_len > 0) {
-        struct iovec rest = {s->out + s->out_start, s->out_len};
-
-        sent = send_some(s, &rest, 1);
-        if (sent < 0 && sent != -EAGAIN)
-            goto broken;
-        if (sent > 0) {
-            s->out_start += (size_t)sent;
-            s->out_len -= (size_t)sent;
-        }
-        if (s->out_len > 0)
-            return -EAGAIN;
-    }
+    if (r < 0)
+        return r;
     for (unsigned i = 0; i < count; i++) {
         size_t len = iov[i].iov_len;
 
@@ -125,12 +135,11 @@ static int stream_send(NetBackend *net, unsigned queue, const struct iovec *iov,
     sent = send_some(s, all, n);
     if (sent == -EAGAIN)
         return -EAGAIN;
-    if (sent < 0)
-        goto broken;
+    if (sent < 0) {
+        lost(s, strerror((int)-sent));
+        return -ENOTCONN;
+    }
     return (size_t)sent < total + sizeof length ? keep_rest(s, all, n, (size_t)sent) : 0;
-broken:
-    lost(s, strerror((int)-sent));
-    return -ENOTCONN;
 }
 
 /* Length of the frame at the front of the buffer, 0: not whole yet. */
@@ -231,6 +240,7 @@ static void stream_close(NetBackend *net)
 static const NetOps stream_ops = {
     .kind = "stream",
     .send = stream_send,
+    .flush = stream_flush,
     .receive = stream_receive,
     .set_offloads = stream_set_offloads,
     .queue_fd = stream_queue_fd,

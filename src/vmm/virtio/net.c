@@ -160,6 +160,18 @@ static void receive(void *opaque, unsigned queue)
 
 /* --- transmitting ------------------------------------------------------------------------------------------ */
 
+/* false: the back end has a rest of a frame still, and goes on when it can be written. */
+static bool rest_is_out(Pair *p)
+{
+    NetBackend *backend = p->net->backend;
+
+    if (backend->ops->flush == NULL || backend->ops->flush(backend, p->index) != -EAGAIN)
+        return true;
+    p->tx_blocked = true;
+    watch(p);
+    return false;
+}
+
 static void transmit(Pair *p)
 {
     Net *n = p->net;
@@ -167,7 +179,7 @@ static void transmit(Pair *p)
     VirtqElem elem = {.iov = iov, .iov_max = CHAIN_IOVS};
     unsigned done = 0;
 
-    if (!usable(n) || p->tx_blocked || p->vhost.running || !virtqueue_ready(p->tx))
+    if (!usable(n) || p->tx_blocked || p->vhost.running || !virtqueue_ready(p->tx) || !rest_is_out(p))
         return;
     do {
         virtqueue_disable_notify(p->tx);
@@ -199,6 +211,7 @@ static void transmit(Pair *p)
         }
     } while (virtqueue_enable_notify(p->tx));
     virtqueue_notify(p->tx);
+    (void)rest_is_out(p);
 }
 
 static void transmit_more(void *opaque)
