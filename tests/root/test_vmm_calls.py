@@ -193,9 +193,10 @@ def stands_still(daemon):
 def refused():
     """what there cannot be is said to be missing: a keyboard, a screen, sleep"""
     start("less", "spin")
-    fails("send-key", "less", "KEY_A", contains="send-key")
+    fails("send-key", "less", "KEY_A", contains="no keyboard")
     fails("screenshot", "less", WORK + "/shot", contains="no screens")
-    fails("dompmwakeup", "less", contains="not support")
+    fails("dompmwakeup", "less", contains="no sleep")
+    fails("qemu-monitor-command", "less", "--hmp", "info status", contains="only QMP")
     fails("domdisplay", "less", contains="No graphical display")
     fails("domxml-to-native", "qemu-argv", "--domain", "less", contains="kite-vmm")
     virsh("inject-nmi", "less")

@@ -17,6 +17,24 @@ static const struct {
     {"KVMMissingCap", QMP_ERROR_KVM_MISSING_CAP},
 };
 
+/* What kite-vmm does not have, and why: as an answer to whoever asks for it. */
+static const struct {
+    const char *command, *reason;
+} missing[] = {
+    {"send-key", "kite-vmm makes no keyboard, QEMU does"},
+    {"system_wakeup", "guests of kite-vmm have no sleep to wake from"},
+    {"human-monitor-command", "kite-vmm has no monitor for humans, only QMP"},
+};
+
+static const char *why_missing(const char *command)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(missing); i++) {
+        if (g_str_equal(missing[i].command, command))
+            return missing[i].reason;
+    }
+    return NULL;
+}
+
 /* --- references --- */
 
 void qmp_pending_unref(PendingCall *call)
@@ -78,10 +96,13 @@ static gboolean call_result(QmpClient *client, PendingCall *call, QmpErrorClass 
         if (strcmp(name, error_classes[i].name) == 0)
             *ret_class = error_classes[i].value;
     }
-    if (*ret_class == QMP_ERROR_COMMAND_NOT_FOUND)
+    if (*ret_class == QMP_ERROR_COMMAND_NOT_FOUND) {
+        const char *reason = why_missing(call->command);
+
         return error_set(error, VIR_ERR_OPERATION_UNSUPPORTED,
-                         "the VM process does not support this operation: it has no command '%s'",
-                         call->command);
+                         "the VM process does not support this operation: it has no command '%s'%s%s", call->command,
+                         reason ? ": " : "", reason ? reason : "");
+    }
     desc = json_object_get(refusal, "desc");
     return error_set(error, VIR_ERR_INTERNAL_ERROR, "unable to execute QEMU command '%s': %s", call->command,
                      json_is_string(desc) ? json_string_value(desc) : "unexpected error");

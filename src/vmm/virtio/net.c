@@ -54,6 +54,14 @@ static size_t largest_frame(const Net *n)
     return HEADER + (n->dev.features & gso ? NET_FRAME_MAX : MAX(n->backend->mtu, 1500u) + ETHERNET_HEADER + 4);
 }
 
+/* There may be no room for the pieces of one more buffer. */
+static bool stock_is_full(const Pair *p)
+{
+    enum { PIECES = 64 };
+
+    return p->iov_count > STOCK_IOVS - PIECES;
+}
+
 /* Pops until the stock can hold the largest frame. false: there is too little. */
 static bool fill_stock(Pair *p)
 {
@@ -62,7 +70,7 @@ static bool fill_stock(Pair *p)
 
     if (!merge && p->buffer_count > 0)
         return true;
-    while (p->stock_len < need && p->buffer_count < STOCK_BUFFERS && p->iov_count < STOCK_IOVS) {
+    while (p->stock_len < need && p->buffer_count < STOCK_BUFFERS && !stock_is_full(p)) {
         VirtqElem elem = {.iov = p->iov + p->iov_count, .iov_max = STOCK_IOVS - p->iov_count};
 
         if (virtqueue_pop(p->rx, &elem) <= 0)
@@ -81,7 +89,7 @@ static bool fill_stock(Pair *p)
     }
     /* Everything the driver can ever give is here: then that has to do. */
     return p->buffer_count > 0 && (p->stock_len >= need || p->buffer_count == virtqueue_size(p->rx) ||
-                                   p->buffer_count == STOCK_BUFFERS || p->iov_count == STOCK_IOVS);
+                                   p->buffer_count == STOCK_BUFFERS || stock_is_full(p));
 }
 
 static void consume(Pair *p, size_t len)
