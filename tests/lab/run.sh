@@ -14,10 +14,10 @@
 # Environment: abs_top_builddir, KITE_VMM (default: build/kite-vmm), LAB_GUEST (folder of mkguest.sh), LAB_KERNEL,
 # LAB_MODULES, LAB_TIMEOUT (seconds), LAB_MEM (MiB), LAB_ENV (words NAME=VALUE for a job of -r),
 # LAB_CONTROLLERS (those that cgroup v2 hands down with -r; none: VMs have no group there),
-# LAB_QEMU (more arguments for the outer QEMU).
+# LAB_QEMU (more arguments for the outer QEMU), LAB_PROGRAM (another one), LAB_APPEND (more words for its kernel).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-outer_cpus=1 # with more, QEMU's threads side by side: its SVM mixes up the GS of guest and host now and then
+outer_cpus=1 # with more, the SVM of QEMU's threads side by side mixes up the GS of guest and host now and then
 files=()
 whole=
 systemd=
@@ -157,7 +157,7 @@ if [ -n "$whole" ]; then
 fi
 
 # TCG does not intercept XSETBV for a nested guest, so KVM would report a stale XSAVE size: no XSAVE in the lab.
-# VMRUN of QEMU before 10.2 sets CPU_INTERRUPT_VIRQ outside of its lock and without an atomic operation, and so loses an
+# VMRUN of QEMU 7.2 to 10.0 sets CPU_INTERRUPT_VIRQ outside of its lock and without an atomic operation, and so loses an
 # interrupt that another thread raises in that moment. When it is the one-shot timer's, a guest that waits in a loop is
 # never left again: the local APIC keeps the vector in IRR, and only another interrupt makes the processor look. So one
 # comes 20 times a second: a byte on the console, which outer-init reads.
