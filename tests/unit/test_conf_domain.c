@@ -215,6 +215,74 @@ static void test_limits(void)
     g_assert_false(domain_name_check(name, &error));
 }
 
+/* --- damaged state ------------------------------------------------------------------------------------ */
+
+/* A status that is read must be written so that it can be read again, or a VM is lost at the next restart. */
+static gboolean survives(xmlDocPtr doc, const char *what, const char *of)
+{
+    guint flags = DOMAIN_DEF_FORMAT_STATUS | DOMAIN_DEF_FORMAT_SECURE;
+    g_autoptr(DomainDef) def = domain_def_parse_node(xmlDocGetRootElement(doc), NULL, DOMAIN_DEF_PARSE_STATUS, NULL);
+    g_autoptr(DomainDef) again = NULL;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *text = NULL;
+    g_autofree char *second = NULL;
+
+    if (def == NULL)
+        return FALSE;
+    text = domain_def_format(def, flags);
+    again = domain_def_parse(text, NULL, DOMAIN_DEF_PARSE_STATUS, &error);
+    if (again == NULL)
+        g_error("without '%s' of <%s>: %s\n%s", what, of, error->message, text);
+    second = domain_def_format(again, flags);
+    if (strcmp(second, text) != 0)
+        g_error("without '%s' of <%s> it becomes\n%s\nand then\n%s", what, of, text, second);
+    return TRUE;
+}
+
+/* Each attribute and each element is missing once. Returns how many such documents were accepted. */
+static guint damage(xmlDocPtr doc, xmlNodePtr node)
+{
+    const char *name = (const char *)node->name;
+    guint accepted = 0;
+
+    for (xmlAttrPtr attr = node->properties; attr != NULL; attr = attr->next) {
+        const xmlChar *kept = attr->name;
+
+        /* Renamed is as good as gone, and puts back easily. */
+        attr->name = (const xmlChar *)"x-gone";
+        accepted += survives(doc, (const char *)kept, name);
+        attr->name = kept;
+    }
+    for (xmlNodePtr child = node->children; child != NULL; child = child->next) {
+        const xmlChar *kept = child->name;
+
+        if (child->type != XML_ELEMENT_NODE)
+            continue;
+        child->name = (const xmlChar *)"x-gone";
+        accepted += survives(doc, (const char *)kept, name);
+        child->name = kept;
+        accepted += damage(doc, child);
+    }
+    return accepted;
+}
+
+static void test_damaged(gconstpointer data)
+{
+    g_autofree char *path = golden_source_path(data);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DomainDef) def = domain_def_parse_file(path, NULL, DOMAIN_DEF_PARSE_INACTIVE, &error);
+    g_autofree char *text = NULL;
+    g_autoptr(xmlDoc) doc = NULL;
+
+    g_assert_no_error(error);
+    def->id = 7;
+    domain_def_assign_aliases(def);
+    text = domain_def_format(def, DOMAIN_DEF_FORMAT_STATUS | DOMAIN_DEF_FORMAT_SECURE);
+    doc = xml_parse(text, "(status)", "domain", &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(damage(doc, xmlDocGetRootElement(doc)), >, 50);
+}
+
 static void test_speed(void)
 {
     gint64 start = g_get_monotonic_time();
@@ -236,6 +304,10 @@ int main(int argc, char **argv)
     g_test_add_func("/conf/boot-order", test_boot_order);
     g_test_add_func("/conf/rich-defaults", test_rich_defaults);
     g_test_add_func("/conf/limits", test_limits);
+    g_test_add_data_func("/conf/damaged/everything", "tests/golden/domain/ok-everything.xml", test_damaged);
+    g_test_add_data_func("/conf/damaged/windows", "tests/golden/domain/ok-virt-install-windows.xml", test_damaged);
+    g_test_add_data_func("/conf/damaged/tuned", "tests/golden/domain/ok-virt-install-tuned.xml", test_damaged);
+    g_test_add_data_func("/conf/damaged/as-libvirt", "tests/golden/domain/ok-as-libvirt.xml", test_damaged);
     g_test_add_func("/conf/speed", test_speed);
     return g_test_run();
 }

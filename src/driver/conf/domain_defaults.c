@@ -381,6 +381,7 @@ gboolean domain_def_post_parse(DomainDef *def, const DomainDefEnv *env, guint fl
 
 void domain_def_complete(DomainDef *def)
 {
+    implicit_controller_indexes(def);
     fill_hotpluggable(def);
     domain_def_boot_order(def);
 }

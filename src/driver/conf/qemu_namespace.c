@@ -152,7 +152,6 @@ gboolean qemu_namespace_parse(QemuNamespace *qemu, xmlNodePtr domain, GError **e
 
         if (child->ns == NULL || g_strcmp0((const char *)child->ns->href, QEMU_XML_NAMESPACE) != 0)
             continue;
-        qemu->given = TRUE;
         if (xml_is(child, "commandline"))
             ok = parse_commandline(qemu, child, error);
         else if (xml_is(child, "capabilities"))
@@ -166,6 +165,10 @@ gboolean qemu_namespace_parse(QemuNamespace *qemu, xmlNodePtr domain, GError **e
         if (deprecation != QEMU_DEPRECATION_NONE)
             qemu->deprecation = deprecation;
     }
+    /* As with libvirt, empty elements say nothing. */
+    qemu->given = qemu->args->len > 0 || qemu->env->len > 0 || qemu->caps_added->len > 0 ||
+                  qemu->caps_removed->len > 0 || qemu->overrides->len > 0 ||
+                  qemu->deprecation != QEMU_DEPRECATION_NONE;
     return TRUE;
 }
 
