@@ -33,6 +33,17 @@ def iothreads():
     fails("iothreaddel", "io", "5", "--live", contains="it is being used by disk 'vdb'")
     virsh("detach-device", "io", path, "--live")
     wait_for("end of the disk", lambda: "vdb" not in virsh("domblklist", "io"))
+    mapped = ("<disk type='file' device='disk'><driver name='qemu' type='raw' queues='2'><iothreads>%s</iothreads></driver>"
+              "<source file='%s/io.raw'/><target dev='vdb' bus='virtio'/></disk>" %
+              ("<iothread id='5'><queue id='1'/></iothread><iothread id='1'><queue id='0'/></iothread>", WORK))
+    path = write("io.xml", mapped)
+    virsh("attach-device", "io", path, "--live")
+    assert re.search(r"<iothread id='5'>\s*<queue id='1'/>", virsh("dumpxml", "io")), virsh("dumpxml", "io")
+    fails("iothreaddel", "io", "5", "--live", contains="it is being used by disk 'vdb'")
+    virsh("detach-device", "io", path, "--live")
+    wait_for("end of the disk", lambda: "vdb" not in virsh("domblklist", "io"))
+    qemu = kitehost.domain_xml("io-qemu", extra="<iothreads>5</iothreads>", devices=mapped)
+    fails("define", write("io.xml", qemu), contains=["unsupported configuration: <driver><iothreads> of disk 'vdb'", "9.0"])
     virsh("iothreaddel", "io", "5", "--live")
     fails("iothreadadd", "io", "1", "--live", contains="already using iothread_id '1'")
     assert "iothread.count=1" in virsh("domstats", "io", "--iothread")

@@ -451,6 +451,25 @@ static void set_common(const DiskDef *disk, json_t *props)
     set_policies(disk, props);
 }
 
+static json_t *queue_mapping(const GPtrArray *threads)
+{
+    json_t *list = json_array();
+
+    for (guint i = 0; i < threads->len; i++) {
+        const DiskIothread *thread = g_ptr_array_index(threads, i);
+        g_autofree char *id = g_strdup_printf("iothread%u", thread->id);
+        json_t *item = json_pack("{s:s}", "iothread", id);
+
+        if (thread->queues != NULL)
+            json_object_set_new(item, "vqs", json_array());
+        for (guint q = 0; thread->queues != NULL && q < thread->queues->len; q++)
+            json_array_append_new(json_object_get(item, "vqs"),
+                                  json_integer((json_int_t)g_array_index(thread->queues, guint, q)));
+        json_array_append_new(list, item);
+    }
+    return list;
+}
+
 json_t *qemu_disk_device(const DomainDef *def, const DiskDef *disk, GError **error)
 {
     g_autofree char *driver = disk_driver(disk);
@@ -471,6 +490,8 @@ json_t *qemu_disk_device(const DomainDef *def, const DiskDef *disk, GError **err
 
             prop_str(props, "iothread", thread);
         }
+        if (disk->iothreads != NULL)
+            json_object_set_new(props, "iothread-vq-mapping", queue_mapping(disk->iothreads));
         prop_bool(props, "ioeventfd", disk->ioeventfd);
         prop_bool(props, "event_idx", disk->event_idx);
         prop_uint(props, "num-queues", disk->queues);

@@ -208,6 +208,8 @@ static gboolean disk_parse(DeviceInfo *dev, xmlNodePtr node, const DeviceContext
     /* <driver type> and its cache of metadata belong to the image. */
     if (driver != NULL && !storage_format_parse(driver, def->source, error))
         return FALSE;
+    if (driver != NULL && !disk_iothreads_parse(driver, &def->iothreads, error))
+        return FALSE;
     if (iotune != NULL && !fields_parse(iotune_fields, iotune, &def->iotune, error))
         return FALSE;
     if (mirror != NULL && !(ctx->flags & DOMAIN_DEF_PARSE_INACTIVE) &&
@@ -223,7 +225,7 @@ static void format_driver(XmlWriter *w, const DiskDef *def)
     const StorageSource *source = def->source;
 
     if (!fields_any(driver_fields, def) && source->format == STORAGE_FORMAT_NONE &&
-        source->metadata_cache == 0)
+        source->metadata_cache == 0 && def->iothreads == NULL)
         return;
     xml_open(w, "driver");
     xml_attr(w, "name", def->driver_name);
@@ -231,6 +233,7 @@ static void format_driver(XmlWriter *w, const DiskDef *def)
         xml_attr(w, "type", storage_format_to_string(source->format));
     fields_format(w, driver_fields + 1, def); /* after the name */
     storage_metadata_cache_format(w, source);
+    disk_iothreads_format(w, def->iothreads);
     xml_close(w);
 }
 
@@ -425,8 +428,18 @@ static void disk_clear(DeviceInfo *dev)
     fields_clear(child_fields, def);
     fields_clear(tail_fields, def);
     disk_iotune_clear(&def->iotune);
+    g_clear_pointer(&def->iothreads, g_ptr_array_unref);
     storage_source_free(def->source);
     storage_source_free(def->mirror);
+}
+
+gboolean disk_uses_iothread(const DiskDef *def, guint id)
+{
+    gboolean uses = def->iothread == id;
+
+    for (guint i = 0; def->iothreads != NULL && i < def->iothreads->len; i++)
+        uses |= ((const DiskIothread *)g_ptr_array_index(def->iothreads, i))->id == id;
+    return uses;
 }
 
 static guint disk_pci_connect(const DeviceInfo *dev, const DomainDef *domain)

@@ -4,6 +4,7 @@
 
 #include "driver/conf/def_storage_source.h"
 #include "driver/conf/device_def.h"
+#include "driver/conf/disk_iothreads.h"
 #include "driver/conf/virtio_model.h"
 
 typedef enum {
@@ -133,6 +134,7 @@ typedef struct {
     Tristate copy_on_read;
     DiskDiscard discard;
     guint iothread; /* 0: none */
+    GPtrArray *iothreads; /* of DiskIothread; NULL: none */
     DiskDetectZeroes detect_zeroes;
     guint queues; /* 0: default */
     guint queue_size;
@@ -179,5 +181,8 @@ void disk_iotune_clear(DiskIotune *iotune);
 gboolean disk_iotune_is_set(const DiskIotune *iotune);
 /* Rules between the limits (total against read and write, bursts). */
 gboolean disk_iotune_validate(const DiskIotune *iotune, GError **error);
+
+/* By <driver iothread=> or <iothreads>. */
+gboolean disk_uses_iothread(const DiskDef *def, guint id);
 
 extern const DeviceDefOps disk_def_ops;

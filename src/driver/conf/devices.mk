@@ -10,7 +10,7 @@ libkiteconf_a_SOURCES += \
 	%D%/def_controller.h \
 	%D%/def_crypto.c \
 	%D%/def_crypto.h \
-	%D%/def_disk.c \
+	%D%/def_disk.c %D%/disk_iothreads.c %D%/disk_iothreads.h \
 	%D%/def_disk.h \
 	%D%/def_filesystem.c \
 	%D%/def_filesystem.h \

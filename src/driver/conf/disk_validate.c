@@ -187,8 +187,11 @@ static gboolean check_bus(const DiskDef *def, GError **error)
 /* What only a virtio disk has. */
 static gboolean check_virtio(const DiskDef *def, GError **error)
 {
+    if (def->iothreads != NULL && def->iothread != 0)
+        return error_set(error, VIR_ERR_XML_ERROR,
+                         "disk '%s': <driver iothread=> and <driver><iothreads> are mutually exclusive", def->target);
     if (def->bus == DISK_BUS_VIRTIO)
-        return TRUE;
+        return disk_iothreads_validate(def->iothreads, def->queues, def->target, error);
     if (def->model != VIRTIO_MODEL_DEFAULT)
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "disk model '%s' not supported for bus '%s'",
                          virtio_model_to_string(def->model), disk_bus_to_string(def->bus));
@@ -204,7 +207,7 @@ static gboolean check_virtio(const DiskDef *def, GError **error)
     if (def->ioeventfd != TRISTATE_ABSENT)
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                          "disk ioeventfd mode supported only for virtio bus");
-    if (def->iothread != 0)
+    if (def->iothread != 0 || def->iothreads != NULL)
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "IOThreads not available for bus %s target %s",
                          disk_bus_to_string(def->bus), def->target);
     if (virtio_options_given(&def->virtio))

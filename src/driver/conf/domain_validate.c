@@ -163,6 +163,20 @@ static gboolean check_disk_against(const DiskDef *disk, const DiskDef *other, GE
     return TRUE;
 }
 
+static gboolean check_disk_threads(const DomainDef *def, const DiskDef *disk, GError **error)
+{
+    guint missing = disk->iothread != 0 && domain_def_iothread(def, disk->iothread) == NULL ? disk->iothread : 0;
+
+    for (guint i = 0; disk->iothreads != NULL && i < disk->iothreads->len; i++) {
+        guint id = ((const DiskIothread *)g_ptr_array_index(disk->iothreads, i))->id;
+
+        if (missing == 0 && domain_def_iothread(def, id) == NULL)
+            missing = id;
+    }
+    return missing == 0 ||
+           error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Disk iothread '%u' not defined in iothreadid", missing);
+}
+
 static gboolean check_disks(const DomainDef *def, GError **error)
 {
     g_autoptr(GHashTable) targets = g_hash_table_new(g_str_hash, g_str_equal);
@@ -179,9 +193,8 @@ static gboolean check_disks(const DomainDef *def, GError **error)
             if (!check_disk_against(disk, domain_def_get(def, DEVICE_DISK, i), error))
                 return FALSE;
         }
-        if (disk->iothread != 0 && domain_def_iothread(def, disk->iothread) == NULL)
-            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
-                             "Disk iothread '%u' not defined in iothreadid", disk->iothread);
+        if (!check_disk_threads(def, disk, error))
+            return FALSE;
     }
     return TRUE;
 }

@@ -9,6 +9,7 @@
 
 #include "common/log.h"
 #include "driver/backend/backend.h"
+#include "driver/conf/def_disk.h"
 #include "driver/conf/domain_def.h"
 #include "driver/domain/domain_list.h"
 #include "driver/domain/domain_private.h"
@@ -149,6 +150,21 @@ static gboolean validate(const DomainDefEnv *env, const DomainDef *def, GError *
     return backend_choose(def, error) != NULL;
 }
 
+static gboolean validate_device(const DomainDefEnv *env, const DomainDef *def, const DeviceInfo *dev, GError **error)
+{
+    const DiskDef *disk = dev->kind == DEVICE_DISK ? (const DiskDef *)dev : NULL;
+    g_autoptr(QemuCaps) caps = NULL;
+
+    if (disk == NULL || disk->iothreads == NULL || def == NULL || vmm_caps_is_vmm(def->emulator))
+        return TRUE;
+    caps = caps_of(env, def, NULL);
+    return caps == NULL || qemu_caps_has_property(caps, "virtio-blk-pci", "iothread-vq-mapping") ||
+           error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                     "<driver><iothreads> of disk '%s' is not supported by '%s': QEMU can map queues to iothreads since "
+                     "9.0; use <driver iothread=>",
+                     disk->target, qemu_caps_binary(caps));
+}
+
 DomainDefEnv *conf_env_new(Driver *driver)
 {
     DomainDefEnv *env = g_new0(DomainDefEnv, 1);
@@ -171,6 +187,7 @@ DomainDefEnv *conf_env_new(Driver *driver)
     env->max_vcpus = max_vcpus;
     env->probe_disk_format = probe_disk_format;
     env->validate = validate;
+    env->validate_device = validate_device;
     return env;
 }
 

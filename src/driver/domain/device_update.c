@@ -150,6 +150,8 @@ static gboolean check_disk(const DiskDef *new, const DiskDef *old, GError **erro
         if ((numbers[i].always || numbers[i].new_value != 0) && numbers[i].new_value != numbers[i].old_value)
             return refuse_disk(numbers[i].field, error);
     }
+    if (new->iothreads != NULL && !disk_iothreads_equal(new->iothreads, old->iothreads))
+        return refuse_disk("iothreads", error);
     for (gsize i = 0; i < G_N_ELEMENTS(texts); i++) {
         if (texts[i].new_value != NULL && g_strcmp0(texts[i].new_value, texts[i].old_value) != 0)
             return refuse_disk(texts[i].field, error);

@@ -314,7 +314,7 @@ static gboolean is_unused(const DomainDef *def, guint id, GError **error)
         return error_set(error, VIR_ERR_INVALID_ARG, "cannot find IOThread '%u' in iothreadids list", id);
     DOMAIN_DEF_FOREACH(DiskDef, disk, def, DEVICE_DISK)
     {
-        if (disk->iothread == id)
+        if (disk_uses_iothread(disk, id))
             return error_set(error, VIR_ERR_INVALID_ARG, "cannot remove IOThread %u since it is being used by disk '%s'",
                              id, disk->target);
     }
