@@ -142,158 +142,246 @@ static int add_cpus(json_t *desc, char *spec, Err *err)
     return 0;
 }
 
+/* What the options read so far come to. */
+typedef struct Parse {
+    json_t *desc;
+    Options *ret;
+    bool console, balloon, rng;
+} Parse;
+
+/* An option's own work: 0, or 1 when the program has said what was asked for and ends, or -errno. */
+typedef int OptionApply(Parse *p, char *text, Err *err);
+
+static int boot_file(Parse *p, const char *path, const char *what, const char *key, Err *err)
+{
+    int fd = options_open(path, O_RDONLY, what, err);
+
+    if (fd < 0)
+        return fd;
+    json_object_set_new(json_object_get(p->desc, "boot"), key, json_integer(fd));
+    return 0;
+}
+
+static int opt_kernel(Parse *p, char *text, Err *err)
+{
+    return boot_file(p, text, "kernel", "kernel-fd", err);
+}
+
+static int opt_initrd(Parse *p, char *text, Err *err)
+{
+    return boot_file(p, text, "initrd", "initrd-fd", err);
+}
+
+static int opt_cmdline(Parse *p, char *text, Err *err)
+{
+    json_object_set_new(json_object_get(p->desc, "boot"), "cmdline", json_string(text));
+    return 0;
+}
+
+static int opt_memory(Parse *p, char *text, Err *err)
+{
+    long mib;
+    int r = number("memory", text, 1, 1 << 24, &mib, err);
+
+    if (r == 0)
+        json_object_set_new(json_object_get(p->desc, "memory"), "size", json_integer((json_int_t)mib << 20));
+    return r;
+}
+
+static int opt_cpus(Parse *p, char *text, Err *err)
+{
+    return add_cpus(p->desc, text, err);
+}
+
+static int opt_disk(Parse *p, char *text, Err *err)
+{
+    return options_add_disk(p->desc, text, err);
+}
+
+static int opt_net(Parse *p, char *text, Err *err)
+{
+    return add_net(p->desc, text, err);
+}
+
+static int opt_blockdev(Parse *p, char *text, Err *err)
+{
+    return add_object(p->desc, "blockdevs", text, err);
+}
+
+static int opt_device(Parse *p, char *text, Err *err)
+{
+    return add_object(p->desc, "devices", text, err);
+}
+
+static int opt_console(Parse *p, char *text, Err *err)
+{
+    p->console = strcmp(text, "stdio") == 0;
+    if (strcmp(text, "virtio") == 0)
+        options_add_virtio_console(p->desc);
+    else if (!p->console && strcmp(text, "none") != 0)
+        return err_set(err, EINVAL, "--console takes stdio, virtio or none");
+    return 0;
+}
+
+static int opt_channel(Parse *p, char *text, Err *err)
+{
+    return options_add_channel(p->desc, text, err);
+}
+
+static int opt_no_rng(Parse *p, char *text, Err *err)
+{
+    p->rng = false;
+    return 0;
+}
+
+static int opt_no_balloon(Parse *p, char *text, Err *err)
+{
+    p->balloon = false;
+    return 0;
+}
+
+static int descriptor(const char *option, const char *text, int *ret, Err *err)
+{
+    long n;
+    int r = number(option, text, 0, 1 << 20, &n, err);
+
+    if (r == 0)
+        *ret = (int)n;
+    return r;
+}
+
+static int opt_desc_fd(Parse *p, char *text, Err *err)
+{
+    return descriptor("desc-fd", text, &p->ret->desc_fd, err);
+}
+
+static int opt_qmp_fd(Parse *p, char *text, Err *err)
+{
+    return descriptor("qmp-fd", text, &p->ret->qmp_fd, err);
+}
+
+static int opt_check(Parse *p, char *text, Err *err)
+{
+    p->ret->check_only = true;
+    return 0;
+}
+
+static int opt_no_sandbox(Parse *p, char *text, Err *err)
+{
+    p->ret->no_sandbox = true;
+    return 0;
+}
+
+static int opt_help(Parse *p, char *text, Err *err)
+{
+    fputs(help_text, stdout);
+    return 1;
+}
+
+static int opt_version(Parse *p, char *text, Err *err)
+{
+    puts("kite-vmm " PACKAGE_VERSION);
+    return 1;
+}
+
+static const struct {
+    const char *name;
+    bool has_value;
+    bool by_hand; /* describes a part of the VM, so it does not go with --desc-fd */
+    OptionApply *apply;
+} options[] = {
+    {"kernel", true, true, opt_kernel},
+    {"initrd", true, true, opt_initrd},
+    {"cmdline", true, true, opt_cmdline},
+    {"memory", true, true, opt_memory},
+    {"cpus", true, true, opt_cpus},
+    {"disk", true, true, opt_disk},
+    {"net", true, true, opt_net},
+    {"blockdev", true, true, opt_blockdev},
+    {"device", true, true, opt_device},
+    {"console", true, true, opt_console},
+    {"channel", true, true, opt_channel},
+    {"no-rng", false, true, opt_no_rng},
+    {"no-balloon", false, true, opt_no_balloon},
+    {"desc-fd", true, false, opt_desc_fd},
+    {"qmp-fd", true, false, opt_qmp_fd},
+    {"check", false, false, opt_check},
+    {"no-sandbox", false, false, opt_no_sandbox},
+    {"help", false, false, opt_help},
+    {"version", false, false, opt_version},
+};
+
+enum { N_OPTIONS = sizeof options / sizeof options[0] };
+
+/* Applies each option in the order of the command line; the result is as OptionApply's. */
+static int apply_options(int argc, char **argv, Parse *p, bool *ret_by_hand, Err *err)
+{
+    struct option table[N_OPTIONS + 1] = {{0}};
+    int c, index, r = 0;
+
+    for (int i = 0; i < N_OPTIONS; i++)
+        table[i] = (struct option){options[i].name, options[i].has_value, NULL, 0};
+    *ret_by_hand = false;
+    while (r == 0 && (c = getopt_long(argc, argv, "h", table, &index)) >= 0) {
+        if (c == 'h')
+            return opt_help(p, NULL, err);
+        if (c != 0)
+            return err_set(err, EINVAL, "see kite-vmm --help");
+        *ret_by_hand |= options[index].by_hand;
+        r = options[index].apply(p, optarg, err);
+    }
+    return r;
+}
+
+/* Options that do not go together, and those that are missing. */
+static int check_options(int argc, char **argv, const Parse *p, bool by_hand, Err *err)
+{
+    if (optind < argc)
+        return err_set(err, EINVAL, "'%s' is not understood; see kite-vmm --help", argv[optind]);
+    if (by_hand == (p->ret->desc_fd >= 0))
+        return err_set(err, EINVAL,
+                       by_hand ? "--desc-fd goes with no other description of a VM"
+                               : "--kernel or --desc-fd is needed; see kite-vmm --help");
+    if (by_hand && json_object_get(json_object_get(p->desc, "boot"), "kernel-fd") == NULL)
+        return err_set(err, EINVAL, "--kernel is needed; see kite-vmm --help");
+    return 0;
+}
+
+/* The devices that a VM described by hand has unless told otherwise. */
+static void add_default_devices(const Parse *p)
+{
+    json_t *devices = json_object_get(p->desc, "devices");
+
+    if (p->console) {
+        json_array_append_new(json_object_get(p->desc, "chardevs"),
+                              json_pack("{s:s, s:s}", "id", "console", "backend", "stdio"));
+        json_array_append_new(json_object_get(p->desc, "serials"), json_string("console"));
+    }
+    if (p->balloon)
+        json_array_append_new(devices, json_pack("{s:s, s:s, s:b, s:b}", "driver", "virtio-balloon-pci", "id",
+                                                 "balloon0", "deflate-on-oom", 1, "free-page-reporting", 1));
+    if (p->rng)
+        json_array_append_new(devices, json_pack("{s:s, s:s}", "driver", "virtio-rng-pci", "id", "rng0"));
+    json_object_set_new(p->desc, "on-panic", json_string("exit"));
+}
+
 int options_parse(int argc, char **argv, Options *ret, Err *err)
 {
-    enum {
-        KERNEL = 256,
-        INITRD,
-        CMDLINE,
-        MEMORY,
-        CPUS,
-        DISK,
-        NET,
-        BLOCKDEV,
-        DEVICE,
-        CONSOLE,
-        CHANNEL,
-        NO_RNG,
-        NO_BALLOON,
-        DESC_FD,
-        QMP_FD,
-        CHECK,
-        NO_SANDBOX,
-        HELP,
-        VERSION_
-    };
-    static const struct option table[] = {
-        {"kernel", 1, 0, KERNEL},
-        {"initrd", 1, 0, INITRD},
-        {"cmdline", 1, 0, CMDLINE},
-        {"memory", 1, 0, MEMORY},
-        {"cpus", 1, 0, CPUS},
-        {"disk", 1, 0, DISK},
-        {"net", 1, 0, NET},
-        {"blockdev", 1, 0, BLOCKDEV},
-        {"device", 1, 0, DEVICE},
-        {"console", 1, 0, CONSOLE},
-        {"channel", 1, 0, CHANNEL},
-        {"no-rng", 0, 0, NO_RNG},
-        {"no-balloon", 0, 0, NO_BALLOON},
-        {"desc-fd", 1, 0, DESC_FD},
-        {"qmp-fd", 1, 0, QMP_FD},
-        {"check", 0, 0, CHECK},
-        {"no-sandbox", 0, 0, NO_SANDBOX},
-        {"help", 0, 0, HELP},
-        {"version", 0, 0, VERSION_},
-        {0, 0, 0, 0},
-    };
-    json_t *desc = json_pack("{s:s, s:{}, s:{}, s:{}, s:[], s:[], s:[], s:[], s:[]}", "name", "", "memory",
-                             "cpus", "boot", "chardevs", "serials", "blockdevs", "netdevs", "devices");
-    json_t *boot = json_object_get(desc, "boot");
-    bool rng = true, balloon = true, console = true, by_hand = false;
-    long n = 0;
-    int c, r = 0;
+    Parse p = {.ret = ret, .console = true, .balloon = true, .rng = true};
+    bool by_hand;
+    int r;
 
     *ret = (Options){.desc_fd = -1, .qmp_fd = -1};
-    while (r >= 0 && (c = getopt_long(argc, argv, "h", table, NULL)) >= 0) {
-        by_hand |= c >= KERNEL && c <= NO_BALLOON;
-        switch (c) {
-        case KERNEL:
-        case INITRD:
-            r = options_open(optarg, O_RDONLY, c == KERNEL ? "kernel" : "initrd", err);
-            if (r >= 0)
-                json_object_set_new(boot, c == KERNEL ? "kernel-fd" : "initrd-fd", json_integer(r));
-            break;
-        case CMDLINE:
-            json_object_set_new(boot, "cmdline", json_string(optarg));
-            break;
-        case MEMORY:
-            r = number("memory", optarg, 1, 1 << 24, &n, err);
-            json_object_set_new(json_object_get(desc, "memory"), "size", json_integer((json_int_t)n << 20));
-            break;
-        case CPUS:
-            r = add_cpus(desc, optarg, err);
-            break;
-        case DISK:
-            r = options_add_disk(desc, optarg, err);
-            break;
-        case NET:
-            r = add_net(desc, optarg, err);
-            break;
-        case BLOCKDEV:
-        case DEVICE:
-            r = add_object(desc, c == DEVICE ? "devices" : "blockdevs", optarg, err);
-            break;
-        case CONSOLE:
-            console = strcmp(optarg, "stdio") == 0;
-            if (strcmp(optarg, "virtio") == 0)
-                options_add_virtio_console(desc);
-            else if (!console && strcmp(optarg, "none") != 0)
-                r = err_set(err, EINVAL, "--console takes stdio, virtio or none");
-            break;
-        case CHANNEL:
-            r = options_add_channel(desc, optarg, err);
-            break;
-        case NO_RNG:
-            rng = false;
-            break;
-        case NO_BALLOON:
-            balloon = false;
-            break;
-        case DESC_FD:
-            r = number("desc-fd", optarg, 0, 1 << 20, &n, err);
-            ret->desc_fd = (int)n;
-            break;
-        case QMP_FD:
-            r = number("qmp-fd", optarg, 0, 1 << 20, &n, err);
-            ret->qmp_fd = (int)n;
-            break;
-        case CHECK:
-            ret->check_only = true;
-            break;
-        case NO_SANDBOX:
-            ret->no_sandbox = true;
-            break;
-        case HELP:
-        case 'h':
-            fputs(help_text, stdout);
-            r = 1;
-            goto out;
-        case VERSION_:
-            puts("kite-vmm " PACKAGE_VERSION);
-            r = 1;
-            goto out;
-        default:
-            r = err_set(err, EINVAL, "see kite-vmm --help");
-            break;
-        }
+    p.desc = json_pack("{s:s, s:{}, s:{}, s:{}, s:[], s:[], s:[], s:[], s:[]}", "name", "", "memory", "cpus", "boot",
+                       "chardevs", "serials", "blockdevs", "netdevs", "devices");
+    r = apply_options(argc, argv, &p, &by_hand, err);
+    if (r == 0)
+        r = check_options(argc, argv, &p, by_hand, err);
+    if (r != 0 || !by_hand) {
+        json_decref(p.desc);
+        return r;
     }
-    if (r >= 0 && optind < argc)
-        r = err_set(err, EINVAL, "'%s' is not understood; see kite-vmm --help", argv[optind]);
-    if (r >= 0 && by_hand == (ret->desc_fd >= 0))
-        r = err_set(err, EINVAL,
-                    by_hand ? "--desc-fd goes with no other description of a VM"
-                            : "--kernel or --desc-fd is needed; see kite-vmm --help");
-    if (r >= 0 && by_hand && json_object_get(boot, "kernel-fd") == NULL)
-        r = err_set(err, EINVAL, "--kernel is needed; see kite-vmm --help");
-out:
-    if (r == 1 || r < 0 || !by_hand) {
-        json_decref(desc);
-        return r == 1 ? 1 : r < 0 ? r : 0;
-    }
-    if (console) {
-        json_array_append_new(json_object_get(desc, "chardevs"),
-                              json_pack("{s:s, s:s}", "id", "console", "backend", "stdio"));
-        json_array_append_new(json_object_get(desc, "serials"), json_string("console"));
-    }
-    if (balloon)
-        json_array_append_new(json_object_get(desc, "devices"),
-                              json_pack("{s:s, s:s, s:b, s:b}", "driver", "virtio-balloon-pci", "id", "balloon0",
-                                        "deflate-on-oom", 1, "free-page-reporting", 1));
-    if (rng)
-        json_array_append_new(json_object_get(desc, "devices"),
-                              json_pack("{s:s, s:s}", "driver", "virtio-rng-pci", "id", "rng0"));
-    json_object_set_new(desc, "on-panic", json_string("exit"));
-    ret->description = desc;
+    add_default_devices(&p);
+    ret->description = p.desc;
     return 0;
 }

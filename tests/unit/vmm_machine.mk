@@ -130,3 +130,11 @@ tests_unit_test_sandbox_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
 tests_unit_test_sandbox_LDADD = $(VMM_MACHINE_LIBS)
 src/vmm/tests_unit_test_sandbox-sandbox.$(OBJEXT): src/vmm/seccomp_filters.h
 TESTS += tests/unit/test_sandbox
+
+# So is the command line.
+check_PROGRAMS += tests/unit/test_vmm_options
+tests_unit_test_vmm_options_SOURCES = tests/unit/test_vmm_options.c src/vmm/options.c src/vmm/options_devices.c
+tests_unit_test_vmm_options_CFLAGS = $(VMM_CFLAGS)
+tests_unit_test_vmm_options_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_unit_test_vmm_options_LDADD = $(VMM_MACHINE_LIBS)
+TESTS += tests/unit/test_vmm_options
