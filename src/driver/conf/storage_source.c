@@ -16,14 +16,20 @@ void storage_host_free(StorageHost *host)
     g_free(host);
 }
 
+/* A copy of a struct of any kind, with its own copies of the two strings that it owns. */
+static gpointer copy_with_strings(gconstpointer src, gsize size, gsize first, gsize second)
+{
+    gpointer copy = g_memdup2(src, size);
+    char **one = G_STRUCT_MEMBER_P(copy, first), **other = G_STRUCT_MEMBER_P(copy, second);
+
+    *one = g_strdup(*one);
+    *other = g_strdup(*other);
+    return copy;
+}
+
 static gpointer host_copy(gconstpointer src, G_GNUC_UNUSED gpointer data)
 {
-    const StorageHost *host = src;
-    StorageHost *copy = g_memdup2(host, sizeof(*host));
-
-    copy->name = g_strdup(host->name);
-    copy->socket = g_strdup(host->socket);
-    return copy;
+    return copy_with_strings(src, sizeof(StorageHost), offsetof(StorageHost, name), offsetof(StorageHost, socket));
 }
 
 void storage_cookie_free(StorageCookie *cookie)
@@ -35,22 +41,12 @@ void storage_cookie_free(StorageCookie *cookie)
 
 static gpointer cookie_copy(gconstpointer src, G_GNUC_UNUSED gpointer data)
 {
-    const StorageCookie *cookie = src;
-    StorageCookie *copy = g_new0(StorageCookie, 1);
-
-    copy->name = g_strdup(cookie->name);
-    copy->value = g_strdup(cookie->value);
-    return copy;
+    return copy_with_strings(src, sizeof(StorageCookie), offsetof(StorageCookie, name), offsetof(StorageCookie, value));
 }
 
 static gpointer label_copy(gconstpointer src, G_GNUC_UNUSED gpointer data)
 {
-    const SecurityLabel *label = src;
-    SecurityLabel *copy = g_memdup2(label, sizeof(*label));
-
-    copy->model = g_strdup(label->model);
-    copy->label = g_strdup(label->label);
-    return copy;
+    return copy_with_strings(src, sizeof(SecurityLabel), offsetof(SecurityLabel, model), offsetof(SecurityLabel, label));
 }
 
 /* NULL stays NULL; the copy frees its members as the original does. */
