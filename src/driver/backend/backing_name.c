@@ -121,7 +121,8 @@ static gboolean parse_colon(const char *name, StorageSource *source, GError **er
         return parse_nbd(name, source, error);
     if (storage_protocol_from_string(protocol) <= STORAGE_PROTOCOL_NONE)
         return error_set(error, VIR_ERR_INTERNAL_ERROR, "invalid backing protocol '%s'", protocol);
-    return error_set(error, VIR_ERR_INTERNAL_ERROR, "backing store parser is not implemented for protocol %s",
+    return error_set(error, VIR_ERR_INTERNAL_ERROR,
+                     "cannot read the backing file name '%s': protocol '%s' is understood in the form json: only", name,
                      protocol);
 }
 
@@ -190,7 +191,9 @@ static gboolean read_server(const json_t *server, StorageSource *source, GError 
         return host->socket != NULL || missing("path", error);
     }
     if (type != NULL && strcmp(type, "inet") != 0 && strcmp(type, "tcp") != 0)
-        return error_set(error, VIR_ERR_INVALID_ARG, "backing store protocol '%s' is not yet supported", type);
+        return error_set(error, VIR_ERR_INVALID_ARG,
+                         "cannot read the JSON backing file name: a server of type '%s' is neither inet, tcp nor unix",
+                         type);
     host->name = g_strdup(jstr(server, "host"));
     if (host->name == NULL)
         return missing("host", error);

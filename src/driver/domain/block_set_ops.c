@@ -384,8 +384,9 @@ static gboolean set_bandwidth(Setting *s, const DomainSetInterfaceParametersArgs
         type = interface_actual_type(nets[i]);
         if (type != INTERFACE_BRIDGE && type != INTERFACE_NETWORK && type != INTERFACE_ETHERNET)
             return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
-                             "setting bandwidth on interfaces of type '%s' is not implemented yet",
-                             interface_type_to_string(type));
+                             "cannot set the bandwidth of interface '%s': one of type '%s' has no device on the host; "
+                             "types bridge, network and ethernet have",
+                             args->device, interface_type_to_string(type));
         if (!next_bandwidth(&nets[i]->bandwidth, args, &next[i], error))
             return FALSE;
     }

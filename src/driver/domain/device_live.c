@@ -93,7 +93,9 @@ static gboolean check_interface(const InterfaceDef *net, GError **error)
         return TRUE;
     default:
         return error_set(error, VIR_ERR_OPERATION_UNSUPPORTED,
-                         "hotplug of interface type of %s is not implemented yet", interface_type_to_string(type));
+                         "cannot plug an interface of type '%s' into a running domain: attach it with --config and "
+                         "start the domain again",
+                         interface_type_to_string(type));
     }
 }
 
