@@ -181,8 +181,7 @@ def console_by_stream():
     import pexpect_lite
     with pexpect_lite.Terminal(["virsh", "-c", kitehost.URI, "console", "rt"]) as t:
         t.expect("Escape character", 10)
-        t.send("\n")
-        t.expect("#", 20)
+        t.ask("\n", "#", 20)
         t.send("echo $((6*7))-answer\n")
         t.expect("42-answer", 20)
         t.send("\x1d")
@@ -190,8 +189,7 @@ def console_by_stream():
     # A second console is refused while one is open, unless forced.
     with pexpect_lite.Terminal(["virsh", "-c", kitehost.URI, "console", "rt"]) as t:
         t.expect("Escape character", 10)
-        t.send("\n")
-        t.expect("#", 20)
+        t.ask("\n", "#", 20)
         status, text = virsh("console", "rt", check=False)
         assert status == 1, text
         t.send("\x1d")
@@ -201,29 +199,17 @@ def console_by_stream():
 @case
 def events():
     """virsh event sees the life of a domain in order"""
-    import subprocess
-    watch = subprocess.Popen(["virsh", "-c", kitehost.URI, "event", "--all", "--loop", "--timeout", "20"],
-                             stdout=open(kitehost.WORK + "/events", "w"), stderr=subprocess.STDOUT)
-    wait_for("watching", lambda: watch.poll() is None)
-    import time
-    time.sleep(1)
-    write("ev.xml", domain_xml("ev"))
-    virsh("define", kitehost.WORK + "/ev.xml")
-    virsh("start", "ev")
-    virsh("suspend", "ev")
-    virsh("resume", "ev")
-    virsh("destroy", "ev")
-    virsh("undefine", "ev")
+    with kitehost.events(None, probe="rt") as log:
+        virsh("define", write("ev.xml", domain_xml("ev")))
+        virsh("start", "ev")
+        virsh("suspend", "ev")
+        virsh("resume", "ev")
+        virsh("destroy", "ev")
+        virsh("undefine", "ev")
+        log.wait("Undefined Removed")
+        got = re.findall(r"event 'lifecycle' for domain '?ev'?: (.*)", log.text())
     want = ["Defined Added", "Resumed Unpaused", "Started Booted", "Suspended Paused", "Resumed Unpaused",
             "Stopped Destroyed", "Undefined Removed"]
-
-    def seen():
-        with open(kitehost.WORK + "/events") as f:
-            return re.findall(r"event 'lifecycle' for domain '?ev'?: (.*)", f.read())
-    time.sleep(1)
-    got = seen()
-    watch.kill()
-    watch.wait()
     assert [e for e in got if not e.startswith("Shutdown")] == want, got
 
 

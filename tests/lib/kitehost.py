@@ -154,7 +154,7 @@ class Daemon:
     def start(self, socket=SOCKET):
         self.log = open(self.log_path, "ab")
         self.process = subprocess.Popen(self.args, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
-                                        env=self.env)
+                                        env=self.env, cwd=WORK)
         wait_for("socket " + socket, lambda: self.process.poll() is not None or self.answers(socket), 60, 0.005)
         if self.process.poll() is not None:
             raise AssertionError("virtkited ended with %d:\n%s" % (self.process.returncode, self.log_text()))
@@ -266,12 +266,14 @@ def wait_console(name, text, timeout=60):
 
 
 @contextlib.contextmanager
-def events(name, *what):
-    """Collects virsh's event lines while the block runs; use .wait(text)."""
-    path = "%s/%s.events" % (WORK, name)
+def events(name, probe=None):
+    """Collects virsh's event lines about a domain while the block runs; use .wait(text). name None: about all
+    domains; then probe is one that exists."""
+    path = "%s/%s.events" % (WORK, name or "all")
+    probe = probe or name
     with open(path, "w") as out:
-        process = subprocess.Popen(["stdbuf", "-oL", "virsh", "-q", "-c", URI, "event", name, "--all", "--loop",
-                                    "--timeout", "120"], stdout=out, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(["stdbuf", "-oL", "virsh", "-q", "-c", URI, "event"] + ([name] if name else []) +
+                                   ["--all", "--loop", "--timeout", "120"], stdout=out, stderr=subprocess.STDOUT)
 
     class Log:
         @staticmethod
@@ -285,7 +287,7 @@ def events(name, *what):
     try:
         # A change that is certain to be told shows that the subscription stands.
         def subscribed():
-            virsh("metadata", name, "--uri", "http://kite.test/probe", "--key", "probe", "--set", "<x/>", "--current")
+            virsh("metadata", probe, "--uri", "http://kite.test/probe", "--key", "probe", "--set", "<x/>", "--current")
             return "metadata-change" in Log.text()
         wait_for("subscription", subscribed, 10, 0.2)
         yield Log
@@ -307,6 +309,15 @@ def processes(pattern):
                 if {os.readlink(folder + "mnt"), os.readlink(folder + "net")} & ours:
                     found.append(int(path.split("/")[2]))
     return [p for p in found if p != os.getpid()]
+
+
+def open_files(pid):
+    """What the descriptors of a process lead to."""
+    found = []
+    for path in glob.glob("/proc/%d/fd/*" % pid):
+        with contextlib.suppress(OSError):  # closed meanwhile
+            found.append(os.readlink(path))
+    return found
 
 
 def case(function):

@@ -47,6 +47,17 @@ class Terminal:
     def send(self, text):
         os.write(self.fd, text.encode())
 
+    def ask(self, text, answer, timeout):
+        """Sends text until answer comes: a program that makes its terminal raw forgets what was typed before."""
+        end = time.monotonic() + timeout
+        while True:
+            self.send(text)
+            try:
+                return self.expect(answer, 1)
+            except AssertionError:
+                if time.monotonic() > end:
+                    raise
+
     def wait(self, timeout):
         end = time.monotonic() + timeout
         while time.monotonic() < end:
