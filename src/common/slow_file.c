@@ -61,10 +61,13 @@ static void runner_free(Runner *runner)
 static void run(gpointer item, gpointer unused)
 {
     Runner *runner = item;
-    gboolean left = FALSE;
+    gboolean left;
 
     (void)unused;
     g_mutex_lock(&lock);
+    left = runner->left;
+    if (left) /* given up before this thread had begun */
+        set_hung(runner->paths[runner->at], FALSE);
     while (!left && runner->at < runner->end && !hangs(runner->paths[runner->at])) {
         g_mutex_unlock(&lock);
         runner->work(runner->data, runner->at);
