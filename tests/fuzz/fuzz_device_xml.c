@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "driver/conf/def_disk.h"
 #include "driver/conf/domain_def.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -26,7 +27,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     again = device_def_parse(first, NULL, NULL, DOMAIN_DEF_PARSE_SKIP_VALIDATE, NULL);
     g_assert_nonnull(again);
     second = device_def_format(again, NULL, DOMAIN_DEF_FORMAT_SECURE);
-    g_assert_cmpstr(first, ==, second);
+    /* Without an image there is no <source> to say of what type it is, and so it is read as a file, as by libvirt. */
+    if (dev->kind != DEVICE_DISK || !storage_source_is_empty(((DiskDef *)dev)->source))
+        g_assert_cmpstr(first, ==, second);
     if (device_def_ops(dev->kind)->matches != NULL)
         device_def_ops(dev->kind)->matches(dev, again);
     return 0;

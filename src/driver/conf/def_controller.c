@@ -182,7 +182,8 @@ static void controller_format(XmlWriter *w, const DeviceInfo *dev, const DeviceF
 
     xml_open(w, "controller");
     xml_attr(w, "type", controller_type_to_string(def->type));
-    xml_attr_printf(w, "index", "%d", def->index);
+    if (def->index >= 0) /* in a status document that lacks it nobody gives one */
+        xml_attr_printf(w, "index", "%d", def->index);
     xml_attr(w, "model", controller_model_text(def));
     if (type_fields[def->type] != NULL)
         fields_format(w, type_fields[def->type], def);
