@@ -54,7 +54,8 @@ typedef struct NetOps {
     /* One frame with its header. 0 sent or dropped for good; -EAGAIN full: on_writable comes; else -errno,
      * frame lost. */
     int (*send)(NetBackend *net, unsigned queue, const struct iovec *iov, unsigned count);
-    /* What was taken of frames but has not gone out: -EAGAIN when there is still some, on_writable comes. NULL: never any. */
+    /* Sends what was taken of frames but has not gone out: -EAGAIN when some is left, and on_writable comes. NULL:
+     * there is never any. */
     int (*flush)(NetBackend *net, unsigned queue);
     /* One frame with its header into iov: its length; -EAGAIN nothing there. A frame that does not fit is
      * dropped. */
