@@ -162,7 +162,7 @@ gboolean error_set_errno_from(GError **error, virErrorDomain from, int errnum, c
 
 virErrorNumber error_number(const GError *error)
 {
-    return error->domain == KITE_ERROR ? (virErrorNumber)(error->code & 0xffff) : VIR_ERR_INTERNAL_ERROR;
+    return error->domain == KITE_ERROR ? (virErrorNumber)(error->code & (ERROR_BARE - 1)) : VIR_ERR_INTERNAL_ERROR;
 }
 
 virErrorDomain error_from(const GError *error)
@@ -187,6 +187,8 @@ char *error_full_text(const GError *error)
     const char *text = error_number_text(error_number(error), error->message[0] != '\0');
     const char *hole = strstr(text, "%s");
 
+    if (error->domain == KITE_ERROR && (error->code & ERROR_BARE) != 0)
+        return g_strdup(error->message);
     if (hole == NULL)
         return g_strdup(text);
     return g_strdup_printf("%.*s%s%s", (int)(hole - text), text, error->message, hole + 2);

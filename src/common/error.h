@@ -22,6 +22,12 @@
 GQuark error_quark(void);
 
 #define ERROR_CODE(from, number) (((from) << 16) | (number))
+/* Put on a number where clients are shown the detail alone, without libvirt's standing words: what its library
+ * finds wrong with flags is told so. */
+#define ERROR_BARE 0x8000
+
+/* VIR_ERR_INVALID_ARG as libvirt words what is wrong with flags. */
+#define error_set_flags(error, from, ...) error_set_from((error), (from), VIR_ERR_INVALID_ARG | ERROR_BARE, __VA_ARGS__)
 
 /* Sets *error, which may be NULL. The text names object, failing step, cause and, where there is one, the cure.
  * Always returns false, so that a failing function can "return error_set(...)". */

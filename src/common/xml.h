@@ -9,6 +9,8 @@
 #include <glib.h>
 #include <libxml/tree.h>
 
+#include "common/error.h"
+
 /* --- writer --------------------------------------------------------------------------------------------- */
 
 typedef struct XmlWriter XmlWriter;
@@ -46,8 +48,10 @@ void xml_raw_verbatim(XmlWriter *w, const char *bytes);
 
 /* Parses a document without network, external entities or DTD loading, depth- and size-limited. "what" names
  * it in errors, e.g. "(domain_definition)". root, when not NULL, is the name the root element must have.
- * Errors: VIR_ERR_XML_ERROR with line and libxml2's words, VIR_ERR_XML_DETAIL as libvirt words them. */
-xmlDocPtr xml_parse(const char *text, const char *what, const char *root, GError **error);
+ * Errors: VIR_ERR_XML_DETAIL with line and libxml2's words, in the name of the driver whose document it is. All
+ * other errors of this library are VIR_FROM_XML's. */
+#define xml_parse(text, what, root, error) xml_parse_from(ERROR_FROM, (text), (what), (root), (error))
+xmlDocPtr xml_parse_from(virErrorDomain from, const char *text, const char *what, const char *root, GError **error);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
 
 /* Children: first / next element child, optionally of one name (NULL: any). */

@@ -4,6 +4,7 @@
  * socket, so nothing is loaded besides its own text, a DOCTYPE is refused, and libxml2's own limits (depth
  * 256, 10 MB a text node) stay on.
  */
+#define ERROR_FROM VIR_FROM_XML
 #include "common/xml.h"
 
 #include <errno.h>
@@ -66,7 +67,7 @@ static void parse_complaint(void *data, xmlErrorPtr problem)
     }
 }
 
-xmlDocPtr xml_parse(const char *text, const char *what, const char *root, GError **error)
+xmlDocPtr xml_parse_from(virErrorDomain from, const char *text, const char *what, const char *root, GError **error)
 {
     static gsize initialised;
     ParseReport report = {.what = what != NULL ? what : "(document)"};
@@ -99,17 +100,18 @@ xmlDocPtr xml_parse(const char *text, const char *what, const char *root, GError
     }
     xmlFreeParserCtxt(ctxt);
     if (doc == NULL) {
-        error_set(error, VIR_ERR_XML_DETAIL, "%s",
-                  complaint != NULL ? complaint : "document is not well formed");
+        error_set_from(error, from, VIR_ERR_XML_DETAIL, "%s",
+                       complaint != NULL ? complaint : "document is not well formed");
         return NULL;
     }
     if (xmlGetIntSubset(doc) != NULL) {
-        error_set(error, VIR_ERR_XML_DETAIL, "%s: a document type declaration is not allowed", report.what);
+        error_set_from(error, from, VIR_ERR_XML_DETAIL, "%s: a document type declaration is not allowed",
+                       report.what);
         xmlFreeDoc(doc);
         return NULL;
     }
     if (xmlDocGetRootElement(doc) == NULL) {
-        error_set(error, VIR_ERR_XML_DETAIL, "%s: missing root element", report.what);
+        error_set_from(error, from, VIR_ERR_XML_DETAIL, "%s: missing root element", report.what);
         xmlFreeDoc(doc);
         return NULL;
     }

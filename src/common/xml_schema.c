@@ -3,6 +3,7 @@
  * RNG validation. A compiled schema costs tens of milliseconds, so each is compiled once and kept. One
  * validation at a time: libxml2 does not promise that a compiled schema may be shared by threads.
  */
+#define ERROR_FROM VIR_FROM_XML
 #include <libxml/relaxng.h>
 
 #include "common/error.h"

@@ -106,6 +106,8 @@ static const Key keys[] = {
     IGNORED("mdns_name"),
     IGNORED("access_drivers"),
     IGNORED("unix_sock_admin_perms"),
+    IGNORED("keepalive_required"),
+    IGNORED("admin_keepalive_required"),
     IGNORED("admin_min_workers"),
     IGNORED("admin_max_workers"),
     IGNORED("admin_max_clients"),

@@ -22,6 +22,7 @@ def code(function, *args):
     try:
         function(*args)
     except libvirt.libvirtError as e:
+        code.said = (e.get_error_domain(), e.get_error_message())
         return e.get_error_code()
     raise AssertionError("%s%s did not fail" % (function.__name__, args))
 
@@ -78,6 +79,11 @@ def error_codes():
     assert code(conn.defineXML, "<domain type='qemu'/>") == libvirt.VIR_ERR_NO_NAME
     dom = conn.defineXML(domain_xml("codes"))
     assert dom.ID() == -1 and not dom.isActive() and dom.isPersistent() == 1
+    # Who speaks, and libvirt's way to put it: of what all drivers share it is not the hypervisor.
+    assert code(conn.defineXML, "<network/>") == libvirt.VIR_ERR_XML_ERROR and code.said[0] == libvirt.VIR_FROM_XML
+    assert code(dom.jobInfo) == libvirt.VIR_ERR_OPERATION_INVALID and code.said[0] == libvirt.VIR_FROM_DOMAIN
+    assert code(dom.rename, "codes") == libvirt.VIR_ERR_OPERATION_INVALID and code.said[0] == libvirt.VIR_FROM_DOMAIN
+    assert code(dom.XMLDesc, 1 << 20) == libvirt.VIR_ERR_INVALID_ARG and code.said[1].startswith("unsupported flags (")
     for call in (dom.destroy, dom.suspend, dom.resume, dom.shutdown, dom.reboot, dom.reset, dom.memoryStats):
         assert code(call) == libvirt.VIR_ERR_OPERATION_INVALID, call
     dom.create()
@@ -152,12 +158,13 @@ def guest_that_works():
       <disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='%s'/><target dev='vda' bus='virtio'/></disk>
       """ % disk, kernel=kernel, memory=320, vcpus=2, cmdline="kite.net=dhcp")
     conn = libvirt.open(kitehost.URI)
-    dom = conn.createXML(xml)
     lifecycle = []
-    conn.domainEventRegisterAny(dom, libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE,
-                                lambda c, d, state, reason, opaque: lifecycle.append(state), None)
+    conn.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE,
+                                lambda c, d, state, reason, opaque: lifecycle.append((state, reason)), None)
+    dom = conn.createXML(xml)
     kitehost.wait_console("work", "KITE-AGENT-UP")
-    wait_for("agent event", lambda: lifecycle == [1], 10)
+    # The start says that none is there yet, the channel when one is.
+    wait_for("agent events", lambda: lifecycle == [(2, 1), (1, 2)], 10)
     info = dom.info()
     assert info[0] == libvirt.VIR_DOMAIN_RUNNING and info[3] == 2 and info[4] > 0
     assert len(dom.vcpus()[0]) == 2

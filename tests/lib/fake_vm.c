@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A process that passes for a VM: speaks QMP on the socket whose path is given, as QEMU with -no-shutdown does, and
- * does nothing else. Tests drive it by two commands of its own:
+ * does nothing else. Tests drive it by commands of its own:
  *     x-emit {"event": NAME, "data": OBJECT}   sends that event
  *     x-hang {}                                never answers anything again
+ *     x-last-words {}                          will say SHUTDOWN when SIGTERM ends it, as QEMU does
  * Its run state is kept in a file beside the socket, so that tests can look from outside.
  */
 #include <jansson.h>
@@ -17,6 +18,17 @@
 
 static const char *status = "prelaunch";
 static int hung;
+static volatile sig_atomic_t peer = -1;
+
+static void on_sigterm(int number)
+{
+    static const char words[] = "{\"event\":\"SHUTDOWN\",\"timestamp\":{\"seconds\":1700000000,\"microseconds\":42},"
+                                "\"data\":{\"guest\":false,\"reason\":\"host-signal\"}}\r\n";
+
+    if (peer >= 0 && write(peer, words, sizeof(words) - 1) < 0)
+        _exit(1);
+    _exit(0);
+}
 
 static void say(int fd, json_t *message)
 {
@@ -76,6 +88,8 @@ static void handle(int fd, json_t *message)
         emit(fd, json_string_value(json_object_get(args, "event")), data != NULL ? json_incref(data) : NULL);
     } else if (strcmp(command, "x-hang") == 0) {
         hung = 1;
+    } else if (strcmp(command, "x-last-words") == 0) {
+        signal(SIGTERM, on_sigterm);
     }
     say(fd, json_pack("{s:o, s:O?}", "return", result != NULL ? result : json_object(), "id",
                       json_object_get(message, "id")));
@@ -117,7 +131,9 @@ int main(int argc, char **argv)
 
         if (fd < 0)
             return 1;
+        peer = fd;
         serve(fd);
+        peer = -1;
         close(fd);
     }
 }

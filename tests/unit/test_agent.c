@@ -120,7 +120,7 @@ static void test_call(void)
     g_assert_cmpstr(json_string_value(json_object_get(ret, "host-name")), ==, "guest");
     json_decref(ret);
     g_assert_true(agent_call_raw(agent.client, "{\"execute\":\"guest-get-host-name\"}", 5, &raw, &error));
-    g_assert_nonnull(strstr(raw, "host-name"));
+    g_assert_cmpstr(raw, ==, "{\"return\":{\"host-name\":\"guest\"}}"); /* as libvirt writes it */
     g_clear_pointer(&raw, g_free);
     g_assert_false(agent_call_raw(agent.client, "nonsense", 5, &raw, &error));
     g_assert_true(error_is(error, VIR_ERR_INTERNAL_ERROR));

@@ -24,6 +24,18 @@ static void test_error_text(void)
     g_assert_cmpint(error_from(error), ==, VIR_FROM_QEMU);
 }
 
+static void test_error_flags(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *text = NULL;
+
+    g_assert_false(error_set_flags(&error, VIR_FROM_DOMAIN, "unsupported flags (0x%x)", 4));
+    text = error_full_text(error);
+    g_assert_cmpstr(text, ==, "unsupported flags (0x4)"); /* no "invalid argument: " */
+    g_assert_true(error_is(error, VIR_ERR_INVALID_ARG));
+    g_assert_cmpint(error_from(error), ==, VIR_FROM_DOMAIN);
+}
+
 static void test_err_prefix(void)
 {
     Err err = {0};
@@ -147,6 +159,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/common/error/text", test_error_text);
+    g_test_add_func("/common/error/text-flags", test_error_flags);
     g_test_add_func("/common/err/prefix", test_err_prefix);
     g_test_add_func("/common/atomic-file", test_atomic_file);
     g_test_add_func("/common/lock", test_lock);

@@ -398,6 +398,25 @@ static void test_pause_and_errors(void)
     undefine(dom);
 }
 
+/* As with libvirtd: what the VM says when it is asked to end is heard before STOPPED. */
+static void test_last_words(void)
+{
+    Domain *dom = define("words", 8);
+    GError *error = NULL;
+    VmProcess *vm;
+
+    must_start(dom, 0);
+    vm = domain_vm(dom, NULL, NULL);
+    g_assert_true(qmp_call(vm_process_qmp(vm), "x-last-words", NULL, 0, NULL, NULL));
+    vm_process_unref(vm);
+    forget_heard();
+    domain_destroy(dom, VIR_DOMAIN_SHUTOFF_DESTROYED, TRUE, &error);
+    g_assert_no_error(error);
+    expect_heard("words:6/2 words:5/1 ");
+    expect_state(dom, VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_DESTROYED);
+    undefine(dom);
+}
+
 static void test_fake_reboot(void)
 {
     Domain *dom = define("reboot", 7);
@@ -781,6 +800,7 @@ int main(int argc, char **argv)
     g_test_add_func("/domain/load", test_load);
     g_test_add_func("/domain/reconnect", test_reconnect);
     g_test_add_func("/domain/reconnect-changed", test_reconnect_changed);
+    g_test_add_func("/domain/last-words", test_last_words);
     g_test_add_func("/domain/fake-reboot", test_fake_reboot);
     g_test_add_func("/domain/status-file", test_status_file);
     result = g_test_run();

@@ -266,7 +266,7 @@ static gboolean send_text(AgentClient *client, const char *text, gsize length, g
 
 /* The next object of the stream, or a wanted note. delimited: only after a byte 0xFF. */
 static WaitResult read_object(AgentClient *client, gboolean delimited, gint64 deadline, guint wanted,
-                              char **ret_text, json_t **ret, GError **error)
+                              json_t **ret, GError **error)
 {
     gboolean skipping = delimited;
 
@@ -292,10 +292,7 @@ static WaitResult read_object(AgentClient *client, gboolean delimited, gint64 de
                     g_free(text);
                     return WAIT_FAILED;
                 }
-                if (ret_text != NULL)
-                    *ret_text = text;
-                else
-                    g_free(text);
+                g_free(text);
                 return WAIT_REPLY;
             }
             if (found < 0) {
@@ -330,14 +327,22 @@ static gboolean sync_guest(AgentClient *client, gint64 deadline, GError **error)
     guint64 id = client->next_sync++;
     g_autofree char *text = g_strdup_printf(
         "\xFF{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":%" G_GUINT64_FORMAT "}}\n", id);
-    gint64 sync_deadline = MIN(deadline, g_get_monotonic_time() + AGENT_WAIT_SECONDS * G_USEC_PER_SEC);
+    gint64 sync_deadline;
+    int seconds = AGENT_WAIT_SECONDS;
+
+    /* What clients allow the agent to take bounds this, for commands with more patience as well. */
+    g_mutex_lock(&client->lock);
+    if (client->default_seconds >= 0)
+        seconds = MIN(seconds, client->default_seconds);
+    g_mutex_unlock(&client->lock);
+    sync_deadline = MIN(deadline, deadline_of(seconds));
 
     if (!send_text(client, text, strlen(text), sync_deadline, error))
         return FALSE;
     for (int tries = 0; tries < 16; tries++) {
         autojson *answer = NULL;
 
-        if (read_object(client, TRUE, sync_deadline, 0, NULL, &answer, error) != WAIT_REPLY)
+        if (read_object(client, TRUE, sync_deadline, 0, &answer, error) != WAIT_REPLY)
             return FALSE;
         if (jint(answer, "return", -1) == (gint64)id)
             return TRUE;
@@ -348,10 +353,9 @@ static gboolean sync_guest(AgentClient *client, gint64 deadline, GError **error)
 
 /* --- commands --- */
 
-/* One request, whole. FALSE with *error, or TRUE with *ret (NULL when a wanted note came instead) and
- * *ret_text. */
-static gboolean converse(AgentClient *client, const char *request, int seconds, guint wanted, char **ret_text,
-                         json_t **ret, GError **error)
+/* One request, whole. FALSE with *error, or TRUE with *ret (NULL when a wanted note came instead). */
+static gboolean converse(AgentClient *client, const char *request, int seconds, guint wanted, json_t **ret,
+                         GError **error)
 {
     g_autofree char *line = g_strconcat(request, "\n", NULL);
     gint64 deadline;
@@ -369,7 +373,7 @@ static gboolean converse(AgentClient *client, const char *request, int seconds, 
     if (connect_socket(client, error) && sync_guest(client, deadline, error) &&
         send_text(client, line, strlen(line), deadline, error)) {
         /* The deadline is the command's own: what the sync took does not count. */
-        result = read_object(client, FALSE, deadline_of(seconds), wanted, ret_text, ret, error);
+        result = read_object(client, FALSE, deadline_of(seconds), wanted, ret, error);
         ok = result != WAIT_FAILED;
     }
     if (result != WAIT_REPLY)
@@ -412,7 +416,7 @@ static gboolean run(AgentClient *client, const char *command, json_t *args, int 
     if (text == NULL)
         return error_set(error, VIR_ERR_INVALID_ARG,
                          "arguments of the guest agent command '%s' are not valid", command);
-    ok = converse(client, text, seconds, wanted, NULL, &reply, error);
+    ok = converse(client, text, seconds, wanted, &reply, error);
     free(text);
     if (!ok)
         return FALSE;
@@ -442,7 +446,6 @@ gboolean agent_call_raw(AgentClient *client, const char *request, int seconds, c
 {
     autojson *reply = NULL;
     autojson *parsed = NULL;
-    g_autofree char *text = NULL;
     char *why = NULL, *compact;
     gboolean ok;
 
@@ -453,14 +456,17 @@ gboolean agent_call_raw(AgentClient *client, const char *request, int seconds, c
         return error_set(error, VIR_ERR_INTERNAL_ERROR, "cannot parse json %s", request);
     }
     compact = json_dumps(parsed, JSON_COMPACT);
-    ok = converse(client, compact, seconds, 0, &text, &reply, error);
+    ok = converse(client, compact, seconds, 0, &reply, error);
     if (ok)
-        ok = check_reply(jstr(parsed, "execute") ? jstr(parsed, "execute") : "", reply, NULL, error);
+        ok = check_reply(jstr(parsed, "execute") ? jstr(parsed, "execute") : "<unknown>", reply, NULL, error);
     free(compact);
     if (!ok)
         return FALSE;
-    *ret_reply = g_steal_pointer(&text);
-    return TRUE;
+    /* As libvirt writes JSON, without the agent's spaces. */
+    compact = json_dumps(reply, JSON_COMPACT);
+    *ret_reply = g_strdup(compact);
+    free(compact);
+    return *ret_reply != NULL || error_set(error, VIR_ERR_INTERNAL_ERROR, "the guest agent's reply cannot be written");
 }
 
 gboolean agent_shutdown(AgentClient *client, AgentShutdownMode mode, GError **error)

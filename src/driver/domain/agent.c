@@ -38,9 +38,12 @@ void domain_agent_update(Domain *dom, int reason)
     lock_assert_held(&dom->lock);
     channel = dom->live != NULL ? agent_channel(dom->live) : NULL;
     open = channel != NULL && channel->state == CHANNEL_STATE_CONNECTED && channel->source.path != NULL;
-    if (open == (dom->agent != NULL))
-        return;
-    if (open) {
+    if (open == (dom->agent != NULL)) {
+        /* A start says how it stands in any case. */
+        if (open || channel == NULL || channel->state == CHANNEL_STATE_DEFAULT ||
+            reason != VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_DOMAIN_STARTED)
+            return;
+    } else if (open) {
         dom->agent = agent_client_new(channel->source.path);
         agent_client_set_timeout(dom->agent, dom->agent_timeout);
     } else {

@@ -62,6 +62,8 @@ static void add_file_systems(Domain *dom, const json_t *reply, TypedParams *para
     const json_t *fs, *disk;
     size_t i, k;
 
+    if (json_array_size(reply) == 0)
+        return; /* libvirt says nothing of none */
     LOCK_SCOPE(&dom->lock);
     typed_params_add_uint(params, "fs.count", (guint)json_array_size(reply));
     json_array_foreach(reply, i, fs)
@@ -91,6 +93,8 @@ static void add_disks(Domain *dom, const json_t *reply, TypedParams *params)
     const json_t *disk, *dependency;
     size_t i, k;
 
+    if (json_array_size(reply) == 0)
+        return;
     LOCK_SCOPE(&dom->lock);
     typed_params_add_uint(params, "disk.count", (guint)json_array_size(reply));
     json_array_foreach(reply, i, disk)
@@ -330,17 +334,16 @@ gboolean call_domain_interface_addresses(Call *call, const DomainInterfaceAddres
                agent_call(agent, "guest-network-get-interfaces", NULL, AGENT_TIMEOUT_DEFAULT, &reply,
                           error) &&
                guest_interfaces(reply, &ret->ifaces, &ret->ifaces_len, error);
-    case VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE: /* no network of ours gives leases: none is known */
-    case VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP: {
+    default: {
         LOCK_SCOPE(&dom->lock);
         if (!domain_require_active(dom, error))
             return FALSE;
         if (args->source == VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP)
             addresses_by_arp(domain_def(dom), ret);
-        return TRUE;
+        else if (args->source != VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE)
+            return error_set(error, VIR_ERR_ARGUMENT_UNSUPPORTED, "Unknown IP address data source %u",
+                             args->source);
+        return TRUE; /* no network of ours gives leases: none is known */
     }
-    default:
-        return error_set(error, VIR_ERR_ARGUMENT_UNSUPPORTED, "Unknown IP address data source %u",
-                         args->source);
     }
 }

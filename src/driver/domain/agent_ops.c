@@ -52,9 +52,9 @@ gboolean call_domain_get_hostname(Call *call, const DomainGetHostnameArgs *args,
     if (!call_check_flags(call, args->flags, sources, error))
         return FALSE;
     if ((args->flags & sources) == sources)
-        return error_set(error, VIR_ERR_INVALID_ARG,
-                         "flags 'VIR_DOMAIN_GET_HOSTNAME_LEASE' and "
-                         "'VIR_DOMAIN_GET_HOSTNAME_AGENT' are mutually exclusive");
+        return error_set_flags(error, ERROR_FROM,
+                               "Flags 'VIR_DOMAIN_GET_HOSTNAME_LEASE' and "
+                               "'VIR_DOMAIN_GET_HOSTNAME_AGENT' are mutually exclusive");
     if (args->flags & VIR_DOMAIN_GET_HOSTNAME_LEASE) {
         g_autoptr(Domain) named = domain_from_wire(call, &args->dom, error);
 
@@ -65,10 +65,9 @@ gboolean call_domain_get_hostname(Call *call, const DomainGetHostnameArgs *args,
                error_set(error, VIR_ERR_NO_HOSTNAME, "no hostname found for domain %s", named->name);
     }
     WITH_AGENT(sources);
-    if (!command(agent, "guest-get-host-name", NULL, &reply, error))
-        return FALSE;
-    if (jstr(reply, "host-name") == NULL)
-        return malformed("guest-get-host-name", error);
+    /* Why it does not say is no matter to libvirt's clients. */
+    if (!command(agent, "guest-get-host-name", NULL, &reply, NULL) || jstr(reply, "host-name") == NULL)
+        return error_set(error, VIR_ERR_NO_HOSTNAME, "no hostname found for domain %s", args->dom.name);
     ret->hostname = g_strdup(jstr(reply, "host-name"));
     return TRUE;
 }
@@ -239,9 +238,9 @@ gboolean call_domain_authorized_ssh_keys_set(Call *call, const DomainAuthorizedS
     json_t *keys;
 
     if ((args->flags & append) && (args->flags & removal))
-        return error_set(error, VIR_ERR_INVALID_ARG,
-                         "flags 'VIR_DOMAIN_AUTHORIZED_SSH_KEYS_SET_APPEND' and "
-                         "'VIR_DOMAIN_AUTHORIZED_SSH_KEYS_SET_REMOVE' are mutually exclusive");
+        return error_set_flags(error, ERROR_FROM,
+                               "Flags 'VIR_DOMAIN_AUTHORIZED_SSH_KEYS_SET_APPEND' and "
+                               "'VIR_DOMAIN_AUTHORIZED_SSH_KEYS_SET_REMOVE' are mutually exclusive");
     if ((args->flags & (append | removal)) && args->keys_len == 0)
         return error_set(error, VIR_ERR_INVALID_ARG, "keys must be given to append or to remove them");
     WITH_AGENT(append | removal);
@@ -303,7 +302,8 @@ gboolean call_domain_set_guest_vcpus(Call *call, const DomainSetGuestVcpusArgs *
         found++;
         if (args->state == 0 && !jbool(vcpu, "can-offline")) {
             json_decref(list);
-            return error_set(error, VIR_ERR_INVALID_ARG, "vCPU '%lld' is not offlinable", (long long)id);
+            return error_set(error, VIR_ERR_OPERATION_UNSUPPORTED, "vCPU '%lld' is not offlinable",
+                             (long long)id);
         }
         json_array_append_new(list,
                               json_pack("{s:I, s:b}", "logical-id", (json_int_t)id, "online", args->state));

@@ -118,8 +118,8 @@ gboolean domain_check_flags_for(guint flags, guint known, const char *function, 
 {
     if ((flags & ~known) == 0)
         return TRUE;
-    return error_set(error, VIR_ERR_INVALID_ARG, "unsupported flags (0x%x) in function %s", flags & ~known,
-                     function);
+    return error_set_flags(error, ERROR_FROM, "unsupported flags (0x%x) in function %s", flags & ~known,
+                           function);
 }
 
 /* --- modify lock ---------------------------------------------------------------------------------------- */
@@ -321,7 +321,7 @@ gboolean domain_require_active(const Domain *dom, GError **error)
 {
     if (domain_active(dom))
         return TRUE;
-    return error_set(error, VIR_ERR_OPERATION_INVALID, "domain is not running");
+    return error_set_from(error, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_INVALID, "domain is not running");
 }
 
 gboolean domain_still_running(Domain *dom, guint64 run, GError **error)
@@ -365,8 +365,8 @@ gboolean domain_affect(const Domain *dom, guint *flags, GError **error)
     if ((*flags & VIR_DOMAIN_AFFECT_LIVE) && !domain_require_active(dom, error))
         return FALSE;
     if ((*flags & VIR_DOMAIN_AFFECT_CONFIG) && !domain_persistent(dom))
-        return error_set(error, VIR_ERR_OPERATION_INVALID,
-                         "transient domains do not have any persistent config");
+        return error_set_from(error, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_INVALID,
+                              "transient domains do not have any persistent config");
     return TRUE;
 }
 
@@ -389,8 +389,8 @@ DomainDef *domain_one_def_for(Domain *dom, guint flags, gboolean *ret_is_live, G
 {
     lock_assert_held(&dom->lock);
     if ((flags & VIR_DOMAIN_AFFECT_LIVE) && (flags & VIR_DOMAIN_AFFECT_CONFIG)) {
-        error_set(error, VIR_ERR_INVALID_ARG,
-                  "Flags 'VIR_DOMAIN_AFFECT_LIVE' and 'VIR_DOMAIN_AFFECT_CONFIG' are mutually exclusive");
+        error_set_flags(error, VIR_FROM_DOMAIN,
+                        "Flags 'VIR_DOMAIN_AFFECT_LIVE' and 'VIR_DOMAIN_AFFECT_CONFIG' are mutually exclusive");
         return NULL;
     }
     if (!domain_affect(dom, &flags, error))

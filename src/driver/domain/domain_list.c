@@ -6,6 +6,7 @@
  * is in the uuid and name hash already, so that nobody else takes its identity, but is not "listed". A
  * reserved new name of a rename points to the domain too.
  */
+#define ERROR_FROM VIR_FROM_DOMAIN
 #include "driver/domain/domain_list.h"
 
 #include <string.h>
@@ -203,8 +204,8 @@ GPtrArray *domain_list_collect(DomainList *list, guint flags, DomainAllowed allo
     g_autoptr(GPtrArray) chosen = NULL;
 
     if (flags & ~LIST_FLAGS) {
-        error_set(error, VIR_ERR_INVALID_ARG, "unsupported flags (0x%x) in function virConnectListAllDomains",
-                  flags & ~LIST_FLAGS);
+        error_set_flags(error, VIR_FROM_QEMU, "unsupported flags (0x%x) in function virConnectListAllDomains",
+                        flags & ~LIST_FLAGS);
         return NULL;
     }
     all = references(list, (flags & activity) == VIR_CONNECT_LIST_DOMAINS_ACTIVE);

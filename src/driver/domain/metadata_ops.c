@@ -15,7 +15,7 @@ enum {
 static gboolean check_type(gint32 type, GError **error)
 {
     return (type >= 0 && type < METADATA_TYPES) ||
-           error_set(error, VIR_ERR_INVALID_ARG, "unknown metadata type '%d'", type);
+           error_set_from(error, VIR_FROM_DOMAIN, VIR_ERR_INVALID_ARG, "unknown metadata type '%d'", type);
 }
 
 gboolean call_domain_get_metadata(Call *call, const DomainGetMetadataArgs *args, DomainGetMetadataRet *ret,
@@ -42,7 +42,8 @@ gboolean call_domain_get_metadata(Call *call, const DomainGetMetadataArgs *args,
         ret->metadata = args->uri != NULL ? domain_def_get_metadata(def, args->uri) : NULL;
     }
     return ret->metadata != NULL ||
-           error_set(error, VIR_ERR_NO_DOMAIN_METADATA, "Requested metadata element is not present");
+           error_set_from(error, VIR_FROM_DOMAIN, VIR_ERR_NO_DOMAIN_METADATA,
+                          "Requested metadata element is not present");
 }
 
 static gboolean change_metadata(DomainDef *def, const DomainSetMetadataArgs *args, GError **error)

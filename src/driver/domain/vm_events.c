@@ -131,7 +131,7 @@ static void on_shutdown(const VmEvent *event)
         agent_client_note(dom->agent, AGENT_NOTE_SHUTDOWN);
     if (dom->state == VIR_DOMAIN_SHUTDOWN)
         return;
-    if (dom->fake_reboot || (!by_reset && restarts(dom->live->on_poweroff))) {
+    if (dom->stop_reason == 0 && (dom->fake_reboot || (!by_reset && restarts(dom->live->on_poweroff)))) {
         dom->paused_shutdown = TRUE;
         defer(event, work_reboot);
         return;
@@ -142,6 +142,8 @@ static void on_shutdown(const VmEvent *event)
     domain_set_state(dom, VIR_DOMAIN_SHUTDOWN, VIR_DOMAIN_SHUTDOWN_UNKNOWN);
     domain_event_lifecycle(dom, VIR_DOMAIN_EVENT_SHUTDOWN, detail);
     domain_save_status_soon(dom);
+    if (dom->stop_reason != 0)
+        return; /* whoever destroys it sees to the rest */
     if (!by_reset && dom->live->on_poweroff == ACTION_PRESERVE)
         return; /* kept for whoever wants to look at it, until it is destroyed */
     defer(event, work_end);
@@ -565,6 +567,7 @@ static void on_migration_pass(const VmEvent *event)
 static const struct {
     const char *name;
     void (*handle)(const VmEvent *event); /* state lock held; the domain is active and not stopping */
+    gboolean when_destroyed; /* told even while a client's destroy is on its way */
 } handlers[] = {
     {"ACPI_DEVICE_OST", on_acpi_ost},
     {"BALLOON_CHANGE", on_balloon},
@@ -581,7 +584,7 @@ static const struct {
     {"RESET", on_reset},
     {"RESUME", on_resume},
     {"RTC_CHANGE", on_rtc_change},
-    {"SHUTDOWN", on_shutdown},
+    {"SHUTDOWN", on_shutdown, TRUE}, /* SIGTERM makes it say so: clients of libvirt hear it before STOPPED */
     {"SPICE_CONNECTED", on_spice_connected},
     {"SPICE_DISCONNECTED", on_spice_disconnected},
     {"SPICE_INITIALIZED", on_spice_initialized},
@@ -609,15 +612,16 @@ static void vm_event(VmProcess *vm, const char *name, json_t *data, gint64 secon
         domain_event_monitor(dom, name, seconds, microseconds, details);
         free(details);
     }
-    /* Once its end is decided, what it says on the way there is nobody's business (SIGTERM makes it say
-     * SHUTDOWN). */
-    if (dom->vm != vm || !domain_active(dom) || dom->live == NULL || dom->stopping || dom->stop_reason != 0)
+    if (dom->vm != vm || !domain_active(dom) || dom->live == NULL || dom->stopping)
         return;
     for (guint i = 0; i < G_N_ELEMENTS(handlers); i++) {
-        if (strcmp(handlers[i].name, name) == 0) {
+        if (strcmp(handlers[i].name, name) != 0)
+            continue;
+        /* Once its end is decided, what it says on the way there is hardly anybody's business. */
+        if (dom->stop_reason == 0 ||
+            (dom->stop_reason == VIR_DOMAIN_SHUTOFF_DESTROYED && handlers[i].when_destroyed))
             handlers[i].handle(&event);
-            return;
-        }
+        return;
     }
 }
 

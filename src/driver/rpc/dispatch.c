@@ -69,8 +69,8 @@ gboolean call_check_flags_from(Call *call, int from, guint32 flags, guint32 supp
 {
     if ((flags & ~supported) == 0)
         return TRUE;
-    return error_set_from(error, (virErrorDomain)from, VIR_ERR_INVALID_ARG,
-                          "unsupported flags (0x%x) in function %s", flags & ~supported, call_api(call));
+    return error_set_flags(error, (virErrorDomain)from, "unsupported flags (0x%x) in function %s",
+                           flags & ~supported, call_api(call));
 }
 
 guint call_n_fds(Call *call)
