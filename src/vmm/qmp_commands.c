@@ -69,6 +69,12 @@ static int query_kvm(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *
     return 0;
 }
 
+static int query_current_machine(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
+{
+    *ret = json_pack("{s:b}", "wakeup-suspend-support", 0);
+    return 0;
+}
+
 static int do_stop(QmpServer *s, Machine *m, json_t *args, json_t **ret, Err *err)
 {
     if (machine_run_state(m) == RUN_RUNNING)
@@ -251,6 +257,7 @@ static const QmpCommand qmp_commands[] = {
     {"query-name", "", query_name},
     {"query-uuid", "", query_uuid},
     {"query-kvm", "", query_kvm},
+    {"query-current-machine", "", query_current_machine},
     {"query-cpus-fast", "", query_cpus},
     {"query-hotpluggable-cpus", "", query_hotpluggable_cpus},
     {"query-memory-size-summary", "", qmp_query_memory_size},

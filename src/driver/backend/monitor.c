@@ -66,6 +66,16 @@ gboolean vm_system_wakeup(QmpClient *qmp, GError **error)
     return simple(qmp, "system_wakeup", error);
 }
 
+gboolean vm_can_suspend(QmpClient *qmp, gboolean *ret_can, GError **error)
+{
+    autojson *answer = NULL;
+
+    if (!qmp_call(qmp, "query-current-machine", NULL, 0, &answer, error))
+        return FALSE;
+    *ret_can = json_is_true(json_object_get(answer, "wakeup-suspend-support"));
+    return TRUE;
+}
+
 gboolean vm_inject_nmi(QmpClient *qmp, GError **error)
 {
     return simple(qmp, "inject-nmi", error);

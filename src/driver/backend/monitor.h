@@ -22,6 +22,8 @@ gboolean vm_stop(QmpClient *qmp, GError **error);
 gboolean vm_system_powerdown(QmpClient *qmp, GError **error);
 gboolean vm_system_reset(QmpClient *qmp, GError **error);
 gboolean vm_system_wakeup(QmpClient *qmp, GError **error);
+/* Whether a guest that suspends itself can be woken up again. */
+gboolean vm_can_suspend(QmpClient *qmp, gboolean *ret_can, GError **error);
 gboolean vm_inject_nmi(QmpClient *qmp, GError **error);
 /* Starts to measure; mode "page-sampling" (which the monitors of old QEMU know without the word), "dirty-bitmap" or
  * "dirty-ring". */

@@ -11,6 +11,7 @@
 
 #include "driver/backend/agent_client.h"
 #include "driver/backend/json_util.h"
+#include "driver/backend/monitor.h"
 #include "driver/conf/domain_def.h"
 #include "driver/domain/agent_figures.h"
 #include "driver/domain/domain_private.h"
@@ -341,6 +342,21 @@ gboolean call_domain_agent_set_response_timeout(Call *call, const DomainAgentSet
     return TRUE;
 }
 
+static gboolean check_suspend(Domain *dom, GError **error)
+{
+    g_autoptr(VmProcess) vm = NULL;
+    gboolean can = FALSE, asked;
+
+    if (!domain_job_begin_active(dom, "virDomainPMSuspendForDuration", error))
+        return FALSE;
+    vm = domain_vm(dom, NULL, error);
+    asked = vm != NULL && vm_can_suspend(vm_process_qmp(vm), &can, error);
+    domain_job_end(dom);
+    if (asked && !can)
+        return error_set(error, VIR_ERR_OPERATION_UNSUPPORTED, "Domain does not have suspend support");
+    return asked;
+}
+
 gboolean call_domain_pm_suspend_for_duration(Call *call, const DomainPmSuspendForDurationArgs *args,
                                              DomainPmSuspendForDurationRet *ret, GError **error)
 {
@@ -355,6 +371,8 @@ gboolean call_domain_pm_suspend_for_duration(Call *call, const DomainPmSuspendFo
     if (args->target >= G_N_ELEMENTS(what))
         return error_set(error, VIR_ERR_INVALID_ARG, "Unknown suspend target: %u", args->target);
     WITH_AGENT(0);
+    if (!check_suspend(dom, error))
+        return FALSE;
     {
         LOCK_SCOPE(&dom->lock);
         const DomainDef *def = domain_def(dom);
