@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "driver/conf/def_controller.h"
 #include "driver/conf/domain_def.h"
 
 #define SCSI_HOSTDEV(unit)                                                                                   \
@@ -72,6 +73,32 @@ static const Refusal refusals[] = {
      VIR_ERR_INTERNAL_ERROR, "address type 'pci'"},
     {"rotation-rate", DISK("file", "disk", "<source file='/a'/><target dev='vda' bus='virtio' rotation_rate='1'/>"), "",
      VIR_ERR_INTERNAL_ERROR, "rotation rate"},
+    {"ide-q35", DISK("file", "disk", "<source file='/a'/><target dev='hda' bus='ide'/>"),
+     "<os><type machine='q35'>hvm</type></os>", VIR_ERR_CONFIG_UNSUPPORTED, "IDE controllers are unsupported"},
+    {"ide-second", "<controller type='ide' index='1'/>", "", VIR_ERR_CONFIG_UNSUPPORTED, "single IDE controller"},
+    {"ide-hde", DISK("file", "disk", "<source file='/a'/><target dev='hde' bus='ide'/>"), "", VIR_ERR_INTERNAL_ERROR,
+     "Only 1 ide controller"},
+    {"floppy-bus",
+     DISK("file", "floppy", "<source file='/a'/><target dev='fda'/><address type='drive' bus='1'/>"), "",
+     VIR_ERR_INTERNAL_ERROR, "1 bus"},
+    {"scsi-bus",
+     DISK("file", "disk", "<source file='/a'/><target dev='sda' bus='scsi'/><address type='drive' bus='1'/>"), "",
+     VIR_ERR_INTERNAL_ERROR, "1 bus"},
+    {"scsi-lsilogic-target",
+     DISK("file", "disk", "<source file='/a'/><target dev='sda' bus='scsi'/><address type='drive' target='1'/>"), "",
+     VIR_ERR_CONFIG_UNSUPPORTED, "target must be 0"},
+    {"sata-bus",
+     DISK("file", "disk", "<source file='/a'/><target dev='sda' bus='sata'/><address type='drive' bus='1'/>"), "",
+     VIR_ERR_CONFIG_UNSUPPORTED, "bus must be 0"},
+    {"sata-target",
+     DISK("file", "disk", "<source file='/a'/><target dev='sda' bus='sata'/><address type='drive' target='1'/>"), "",
+     VIR_ERR_CONFIG_UNSUPPORTED, "target must be 0"},
+    {"vhostuser-private",
+     DISK("vhostuser", "disk", "<source type='unix' path='/s'/><target dev='vda' bus='virtio'/>"), "",
+     VIR_ERR_CONFIG_UNSUPPORTED, "shared memory"},
+    {"sound-audio", "<sound model='ich6'><audio id='2'/></sound>", "", VIR_ERR_XML_ERROR, "audio device with ID 2"},
+    {"audio-twice", "<audio id='1' type='none'/><audio id='1' type='none'/>", "", VIR_ERR_XML_ERROR, "multiple times"},
+    {"vnc-audio", "<graphics type='vnc'><audio id='3'/></graphics>", "", VIR_ERR_XML_ERROR, "audio device with ID 3"},
     {"folder-writable", DISK("dir", "floppy", "<driver type='fat'/><source dir='/a'/><target dev='fda'/>"), "",
      VIR_ERR_CONFIG_UNSUPPORTED, "read-write"},
     {"folder-raw", DISK("dir", "disk", "<driver type='raw'/><source dir='/a'/><target dev='vda'/><readonly/>"), "",
@@ -101,6 +128,8 @@ static const Refusal refusals[] = {
      "", VIR_ERR_INTERNAL_ERROR, "reconnect"},
     {"usb-port", "<input type='tablet' bus='usb'><address type='usb' bus='0' port='1.1.1.1.1'/></input>", "",
      VIR_ERR_INTERNAL_ERROR, "'port'"},
+    {"usb-bus", "<input type='tablet' bus='usb'><address type='usb' bus='2' port='1'/></input>", "", VIR_ERR_XML_ERROR,
+     "USB bus 2"},
     {"usb-none-controller", NO_USB "<controller type='usb' index='0'/>", "", VIR_ERR_XML_DETAIL, "USB is disabled"},
     {"usb-none-tablet", NO_USB "<input type='tablet' bus='usb'/>", "", VIR_ERR_CONFIG_UNSUPPORTED, "USB is disabled"},
     {"usb-none-disk", NO_USB DISK("file", "disk", "<source file='/a'/><target dev='sda' bus='usb'/>"), "",
@@ -151,6 +180,84 @@ static void test_default_machine(void)
     g_assert_cmpuint(domain_def_n(plain, DEVICE_RNG), ==, 0);
 }
 
+static PciAddress place_of(const char *device, DeviceKind kind)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DomainDef) def =
+        parse(device, "<os><type machine='q35'>hvm</type></os>", NULL, DOMAIN_DEF_PARSE_ABI_UPDATE, &error);
+
+    g_assert_no_error(error);
+    DOMAIN_DEF_FOREACH(DeviceInfo, dev, def, kind)
+    {
+        if (dev->kind != DEVICE_CONTROLLER || ((const ControllerDef *)dev)->type == CONTROLLER_SCSI)
+            return dev->address.u.pci;
+    }
+    g_assert_not_reached();
+}
+
+/* The slot of a bridge to conventional PCI is 1 at least, that of a root port 0: where libvirt puts a device, guests know it
+ * to be. */
+static void test_places(void)
+{
+    static const char nic[] = "<interface type='user'><model type='%s'/></interface>";
+    static const struct {
+        const char *model;
+        guint slot;
+    } nics[] = {{"virtio", 0}, {"e1000e", 0}, {"ne2k_pci", 0}, {"e1000", 1}, {"rtl8139", 1}, {"vmxnet3", 1}};
+
+    for (guint i = 0; i < G_N_ELEMENTS(nics); i++) {
+        g_auto(GStrv) parts = g_strsplit(nic, "%s", 2);
+        g_autofree char *xml = g_strconcat(parts[0], nics[i].model, parts[1], NULL);
+
+        g_assert_cmpuint(place_of(xml, DEVICE_INTERFACE).slot, ==, nics[i].slot);
+    }
+    g_assert_cmpuint(place_of("<controller type='scsi' model='vmpvscsi'/>", DEVICE_CONTROLLER).slot, ==, 1);
+    g_assert_cmpuint(place_of("<controller type='scsi' model='virtio-scsi'/>", DEVICE_CONTROLLER).slot, ==, 0);
+}
+
+/* The XML that attached a device detaches it, also where it left the port to us. */
+static void test_detach(void)
+{
+    const char *xml = "<channel type='pty'><target type='virtio' name='a'/>"
+                      "<address type='virtio-serial' controller='1' bus='0'/></channel>";
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DomainDef) def = parse(xml, "", NULL, DOMAIN_DEF_PARSE_ABI_UPDATE, &error);
+    g_autoptr(DeviceInfo) wanted = device_def_parse(xml, def, NULL, DOMAIN_DEF_PARSE_INACTIVE, &error);
+
+    g_assert_no_error(error);
+    g_assert_true(domain_def_find_device(def, wanted, &error) == domain_def_get(def, DEVICE_CHANNEL, 0));
+    g_assert_no_error(error);
+}
+
+/* A place that is taken has another number when a device is attached. */
+static void test_attach(void)
+{
+    static const struct {
+        const char *xml;
+        int number;
+    } cases[] = {
+        {"<rng model='virtio'><backend model='random'>/dev/urandom</backend><address type='pci' bus='0' slot='2'/></rng>",
+         VIR_ERR_CONFIG_UNSUPPORTED},
+        {DISK("file", "disk", "<source file='/b'/><target dev='sdb' bus='scsi'/><address type='drive' unit='0'/>"),
+         VIR_ERR_OPERATION_INVALID},
+        {"<controller type='usb' index='0' model='ich9-uhci1'><master startport='0'/></controller>",
+         VIR_ERR_OPERATION_INVALID},
+    };
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DomainDef) def = parse(VNC DISK("file", "disk", "<source file='/a'/><target dev='sda' bus='scsi'/>"), "", NULL,
+                                     DOMAIN_DEF_PARSE_ABI_UPDATE, &error);
+
+    g_assert_no_error(error);
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(DeviceInfo) dev = device_def_parse(cases[i].xml, def, NULL, DOMAIN_DEF_PARSE_INACTIVE, &error);
+
+        g_assert_no_error(error);
+        g_assert_false(domain_def_validate_attach(def, dev, NULL, &error));
+        g_assert_cmpint(error_number(error), ==, cases[i].number);
+        g_clear_error(&error);
+    }
+}
+
 /* Hubs come by libvirt's count, one more than must be now and then. */
 static void test_hubs(void)
 {
@@ -174,6 +281,9 @@ int main(int argc, char **argv)
         g_test_add_data_func(path, &refusals[i], test_refused);
     }
     g_test_add_func("/conf-rules/default-machine", test_default_machine);
+    g_test_add_func("/conf-rules/places", test_places);
+    g_test_add_func("/conf-rules/detach", test_detach);
+    g_test_add_func("/conf-rules/attach", test_attach);
     g_test_add_func("/conf-rules/hubs", test_hubs);
     return g_test_run();
 }

@@ -357,6 +357,9 @@ static gboolean usb_port_exists(DeviceInfo *dev, gpointer data)
     guint bus = dev->address.u.usb.bus, path[USB_PORT_DEPTH] = {0};
     guint ports = usb_bus_ports(check->def, bus);
 
+    if (dev->address.type == ADDRESS_USB && port[0] != 0 && is_usb_device(dev) &&
+        controller_find(check->def, CONTROLLER_USB, (int)MIN(bus, G_MAXINT)) == NULL)
+        return error_set(check->error, VIR_ERR_XML_ERROR, "Missing USB bus %u", bus);
     if (dev->address.type != ADDRESS_USB || port[0] == 0 || (!is_usb_device(dev) && dev->kind != DEVICE_HUB) ||
         ports == 0)
         return TRUE;

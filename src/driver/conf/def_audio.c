@@ -3,6 +3,7 @@
 #include "driver/conf/def_audio.h"
 
 #include "common/error.h"
+#include "driver/conf/domain_def.h"
 #include "driver/conf/fields.h"
 
 ENUM_TABLE(audio_type, AudioType, AUDIO_LAST, "none", "alsa", "coreaudio", "jack", "oss", "pulseaudio", "sdl",
@@ -137,7 +138,12 @@ static gboolean audio_validate(const DeviceInfo *dev, const DeviceContext *ctx, 
 {
     const AudioDef *def = (const AudioDef *)dev;
 
-    (void)ctx;
+    for (guint i = 0; ctx->def != NULL && i < domain_def_n(ctx->def, DEVICE_AUDIO); i++) {
+        const AudioDef *other = domain_def_get(ctx->def, DEVICE_AUDIO, i);
+
+        if (other != def && other->id == def->id)
+            return error_set(error, VIR_ERR_XML_ERROR, "audio ID %u is used multiple times", def->id);
+    }
     if (def->type == AUDIO_COREAUDIO)
         return error_set(
             error, VIR_ERR_CONFIG_UNSUPPORTED,
@@ -169,6 +175,18 @@ static void audio_clear(DeviceInfo *dev)
     clear_io(&def->output);
     g_free(def->server_name);
     g_free(def->path);
+}
+
+gboolean audio_id_check(const DomainDef *def, guint id, GError **error)
+{
+    if (def == NULL || id == 0)
+        return TRUE;
+    DOMAIN_DEF_FOREACH(AudioDef, audio, def, DEVICE_AUDIO)
+    {
+        if (audio->id == id)
+            return TRUE;
+    }
+    return error_set(error, VIR_ERR_XML_ERROR, "no audio device with ID %u", id);
 }
 
 const DeviceDefOps audio_def_ops = {

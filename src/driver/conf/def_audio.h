@@ -73,3 +73,6 @@ typedef struct {
 } AudioDef;
 
 extern const DeviceDefOps audio_def_ops;
+
+/* Whether def (NULL: unknown) has the <audio> that a device names; 0: it names none. VIR_ERR_XML_ERROR. */
+gboolean audio_id_check(const DomainDef *def, guint id, GError **error);

@@ -318,7 +318,7 @@ static gboolean chr_validate(const DeviceInfo *dev, const DeviceContext *ctx, GE
     return TRUE;
 }
 
-/* libvirt: same source and same target. */
+/* libvirt: same source and same target, wherever it is. */
 static gboolean chr_matches(const DeviceInfo *dev, const DeviceInfo *wanted_dev)
 {
     const ChrDef *def = (const ChrDef *)dev;
@@ -363,7 +363,7 @@ gboolean chr_is_serial_console(const ChrDef *def)
     {                                                                                                        \
         .kind = (kind_), .size = sizeof(ChrDef), .init = chr_init, .parse = chr_parse, .format = chr_format, \
         .post_parse = chr_post_parse, .validate = chr_validate, .matches = chr_matches, .clear = chr_clear,  \
-        .pci_connect = chr_pci_connect, .match_by_address = TRUE                                             \
+        .pci_connect = chr_pci_connect                                                                       \
     }
 const DeviceDefOps serial_def_ops = CHR_OPS(DEVICE_SERIAL);
 const DeviceDefOps parallel_def_ops = CHR_OPS(DEVICE_PARALLEL);

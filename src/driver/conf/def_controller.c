@@ -280,11 +280,21 @@ static gboolean validate_scsi(const ControllerDef *def, GError **error)
     }
 }
 
+/* There are those of the chipset only. */
+static gboolean validate_ide(const ControllerDef *def, const OsDef *os, GError **error)
+{
+    if (!os_def_is_i440fx(os))
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "IDE controllers are unsupported for machine type '%s'",
+                         os->machine);
+    return def->index == 0 ||
+           error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Only a single IDE controller is supported for machine type '%s'",
+                     os->machine);
+}
+
 static gboolean controller_validate(const DeviceInfo *dev, const DeviceContext *ctx, GError **error)
 {
     const ControllerDef *def = (const ControllerDef *)dev;
 
-    (void)ctx;
     if (!is_virtio_scsi(def) && (def->queues != 0 || def->cmd_per_lun != 0 || def->max_sectors != 0 ||
                                  def->ioeventfd != TRISTATE_ABSENT || def->iothread != 0))
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
@@ -300,6 +310,8 @@ static gboolean controller_validate(const DeviceInfo *dev, const DeviceContext *
             error, VIR_ERR_CONFIG_UNSUPPORTED,
             "iommu, ats, packed and page_per_vq driver options are only supported for virtio devices");
     switch (def->type) {
+    case CONTROLLER_IDE:
+        return ctx->def == NULL || validate_ide(def, &ctx->def->os, error);
     case CONTROLLER_PCI:
         return validate_pci(def, error);
     case CONTROLLER_SCSI:
@@ -389,8 +401,7 @@ static guint controller_pci_connect(const DeviceInfo *dev, const DomainDef *doma
         return (def->model == VSERIAL_MODEL_TRANSITIONAL ? PCI_CONNECT_CONVENTIONAL : PCI_CONNECT_EXPRESS) |
                PCI_CONNECT_HOTPLUG;
     case CONTROLLER_SCSI:
-        return (def->model == SCSI_MODEL_VIRTIO_SCSI || def->model == SCSI_MODEL_VIRTIO_NON_TRANSITIONAL ||
-                        def->model == SCSI_MODEL_VMPVSCSI
+        return (def->model == SCSI_MODEL_VIRTIO_SCSI || def->model == SCSI_MODEL_VIRTIO_NON_TRANSITIONAL
                     ? PCI_CONNECT_EXPRESS
                     : PCI_CONNECT_CONVENTIONAL) |
                PCI_CONNECT_HOTPLUG;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "driver/conf/def_audio.h"
 #include "driver/conf/domain_def.h"
 #include "driver/conf/fields.h"
 #include "driver/conf/supported.h"
@@ -519,7 +520,8 @@ static gboolean graphics_validate(const DeviceInfo *dev, const DeviceContext *ct
 {
     const GraphicsDef *def = (const GraphicsDef *)dev;
 
-    (void)ctx;
+    if (def->type == GRAPHICS_VNC && !audio_id_check(ctx->def, def->audio_id, error))
+        return FALSE;
     if (!supported_check(SUPPORTED_GRAPHICS, graphics_type_to_string(def->type), "graphics type", error))
         return FALSE;
     if (def->listens->len > 1)

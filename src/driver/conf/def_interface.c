@@ -387,7 +387,7 @@ static guint interface_pci_connect(const DeviceInfo *dev, const DomainDef *domai
     case INTERFACE_MODEL_VIRTIO:
     case INTERFACE_MODEL_VIRTIO_NON_TRANSITIONAL:
     case INTERFACE_MODEL_E1000E:
-    case INTERFACE_MODEL_VMXNET3:
+    case INTERFACE_MODEL_OTHER: /* as libvirt: who knows */
         return PCI_CONNECT_EXPRESS | PCI_CONNECT_HOTPLUG;
     default:
         return PCI_CONNECT_CONVENTIONAL | PCI_CONNECT_HOTPLUG;

@@ -3,6 +3,7 @@
 #include "driver/conf/def_sound.h"
 
 #include "common/error.h"
+#include "driver/conf/def_audio.h"
 #include "driver/conf/fields.h"
 #include "driver/conf/supported.h"
 
@@ -70,7 +71,8 @@ static void sound_format(XmlWriter *w, const DeviceInfo *dev, const DeviceFormat
 
 static gboolean sound_validate(const DeviceInfo *dev, const DeviceContext *ctx, GError **error)
 {
-    (void)ctx;
+    if (!audio_id_check(ctx->def, ((const SoundDef *)dev)->audio_id, error))
+        return FALSE;
     return supported_check(SUPPORTED_SOUND_MODEL, sound_model_to_string(((const SoundDef *)dev)->model),
                            "sound model", error);
 }

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "driver/conf/def_controller.h"
 #include "driver/conf/def_disk.h"
+#include "driver/conf/domain_def.h"
 #include "driver/conf/supported.h"
 
 #define VENDOR_MAX 8 /* SCSI INQUIRY */
@@ -217,6 +219,32 @@ static gboolean check_virtio(const DiskDef *def, GError **error)
     return TRUE;
 }
 
+/* Which places a bus has. */
+static gboolean check_place(const DiskDef *def, const DomainDef *domain, GError **error)
+{
+    const DriveAddress *drive = &def->info.address.u.drive;
+    const char *bus = disk_bus_to_string(def->bus);
+    gboolean narrow = def->bus == DISK_BUS_IDE || def->bus == DISK_BUS_FDC || def->bus == DISK_BUS_SATA;
+
+    if (def->info.address.type != ADDRESS_DRIVE)
+        return TRUE;
+    if ((def->bus == DISK_BUS_IDE || def->bus == DISK_BUS_FDC) && drive->controller != 0)
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "disk '%s': Only 1 %s controller is supported", def->target, bus);
+    if ((def->bus == DISK_BUS_FDC || def->bus == DISK_BUS_SCSI) && drive->bus != 0)
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "disk '%s': %s controller only supports 1 bus", def->target, bus);
+    if (def->bus == DISK_BUS_SATA && drive->bus != 0)
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "disk '%s': bus must be 0 for sata controller", def->target);
+    for (guint i = 0; def->bus == DISK_BUS_SCSI && domain != NULL && i < domain_def_n(domain, DEVICE_CONTROLLER); i++) {
+        const ControllerDef *controller = domain_def_get(domain, DEVICE_CONTROLLER, i);
+
+        narrow |= controller->type == CONTROLLER_SCSI && controller->index == (int)drive->controller &&
+                  controller->model == SCSI_MODEL_LSILOGIC;
+    }
+    return !narrow || drive->target == 0 ||
+           error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "disk '%s': target must be 0 for this %s controller", def->target,
+                     bus);
+}
+
 /* A folder of the host is shown as a FAT file system, which may not be written to. */
 static gboolean check_folder(const DiskDef *def, GError **error)
 {
@@ -392,10 +420,10 @@ gboolean disk_validate(const DeviceInfo *dev, const DeviceContext *ctx, GError *
 {
     const DiskDef *def = (const DiskDef *)dev;
 
-    (void)ctx;
     return check_target(def, error) && check_partition(def, error) && check_formats(def, error) &&
            storage_source_validate(def->source, error) && check_lun(def, error) &&
-           disk_iotune_validate(&def->iotune, error) && check_bus(def, error) && check_virtio(def, error) &&
+           disk_iotune_validate(&def->iotune, error) && check_bus(def, error) && check_place(def, ctx->def, error) &&
+           check_virtio(def, error) &&
            check_folder(def, error) && check_driver(def, error) && check_names(def, error) && check_vhostuser(def, error) &&
            check_startup_policy(def, error) && check_transient(def, error);
 }

@@ -196,7 +196,7 @@ static gboolean check_numa_places(const DomainDef *def, GError **error)
     return TRUE;
 }
 
-/* virtiofsd maps the guest's memory. */
+/* virtiofsd and who serves a vhost-user disk map the guest's memory. */
 static gboolean check_shared_memory(const DomainDef *def, GError **error)
 {
     gboolean shared = def->memtune.access == MEMORY_ACCESS_SHARED;
@@ -214,6 +214,12 @@ static gboolean check_shared_memory(const DomainDef *def, GError **error)
         if (fs->driver == FS_DRIVER_VIRTIOFS && !shared)
             return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                              "'virtiofs' requires shared memory: <memoryBacking><access mode='shared'/>");
+    }
+    DOMAIN_DEF_FOREACH(DiskDef, disk, def, DEVICE_DISK)
+    {
+        if (disk->source->type == STORAGE_TYPE_VHOSTUSER && !shared)
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                             "'vhostuser' requires shared memory: <memoryBacking><access mode='shared'/>");
     }
     return TRUE;
 }

@@ -59,6 +59,7 @@ gboolean device_def_validate(const DeviceInfo *dev, const DeviceContext *ctx, GE
 typedef struct DuplicateContext {
     const DomainDef *def;
     GHashTable *aliases, *places, *pci, *boot;
+    gboolean attached; /* what is looked at comes into a domain that is there */
     GError **error;
 } DuplicateContext;
 
@@ -101,6 +102,15 @@ static gboolean is_console_twin(const DeviceInfo *dev)
                                            ((const ChrDef *)dev)->target.console == CONSOLE_TARGET_NONE);
 }
 
+/* libvirt's numbers for one address twice. */
+static virErrorNumber duplicate_number(const DuplicateContext *ctx, const DeviceInfo *dev)
+{
+    if (ctx->attached && (dev->kind == DEVICE_MEMORY ||
+                          (dev->kind == DEVICE_DISK && ((const DiskDef *)dev)->bus == DISK_BUS_SCSI)))
+        return VIR_ERR_OPERATION_INVALID;
+    return ctx->attached || dev->address.type == ADDRESS_DRIVE ? VIR_ERR_CONFIG_UNSUPPORTED : VIR_ERR_XML_ERROR;
+}
+
 static gboolean check_duplicates(DeviceInfo *dev, gpointer data)
 {
     DuplicateContext *ctx = data;
@@ -113,14 +123,13 @@ static gboolean check_duplicates(DeviceInfo *dev, gpointer data)
     if (pci_address_present(dev) && !g_hash_table_add(ctx->pci, pci_key(&dev->address.u.pci))) {
         g_autofree char *text = pci_address_text(&dev->address.u.pci);
 
-        return error_set(ctx->error, VIR_ERR_XML_ERROR, "found duplicate PCI address %s for a %s device",
+        return error_set(ctx->error, duplicate_number(ctx, dev), "found duplicate PCI address %s for a %s device",
                          text, device_kind_to_string(dev->kind));
     }
     place = place_key(dev);
     if (place != NULL && g_hash_table_contains(ctx->places, place)) {
-        /* libvirt's numbers */
-        error_set(ctx->error, dev->address.type == ADDRESS_DRIVE ? VIR_ERR_CONFIG_UNSUPPORTED : VIR_ERR_XML_ERROR,
-                  "found duplicate %s for a %s device", place, device_kind_to_string(dev->kind));
+        error_set(ctx->error, duplicate_number(ctx, dev), "found duplicate %s for a %s device", place,
+                  device_kind_to_string(dev->kind));
         g_free(place);
         return FALSE;
     }
@@ -419,8 +428,7 @@ gboolean domain_def_validate_attach(const DomainDef *def, const DeviceInfo *dev,
                 return FALSE;
         }
     }
-    if (dev->kind == DEVICE_CONTROLLER && ((const ControllerDef *)dev)->index != -1 &&
-        !((const ControllerDef *)dev)->info.usb_master) {
+    if (dev->kind == DEVICE_CONTROLLER && ((const ControllerDef *)dev)->index != -1) {
         DOMAIN_DEF_FOREACH(ControllerDef, other, def, DEVICE_CONTROLLER)
         {
             if (other->type == ((const ControllerDef *)dev)->type &&
@@ -430,8 +438,9 @@ gboolean domain_def_validate_attach(const DomainDef *def, const DeviceInfo *dev,
         }
     }
     duplicates = duplicates_new(def, error);
-    ok = domain_def_visit(def, check_duplicates, &duplicates) &&
-         check_duplicates((DeviceInfo *)dev, &duplicates);
+    ok = domain_def_visit(def, check_duplicates, &duplicates);
+    duplicates.attached = TRUE;
+    ok = ok && check_duplicates((DeviceInfo *)dev, &duplicates);
     duplicates_clear(&duplicates);
     return ok;
 }
