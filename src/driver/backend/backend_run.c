@@ -95,8 +95,13 @@ gboolean backend_connect_monitor(VmProcess *vm, const char *run_dir, GError **er
     g_autofree char *path = backend_run_path(run_dir, "monitor.sock");
     int fd = unix_socket_connect(path);
 
-    if (fd < 0)
-        return error_set_errno(error, errno, "cannot connect to the monitor at '%s'", path);
+    if (fd < 0) {
+        int cause = errno;
+
+        error_set_errno(error, cause, "cannot connect to the monitor at '%s'", path);
+        errno = cause;
+        return FALSE;
+    }
     vm_process_set_monitor(vm, fd);
     return TRUE;
 }
@@ -126,6 +131,14 @@ gboolean backend_find_again(const BackendOps *ops, const BackendConfig *config, 
                         options->log_path, stat(options->log_path, &st) == 0 ? (gint64)st.st_size : 0,
                         callbacks, opaque, free_opaque);
     if (!backend_connect_monitor(vm, options->run_dir, error)) {
+        if (errno == EAGAIN) {
+            /* A process that stands still lets nobody in, and earlier attempts still wait at its door. */
+            if (!vm_process_wait(vm, BACKEND_KNOCK_MS))
+                *ret = g_steal_pointer(&vm);
+            else
+                vm_process_detach(vm);
+            return FALSE;
+        }
         vm_process_kill(vm, TRUE); /* nobody can control it any more */
         vm_process_wait(vm, BACKEND_END_TIMEOUT_MS);
         vm_process_detach(vm);

@@ -11,6 +11,7 @@
 enum {
     BACKEND_START_TIMEOUT_MS = 30000,
     BACKEND_RECONNECT_TIMEOUT_MS = 10000,
+    BACKEND_KNOCK_MS = 500, /* until another attempt where the monitor's queue is full */
     BACKEND_END_TIMEOUT_MS = 5000, /* for a process that closed its monitor, or was killed, to be gone */
 };
 
@@ -24,7 +25,8 @@ char **backend_environment(const VmStartOptions *options, const GPtrArray *extra
 /* What the options say about the process itself. */
 void backend_spawn_options(VmSpawn *spawn, const VmStartOptions *options);
 
-/* The monitor's socket in the run folder becomes vm's QmpClient. */
+/* The monitor's socket in the run folder becomes vm's QmpClient. On FALSE errno says why, too: EAGAIN while the process
+ * lets nobody in and its queue is full. */
 gboolean backend_connect_monitor(VmProcess *vm, const char *run_dir, GError **error);
 
 /* BackendOps.reconnect, .refresh and .cleanup. */
