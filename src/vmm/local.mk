@@ -7,7 +7,7 @@ VMM_C_FILES = \
 	%D%/arch/x86_64/regs.c \
 	%D%/block/block.c \
 	%D%/block/block_table.c \
-	%D%/block/image_node.c \
+	%D%/block/image_node.c %D%/block/image_node_request.c \
 	%D%/block/io.c \
 	%D%/block/nbd_node.c \
 	%D%/block/nbd_protocol.c \
@@ -88,7 +88,7 @@ VMM_H_FILES = \
 	%D%/arch/x86_64/layout.h \
 	%D%/arch/x86_64/regs.h \
 	%D%/block/block.h \
-	%D%/block/image_node.h \
+	%D%/block/image_node.h %D%/block/image_node_priv.h \
 	%D%/block/io.h \
 	%D%/block/nbd_node.h \
 	%D%/block/nbd_protocol.h \
