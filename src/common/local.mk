@@ -8,6 +8,7 @@ libkitebase_a_SOURCES = \
 	%D%/cleanup.h \
 	%D%/enum_table.h %D%/enum_table.c \
 	%D%/err.h %D%/err.c \
+	%D%/iov.h %D%/iov.c \
 	%D%/stats_page.h
 libkitebase_a_CFLAGS = $(AM_CFLAGS)
 

@@ -17,91 +17,17 @@
 
 #include "common/checked.h"
 #include "common/cleanup.h"
+#include "common/iov.h"
 
 #define DIRECT_ALIGN 4096u
 #define ZERO_CHUNK (256u * 1024)
-
-/* ---- iovecs ---- */
-
-uint64_t iov_length(const struct iovec *iov, int n_iov)
-{
-    uint64_t sum = 0;
-
-    for (int i = 0; i < n_iov; i++)
-        sum += iov[i].iov_len;
-    return sum;
-}
-
-int iov_slice(const struct iovec *iov, int n_iov, uint64_t offset, uint64_t length, struct iovec *dst)
-{
-    int n = 0;
-
-    for (int i = 0; i < n_iov && length > 0; i++) {
-        size_t have = iov[i].iov_len;
-
-        if (offset >= have) {
-            offset -= have;
-            continue;
-        }
-        dst[n].iov_base = (char *)iov[i].iov_base + offset;
-        dst[n].iov_len = MIN(have - offset, length);
-        length -= dst[n].iov_len;
-        offset = 0;
-        n++;
-    }
-    return n;
-}
-
-typedef enum IovOp { IOV_FROM, IOV_TO, IOV_ZERO } IovOp;
-
-static void iov_walk(const struct iovec *iov, int n_iov, uint64_t offset, void *buffer, uint64_t length, IovOp op)
-{
-    char *p = buffer;
-
-    for (int i = 0; i < n_iov && length > 0; i++) {
-        size_t have = iov[i].iov_len, n;
-        char *part;
-
-        if (offset >= have) {
-            offset -= have;
-            continue;
-        }
-        part = (char *)iov[i].iov_base + offset;
-        n = MIN(have - offset, length);
-        if (op == IOV_FROM)
-            memcpy(part, p, n);
-        else if (op == IOV_TO)
-            memcpy(p, part, n);
-        else
-            memset(part, 0, n);
-        if (p != NULL)
-            p += n;
-        length -= n;
-        offset = 0;
-    }
-}
-
-void iov_from_buffer(const struct iovec *iov, int n_iov, uint64_t offset, const void *buffer, size_t length)
-{
-    iov_walk(iov, n_iov, offset, (void *)(uintptr_t)buffer, length, IOV_FROM);
-}
-
-void iov_to_buffer(const struct iovec *iov, int n_iov, uint64_t offset, void *buffer, size_t length)
-{
-    iov_walk(iov, n_iov, offset, buffer, length, IOV_TO);
-}
-
-void iov_zero(const struct iovec *iov, int n_iov, uint64_t offset, uint64_t length)
-{
-    iov_walk(iov, n_iov, offset, NULL, length, IOV_ZERO);
-}
 
 /* ---- descriptor ---- */
 
 /* Transfers everything, in pieces of at most IOV_MAX; `done` bytes went before a short transfer. */
 static int fd_transfer(HostFile *file, const struct iovec *iov, int n_iov, uint64_t offset, bool write)
 {
-    uint64_t total = iov_length(iov, n_iov), done = 0;
+    uint64_t total = iov_length(iov, (unsigned)n_iov), done = 0;
     struct iovec part[64];
 
     while (done < total) {
@@ -140,7 +66,7 @@ static int fd_transfer(HostFile *file, const struct iovec *iov, int n_iov, uint6
         if (ret == 0) {
             if (write)
                 return -ENOSPC;
-            iov_zero(iov, n_iov, done, total - done);
+            iov_fill(iov, (unsigned)n_iov, done, 0, total - done);
             return 0;
         }
         done += (uint64_t)ret;
@@ -161,7 +87,7 @@ static bool iov_is_aligned(const struct iovec *iov, int n_iov, uint64_t offset, 
 /* O_DIRECT with a range or memory that does not fit: through an aligned copy, reading around a write. */
 static int fd_bounce(HostFile *file, const struct iovec *iov, int n_iov, uint64_t offset, bool write)
 {
-    uint64_t length = iov_length(iov, n_iov), start = ALIGN_DOWN(offset, (uint64_t)file->align);
+    uint64_t length = iov_length(iov, (unsigned)n_iov), start = ALIGN_DOWN(offset, (uint64_t)file->align);
     uint64_t end = ALIGN_UP(offset + length, (uint64_t)file->align);
     cleanup_free void *buffer = NULL;
     struct iovec all = {.iov_len = end - start};
@@ -205,7 +131,7 @@ static int read_cached(HostFile *file, const struct iovec *iov, int n_iov, uint6
     if (file->io != NULL || file->direct || n_iov > IOV_MAX || offset > INT64_MAX)
         return -EINPROGRESS;
     n = preadv2(file->fd, iov, n_iov, (off_t)offset, RWF_NOWAIT);
-    return n >= 0 && (uint64_t)n == iov_length(iov, n_iov) ? 0 : -EINPROGRESS; /* errors show when it waits */
+    return n >= 0 && (uint64_t)n == iov_length(iov, (unsigned)n_iov) ? 0 : -EINPROGRESS; /* errors show when it waits */
 }
 
 int host_file_preadv(HostFile *file, const struct iovec *iov, int n_iov, uint64_t offset)
@@ -229,7 +155,7 @@ static void note_write(HostFile *file, uint64_t end)
 
 int host_file_pwritev(HostFile *file, const struct iovec *iov, int n_iov, uint64_t offset)
 {
-    note_write(file, offset + iov_length(iov, n_iov));
+    note_write(file, offset + iov_length(iov, (unsigned)n_iov));
     if (file->io != NULL)
         return file->io->pwritev(file->opaque, iov, n_iov, offset);
     if (file->direct && !iov_is_aligned(iov, n_iov, offset, file->align))

@@ -45,10 +45,3 @@ int host_file_truncate(HostFile *file, uint64_t size);
 int host_file_size(HostFile *file, uint64_t *ret_size);
 /* fallocate: -ENOTSUP where it cannot. */
 int host_file_allocate(HostFile *file, uint64_t offset, uint64_t length);
-
-/* iovec helpers: total length; the part [offset, offset + length) into dst (at most n_iov entries), returns entries. */
-uint64_t iov_length(const struct iovec *iov, int n_iov);
-int iov_slice(const struct iovec *iov, int n_iov, uint64_t offset, uint64_t length, struct iovec *dst);
-void iov_from_buffer(const struct iovec *iov, int n_iov, uint64_t offset, const void *buffer, size_t length);
-void iov_to_buffer(const struct iovec *iov, int n_iov, uint64_t offset, void *buffer, size_t length);
-void iov_zero(const struct iovec *iov, int n_iov, uint64_t offset, uint64_t length);

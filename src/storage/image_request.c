@@ -7,6 +7,7 @@
 
 #include "common/checked.h"
 #include "common/cleanup.h"
+#include "common/iov.h"
 #include "storage/image_priv.h"
 
 #define CRYPT_CHUNK (256u * 1024)
@@ -192,7 +193,7 @@ static int read_indirect(const ImageExtent *e, const struct iovec *iov, int n_io
 
         if (ret < 0)
             return ret;
-        iov_from_buffer(iov, n_iov, at + done, bounce, n);
+        iov_from_buffer(iov, (unsigned)n_iov, at + done, bounce, n);
         done += n;
     }
     return 0;
@@ -234,11 +235,11 @@ static int read_extents(const ImageRequest *request, const struct iovec *iov, in
         int ret = 0;
 
         if (e->kind == IMAGE_EXTENT_ZERO) {
-            iov_zero(iov, n_iov, at, e->length);
+            iov_fill(iov, (unsigned)n_iov, at, 0, e->length);
         } else if (e->kind == IMAGE_EXTENT_DATA) {
-            int n = iov_slice(iov, n_iov, at, e->length, part);
+            int n = iov_slice(iov, (unsigned)n_iov, at, e->length, part, (unsigned)n_iov);
 
-            ret = host_file_preadv((HostFile *)(uintptr_t)e->buffer, part, n, e->offset);
+            ret = n < 0 ? n : host_file_preadv((HostFile *)(uintptr_t)e->buffer, part, n, e->offset);
         } else {
             ret = read_indirect(e, iov, n_iov, at);
         }
@@ -251,7 +252,7 @@ static int read_extents(const ImageRequest *request, const struct iovec *iov, in
 
 int image_read_any(Image *image, const struct iovec *iov, int n_iov, uint64_t offset)
 {
-    uint64_t total = iov_length(iov, n_iov), done = 0;
+    uint64_t total = iov_length(iov, (unsigned)n_iov), done = 0;
 
     while (done < total) {
         ImageRequest request;
@@ -280,7 +281,7 @@ static int write_encrypted(Image *image, const ImageExtent *e, const struct iove
         size_t n = (size_t)MIN(e->length - done, (uint64_t)chunk);
         int ret;
 
-        iov_to_buffer(iov, n_iov, at + done, bounce, n);
+        iov_to_buffer(iov, (unsigned)n_iov, at + done, bounce, n);
         luks_encrypt(image->luks, e->offset + done - image->luks_shift, bounce, n);
         ret = host_file_pwrite((HostFile *)(uintptr_t)e->buffer, bounce, n, e->offset + done);
         if (ret < 0)
@@ -321,7 +322,12 @@ static int write_extents(Image *image, const ImageRequest *request, const struct
                 if (e->kind == IMAGE_EXTENT_FILL) {
                     part[n++] = (struct iovec){.iov_base = (void *)(uintptr_t)e->buffer, .iov_len = e->length};
                 } else {
-                    n += iov_slice(iov, n_iov, at, e->length, part + n);
+                    unsigned left = (unsigned)room - (unsigned)n;
+                    int added = iov_slice(iov, (unsigned)n_iov, at, e->length, part + n, left);
+
+                    if (added < 0)
+                        return added;
+                    n += added;
                     at += e->length;
                 }
                 end += e->length;
@@ -336,7 +342,7 @@ static int write_extents(Image *image, const ImageRequest *request, const struct
 
 int image_write_any(Image *image, const struct iovec *iov, int n_iov, uint64_t offset)
 {
-    uint64_t total = iov_length(iov, n_iov), done = 0;
+    uint64_t total = iov_length(iov, (unsigned)n_iov), done = 0;
 
     while (done < total) {
         ImageRequest request = {.resume = NULL};
@@ -356,7 +362,7 @@ int image_write_any(Image *image, const struct iovec *iov, int n_iov, uint64_t o
 /* An encrypted image is written in whole sectors: reads what is around and writes it again. */
 static int write_partial_sectors(Image *image, const struct iovec *iov, int n_iov, uint64_t offset)
 {
-    uint64_t length = iov_length(iov, n_iov), start = ALIGN_DOWN(offset, (uint64_t)LUKS_SECTOR);
+    uint64_t length = iov_length(iov, (unsigned)n_iov), start = ALIGN_DOWN(offset, (uint64_t)LUKS_SECTOR);
     uint64_t end = ALIGN_UP(offset + length, (uint64_t)LUKS_SECTOR);
     cleanup_free uint8_t *buffer = malloc(end - start);
     struct iovec all = {.iov_base = buffer, .iov_len = end - start};
@@ -367,7 +373,7 @@ static int write_partial_sectors(Image *image, const struct iovec *iov, int n_io
     pthread_mutex_lock(&image->crypt_lock);
     ret = image_read_any(image, &all, 1, start);
     if (ret == 0) {
-        iov_to_buffer(iov, n_iov, 0, buffer + (offset - start), length);
+        iov_to_buffer(iov, (unsigned)n_iov, 0, buffer + (offset - start), length);
         ret = image_write_any(image, &all, 1, start);
     }
     pthread_mutex_unlock(&image->crypt_lock);
@@ -376,14 +382,14 @@ static int write_partial_sectors(Image *image, const struct iovec *iov, int n_io
 
 int image_preadv(Image *image, const struct iovec *iov, int n_iov, uint64_t offset)
 {
-    if (!range_inside(offset, iov_length(iov, n_iov), image->size))
+    if (!range_inside(offset, iov_length(iov, (unsigned)n_iov), image->size))
         return -EINVAL;
     return image_read_any(image, iov, n_iov, offset);
 }
 
 int image_pwritev(Image *image, const struct iovec *iov, int n_iov, uint64_t offset)
 {
-    uint64_t length = iov_length(iov, n_iov);
+    uint64_t length = iov_length(iov, (unsigned)n_iov);
 
     if (!range_inside(offset, length, image->size))
         return -EINVAL;

@@ -72,7 +72,7 @@ VMM_C_FILES = \
 	%D%/virtio/net.c \
 	%D%/virtio/net_control.c \
 	%D%/virtio/rng.c \
-	%D%/virtio/scsi.c \
+	%D%/virtio/scsi.c %D%/virtio/scsi_control.c %D%/virtio/scsi_children.c \
 	%D%/virtio/scsi_cd.c \
 	%D%/virtio/scsi_disk.c \
 	%D%/virtio/scsi_unit.c \
@@ -140,7 +140,7 @@ VMM_H_FILES = \
 	%D%/virtio/mem.h \
 	%D%/virtio/net_internal.h \
 	%D%/virtio/paced_event.h \
-	%D%/virtio/scsi.h \
+	%D%/virtio/scsi.h %D%/virtio/scsi_priv.h \
 	%D%/virtio/scsi_unit.h \
 	%D%/virtio/vhost.h \
 	%D%/virtio/virtio.h \

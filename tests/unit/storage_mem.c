@@ -12,6 +12,7 @@
 #include <zlib.h>
 
 #include "common/checked.h"
+#include "common/iov.h"
 #include "storage/host_file.h"
 
 #define LIMIT (256u << 20) /* nothing in a test is larger */
@@ -89,23 +90,23 @@ static int change(MemFile *f, uint64_t offset, uint64_t length, uint8_t *data)
 static int mem_preadv(void *opaque, const struct iovec *iov, int n_iov, uint64_t offset)
 {
     MemFile *f = opaque;
-    uint64_t length = iov_length(iov, n_iov), have;
+    uint64_t length = iov_length(iov, (unsigned)n_iov), have;
 
     pthread_mutex_lock(&f->lock);
     have = offset >= f->size ? 0 : MIN(length, f->size - offset);
     if (have > 0)
-        iov_from_buffer(iov, n_iov, 0, f->data + offset, have);
-    iov_zero(iov, n_iov, have, length - have);
+        iov_from_buffer(iov, (unsigned)n_iov, 0, f->data + offset, have);
+    iov_fill(iov, (unsigned)n_iov, have, 0, length - have);
     pthread_mutex_unlock(&f->lock);
     return 0;
 }
 
 static int mem_pwritev(void *opaque, const struct iovec *iov, int n_iov, uint64_t offset)
 {
-    uint64_t length = iov_length(iov, n_iov);
+    uint64_t length = iov_length(iov, (unsigned)n_iov);
     uint8_t *copy = malloc(length + 1);
 
-    iov_to_buffer(iov, n_iov, 0, copy, length);
+    iov_to_buffer(iov, (unsigned)n_iov, 0, copy, length);
     return change(opaque, offset, length, copy);
 }
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "common/checked.h"
+#include "common/iov.h"
 #include "vmm/block/image_node_priv.h"
 
 #define SLICES_MAX (1024 + 2 * IMAGE_MAX_EXTENTS)
@@ -105,25 +106,6 @@ static void op_finish(Op *op, int status)
     block_complete(&node->base, request, status);
 }
 
-static int slice(const struct iovec *iov, unsigned count, uint64_t skip, uint64_t len, struct iovec *ret, unsigned max)
-{
-    unsigned n = 0;
-
-    for (unsigned i = 0; i < count && len > 0; i++) {
-        if (skip >= iov[i].iov_len) {
-            skip -= iov[i].iov_len;
-            continue;
-        }
-        if (n == max)
-            return -E2BIG;
-        ret[n].iov_base = (uint8_t *)iov[i].iov_base + skip;
-        ret[n].iov_len = MIN(iov[i].iov_len - skip, len);
-        len -= ret[n++].iov_len;
-        skip = 0;
-    }
-    return len == 0 ? (int)n : -EINVAL;
-}
-
 /* Part of the request's memory as a list that stays until the op ends; ret_iov may be the request's own. */
 static int op_slice(Op *op, uint64_t from, uint64_t len, const struct iovec **ret_iov, unsigned *ret_count)
 {
@@ -140,32 +122,14 @@ static int op_slice(Op *op, uint64_t from, uint64_t len, const struct iovec **re
         if (op->slices == NULL)
             return -ENOMEM;
     }
-    n = slice(request->iov, request->iov_count, from, len, op->slices + op->slices_used,
-              SLICES_MAX - op->slices_used);
+    n = iov_slice(request->iov, request->iov_count, from, len, op->slices + op->slices_used,
+                  SLICES_MAX - op->slices_used);
     if (n < 0)
         return n;
     *ret_iov = op->slices + op->slices_used;
     *ret_count = (unsigned)n;
     op->slices_used += (unsigned)n;
     return 0;
-}
-
-static void zero_slice(const Op *op, uint64_t from, uint64_t len)
-{
-    const BlockRequest *request = op->request;
-
-    for (unsigned i = 0; i < request->iov_count && len > 0; i++) {
-        size_t here = request->iov[i].iov_len, part;
-
-        if (from >= here) {
-            from -= here;
-            continue;
-        }
-        part = MIN(here - from, len);
-        memset((uint8_t *)request->iov[i].iov_base + from, 0, part);
-        from = 0;
-        len -= part;
-    }
 }
 
 /* --- on a worker ------------------------------------------------------------------------------------------- */
@@ -340,7 +304,7 @@ static void start_extent(Op *op, unsigned index, uint64_t *pos)
     int r = 0;
 
     if (e->kind == IMAGE_EXTENT_ZERO) {
-        zero_slice(op, *pos, e->length);
+        iov_fill(op->request->iov, op->request->iov_count, *pos, 0, e->length);
         *pos += e->length;
         return;
     }

@@ -114,7 +114,7 @@ static bool inflate(Balloon *b, const VirtqElem *elem)
     }
     while (done < total) {
         uint64_t part =
-            chain_to_buffer(elem->iov, elem->out_count, done, pfns, MIN(sizeof pfns, total - done));
+            iov_to_buffer(elem->iov, elem->out_count, done, pfns, MIN(sizeof pfns, total - done));
 
         for (uint64_t i = 0; i < part / 4; i++) {
             uint64_t gpa = (uint64_t)le32toh(pfns[i]) << PFN_SHIFT;
@@ -167,7 +167,7 @@ static void read_stats(Balloon *b, const VirtqElem *elem)
 {
     StatsBalloon *page = b->dev.host->stats_balloon(b->dev.host);
     uint8_t bytes[STATS_BYTES_MAX];
-    uint64_t len = chain_to_buffer(elem->iov, elem->out_count, 0, bytes, sizeof bytes);
+    uint64_t len = iov_to_buffer(elem->iov, elem->out_count, 0, bytes, sizeof bytes);
     struct timespec now;
 
     for (size_t i = 0; i < ARRAY_LEN(stat_table); i++)

@@ -154,22 +154,6 @@ static void submit(BlkRequest *r)
     block_submit(r->lane->block, &r->block);
 }
 
-/* Drops n bytes from the front (or the end) of a list. */
-static void drop_front(struct iovec **iov, unsigned *count, size_t n)
-{
-    while (n > 0 && *count > 0) {
-        size_t part = MIN(n, (*iov)->iov_len);
-
-        (*iov)->iov_base = (uint8_t *)(*iov)->iov_base + part;
-        (*iov)->iov_len -= part;
-        n -= part;
-        if ((*iov)->iov_len == 0) {
-            (*iov)++;
-            (*count)--;
-        }
-    }
-}
-
 static void read_or_write(BlkRequest *r, uint64_t sector, struct iovec *iov, unsigned count, uint64_t len, bool write)
 {
     const Blk *blk = r->lane->blk;
@@ -209,7 +193,7 @@ static void get_id(BlkRequest *r, const struct iovec *in, unsigned in_count)
     char id[BLK_SERIAL_LEN] = {0};
 
     memcpy(id, r->lane->blk->serial, strnlen(r->lane->blk->serial, BLK_SERIAL_LEN));
-    finish(r, VIRTIO_BLK_S_OK, chain_from_buffer(in, in_count, 0, id, sizeof id));
+    finish(r, VIRTIO_BLK_S_OK, iov_from_buffer(in, in_count, 0, id, sizeof id));
 }
 
 static void discard_or_zero(BlkRequest *r, const struct iovec *out, unsigned out_count, uint64_t len, bool zeroes)
@@ -224,7 +208,7 @@ static void discard_or_zero(BlkRequest *r, const struct iovec *out, unsigned out
         finish(r, len % sizeof segment == 0 && len > 0 ? VIRTIO_BLK_S_UNSUPP : VIRTIO_BLK_S_IOERR, 0);
         return;
     }
-    chain_to_buffer(out, out_count, 0, &segment, sizeof segment);
+    iov_to_buffer(out, out_count, 0, &segment, sizeof segment);
     sectors = le32toh(segment.num_sectors);
     flags = le32toh(segment.flags);
     length = (uint64_t)sectors * BLK_SECTOR;
@@ -262,8 +246,8 @@ static int handle(BlkRequest *r)
                            virtqueue_index(r->vq));
         return -EINVAL;
     }
-    chain_to_buffer(out, out_count, 0, &header, sizeof header);
-    drop_front(&out, &out_count, sizeof header);
+    iov_to_buffer(out, out_count, 0, &header, sizeof header);
+    iov_drop_front(&out, &out_count, sizeof header);
     r->status = (uint8_t *)in[in_count - 1].iov_base + in[in_count - 1].iov_len - 1;
     if (--in[in_count - 1].iov_len == 0)
         in_count--;

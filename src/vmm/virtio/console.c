@@ -102,9 +102,9 @@ static bool send_control(Console *c, unsigned nr, unsigned event, unsigned value
 
     if (virtqueue_pop(vq, &elem) <= 0)
         return false;
-    written = chain_from_buffer(virtq_elem_in(&elem), elem.in_count, 0, &message, sizeof message);
+    written = iov_from_buffer(virtq_elem_in(&elem), elem.in_count, 0, &message, sizeof message);
     if (name != NULL)
-        written += chain_from_buffer(virtq_elem_in(&elem), elem.in_count, sizeof message, name, strlen(name));
+        written += iov_from_buffer(virtq_elem_in(&elem), elem.in_count, sizeof message, name, strlen(name));
     virtqueue_push(vq, &elem, (uint32_t)written);
     return true;
 }
@@ -228,7 +228,7 @@ static void receive(void *opaque, const uint8_t *data, size_t len)
     VirtqElem elem = {.iov = iov, .iov_max = BUFFERS_MAX};
 
     while (len > 0 && virtqueue_pop(vq, &elem) > 0) {
-        size_t part = (size_t)chain_from_buffer(virtq_elem_in(&elem), elem.in_count, 0, data, len);
+        size_t part = (size_t)iov_from_buffer(virtq_elem_in(&elem), elem.in_count, 0, data, len);
 
         virtqueue_push(vq, &elem, (uint32_t)part);
         if (part == 0) {
@@ -320,7 +320,7 @@ static void control_kick(Console *c, Virtqueue *vq)
         while (virtqueue_pop(vq, &elem) > 0) {
             struct virtio_console_control message;
 
-            if (chain_to_buffer(elem.iov, elem.out_count, 0, &message, sizeof message) == sizeof message)
+            if (iov_to_buffer(elem.iov, elem.out_count, 0, &message, sizeof message) == sizeof message)
                 handle_control(c, &message);
             virtqueue_push(vq, &elem, 0);
         }

@@ -204,7 +204,7 @@ static bool handle(Mem *m, const VirtqElem *elem)
     uint16_t found = 0, answer;
     uint64_t addr, len;
 
-    if (chain_to_buffer(elem->iov, elem->out_count, 0, &request, sizeof request) != sizeof request ||
+    if (iov_to_buffer(elem->iov, elem->out_count, 0, &request, sizeof request) != sizeof request ||
         elem->in_len < sizeof response) {
         virtio_device_fail(&m->dev, "a request or the place for its answer is too short");
         return false;
@@ -230,7 +230,7 @@ static bool handle(Mem *m, const VirtqElem *elem)
     }
     response.type = htole16(answer);
     response.state = htole16(found);
-    (void)chain_from_buffer(virtq_elem_in(elem), elem->in_count, 0, &response, sizeof response);
+    (void)iov_from_buffer(virtq_elem_in(elem), elem->in_count, 0, &response, sizeof response);
     return true;
 }
 

@@ -109,7 +109,7 @@ static void consume(Pair *p, size_t len)
     }
     /* num_buffers, the last field of the header */
     buffers = htole16((uint16_t)used);
-    chain_from_buffer(p->iov, p->iov_count, HEADER - sizeof buffers, &buffers, sizeof buffers);
+    iov_from_buffer(p->iov, p->iov_count, HEADER - sizeof buffers, &buffers, sizeof buffers);
     virtqueue_publish(p->rx, used);
     p->buffer_count -= used;
     p->iov_count -= iovs;
@@ -153,7 +153,7 @@ static void receive(void *opaque, unsigned queue)
             continue;
         }
         if (!n->user_link ||
-            !net_wanted(n, head, (size_t)chain_to_buffer(p->iov, p->iov_count, HEADER, head,
+            !net_wanted(n, head, (size_t)iov_to_buffer(p->iov, p->iov_count, HEADER, head,
                                                      MIN(sizeof head, (size_t)len - HEADER)))) {
             count(&n->stats->rx_drops, 1);
             continue;

@@ -55,7 +55,7 @@ typedef struct Command {
 
 static bool take(Command *c, void *ret, size_t len)
 {
-    if (chain_to_buffer(c->iov, c->iovs, c->at, ret, len) != len)
+    if (iov_to_buffer(c->iov, c->iovs, c->at, ret, len) != len)
         return false;
     c->at += len;
     return true;
@@ -232,7 +232,7 @@ void net_control_kick(Net *n, Virtqueue *vq)
                 return;
             }
             ack = run_command(n, &elem) ? VIRTIO_NET_OK : VIRTIO_NET_ERR;
-            chain_from_buffer(virtq_elem_in(&elem), elem.in_count, 0, &ack, 1);
+            iov_from_buffer(virtq_elem_in(&elem), elem.in_count, 0, &ack, 1);
             virtqueue_push(vq, &elem, 1);
         }
     } while (virtqueue_enable_notify(vq));

@@ -242,7 +242,7 @@ void scsi_disk_unmap(ScsiUnit *unit, ScsiRequest *r)
         scsi_done(r);
         return;
     }
-    (void)chain_to_buffer(r->out, r->out_count, 0, header, sizeof header);
+    (void)iov_to_buffer(r->out, r->out_count, 0, header, sizeof header);
     len = get_be16(header + 2);
     if (get_be16(header) + 2u > want || len + 8u > want || len / 16 > UNMAP_RANGES_MAX) {
         scsi_fail(r, sense_invalid_parameter);
@@ -255,7 +255,7 @@ void scsi_disk_unmap(ScsiUnit *unit, ScsiRequest *r)
         scsi_fail(r, sense_io_error);
         return;
     }
-    (void)chain_to_buffer(r->out, r->out_count, 8, r->scratch, 16 * r->scratch_count);
+    (void)iov_to_buffer(r->out, r->out_count, 8, r->scratch, 16 * r->scratch_count);
     for (unsigned i = 0; i < r->scratch_count; i++) {
         if (!in_range(unit, r, get_be64(r->scratch + 16 * i), get_be32(r->scratch + 16 * i + 8)))
             return;
@@ -316,7 +316,7 @@ void scsi_disk_write_same(ScsiUnit *unit, ScsiRequest *r)
     }
     memset(r->scratch, 0, size);
     if (!no_data) {
-        (void)chain_to_buffer(r->out, r->out_count, 0, r->scratch, size);
+        (void)iov_to_buffer(r->out, r->out_count, 0, r->scratch, size);
         r->moved = size;
     }
     for (uint32_t i = 0; i < size && zero; i++)

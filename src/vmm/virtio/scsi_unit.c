@@ -49,7 +49,7 @@ void scsi_fail(ScsiRequest *r, ScsiSense sense)
 
 void scsi_reply(ScsiRequest *r, const uint8_t *data, uint64_t len, uint64_t allocation)
 {
-    r->moved = chain_from_buffer(r->in, r->in_count, 0, data, MIN(len, allocation));
+    r->moved = iov_from_buffer(r->in, r->in_count, 0, data, MIN(len, allocation));
     scsi_done(r);
 }
 
@@ -364,7 +364,7 @@ static void mode_select(ScsiUnit *u, ScsiRequest *r)
         scsi_fail(r, sense_invalid_parameter);
         return;
     }
-    (void)chain_to_buffer(r->out, r->out_count, 0, d, want);
+    (void)iov_to_buffer(r->out, r->out_count, 0, d, want);
     descriptors = ten ? get_be16(d + 6) : d[3];
     if (descriptors > want - at || (descriptors != 0 && descriptors != 8)) {
         scsi_fail(r, sense_invalid_parameter);

@@ -28,6 +28,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "common/iov.h"
+
 #define VIRTQUEUE_SIZE_MAX 1024
 
 typedef struct VirtioDevice VirtioDevice;
@@ -84,16 +86,6 @@ bool virtqueue_ready(const Virtqueue *vq); /* the driver enabled it */
 VirtioDevice *virtqueue_device(const Virtqueue *vq);
 void *virtqueue_opaque(const Virtqueue *vq); /* whatever the device put there */
 void virtqueue_set_opaque(Virtqueue *vq, void *opaque);
-
-/* Byte helpers over buffer lists; they stop at the end of the list and return the bytes moved. */
-uint64_t chain_to_buffer(const struct iovec *iov, unsigned count, uint64_t offset, void *buffer, uint64_t len);
-uint64_t chain_from_buffer(const struct iovec *iov, unsigned count, uint64_t offset, const void *buffer,
-                         uint64_t len);
-uint64_t chain_fill(const struct iovec *iov, unsigned count, uint64_t offset, int byte, uint64_t len);
-uint64_t chain_length(const struct iovec *iov, unsigned count);
-/* Part [offset, offset + len) of a list as a list; returns the entries used, -E2BIG when max is too small. */
-int chain_slice(const struct iovec *iov, unsigned count, uint64_t offset, uint64_t len, struct iovec *ret,
-              unsigned max);
 
 /* --- for the transport, vhost and tests -------------------------------------------------------------------
  */
