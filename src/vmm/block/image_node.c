@@ -248,12 +248,11 @@ static int node_view(Block *block, Loop *loop, Block **ret, Err *err)
     return 0;
 }
 
-#define NODE_OPS(name)                                                                                                 \
-    {                                                                                                                  \
-        .driver = name, .submit = image_node_submit, .flush_queue = node_flush_queue, .resize = node_resize,                 \
-        .reopen = node_reopen, .describe = node_describe, .attach_loop = node_attach_loop, .view = node_view,          \
-        .storage = image_node_storage,                                                                                       \
-        .close = node_close                                                                                            \
+#define NODE_OPS(name)                                                                                         \
+    {                                                                                                          \
+        .driver = name, .submit = image_node_submit, .flush_queue = node_flush_queue, .resize = node_resize,   \
+        .reopen = node_reopen, .describe = node_describe, .attach_loop = node_attach_loop, .view = node_view,  \
+        .storage = image_node_storage, .close = node_close,                                                    \
     }
 
 static const struct {
