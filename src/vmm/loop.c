@@ -321,16 +321,21 @@ void loop_timer_cancel(LoopTimer *timer)
     heap_down(loop, last->slot);
 }
 
-static void run_timers(Loop *loop)
+/* Whether there was one. */
+static bool run_timers(Loop *loop)
 {
+    bool ran = false;
+
     if (loop->heap_count == 0)
-        return;
+        return false;
     for (uint64_t now = loop_now(); loop->heap_count > 0 && loop->heap[1]->deadline <= now;) {
         LoopTimer *timer = loop->heap[1];
 
         loop_timer_cancel(timer);
         timer->expired(timer->opaque);
+        ran = true;
     }
+    return ran;
 }
 
 /* --- defers, calls, posts
@@ -478,10 +483,13 @@ static LoopPost *take_post(PostList *list)
     return post;
 }
 
-static void run_calls(Loop *loop, bool outermost)
+/* Calls and posts; whether there was one. */
+static bool run_calls(Loop *loop, bool outermost)
 {
+    bool ran = false;
+
     pthread_mutex_lock(&loop->lock);
-    for (;;) {
+    for (;; ran = true) {
         Call *call = loop->calls;
         LoopPost *post = NULL;
 
@@ -509,6 +517,7 @@ static void run_calls(Loop *loop, bool outermost)
             pthread_cond_broadcast(&loop->called);
     }
     pthread_mutex_unlock(&loop->lock);
+    return ran;
 }
 
 static void drain_wake(Loop *loop)
@@ -679,14 +688,21 @@ static bool outer_post_waits(Loop *loop)
     return waits;
 }
 
-static void turn(Loop *loop, bool block)
+/* forever: nobody looks in between whether what he waits for has happened. */
+static void turn(Loop *loop, bool block, bool forever)
 {
     Batch batch = {.outer = loop->batch};
+    bool ran;
 
-    run_calls(loop, loop->depth == 1);
-    run_timers(loop);
-    if (__atomic_load_n(&loop->quit, __ATOMIC_ACQUIRE))
+    loop->depth++;
+    ran = run_calls(loop, loop->depth == 1);
+    ran |= run_timers(loop);
+    if (ran && !forever)
+        block = false;
+    if (__atomic_load_n(&loop->quit, __ATOMIC_ACQUIRE)) {
+        loop->depth--;
         return;
+    }
     loop->batch = &batch;
     /* A turn inside a timer may have used up the wake-up of a post that is for this one. */
     batch.count = wait_events(loop, &batch, block && !(loop->depth == 1 && outer_post_waits(loop)));
@@ -703,13 +719,12 @@ static void turn(Loop *loop, bool block)
     (void)look_around(loop);
     run_timers(loop);
     run_defers(loop);
+    loop->depth--;
 }
 
 void loop_iterate(Loop *loop, bool block)
 {
-    loop->depth++;
-    turn(loop, block);
-    loop->depth--;
+    turn(loop, block, false);
 }
 
 bool loop_is_nested(const Loop *loop)
@@ -723,6 +738,6 @@ void loop_run(Loop *loop)
     if (loop->tid == 0)
         loop->tid = (int)syscall(SYS_gettid);
     while (!__atomic_load_n(&loop->quit, __ATOMIC_ACQUIRE))
-        loop_iterate(loop, true);
+        turn(loop, true, true);
     run_calls(loop, true);
 }

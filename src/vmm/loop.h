@@ -27,8 +27,8 @@ int loop_start(Loop *loop, void (*prepare)(void *opaque), void *opaque, Err *err
 /* Runs on the calling thread until loop_quit(). */
 void loop_run(Loop *loop);
 void loop_quit(Loop *loop); /* any thread */
-/* One turn on the loop's own thread, also from inside a callback (drains); block: waits for something to
- * happen. */
+/* One turn on the loop's own thread, also from inside a callback (drains); block: waits for something to happen, unless a
+ * call, a post or a timer already did: that may be what the caller waits for. */
 void loop_iterate(Loop *loop, bool block);
 bool loop_is_current(const Loop *loop);
 bool loop_is_nested(const Loop *loop); /* in a turn inside another; on the loop's thread */

@@ -156,14 +156,28 @@ void machine_resume_vcpus(Machine *m)
     }
 }
 
+/* Whoever stops a VM may look at its images next. */
+static void flush_disks(Machine *m)
+{
+    for (unsigned i = 0; i < MACHINE_LIST_MAX; i++) {
+        Block *b = m->blocks[i];
+        int r = b != NULL && b->user[0] != '\0' ? block_flush(b) : 0;
+
+        if (r < 0)
+            log_note("block node %s: not everything reached its file: %s", b->node_name, strerror(-r));
+    }
+}
+
 void machine_stop(Machine *m, RunState why)
 {
     bool was_running = m->state == RUN_RUNNING;
 
     machine_pause_vcpus(m);
-    machine_devices_set_running(m, false);
     if (was_running)
         m->clock_saved = kvm_clock_get(m->kvm, &m->clock) >= 0;
+    machine_devices_set_running(m, false);
+    if (was_running)
+        flush_disks(m);
     if (was_running || m->state != why) {
         set_state(m, why);
         if (was_running)

@@ -201,6 +201,15 @@ def disks():
             g = Qmp("disk", blockdevs=nodes2, devices=[blk])
             ok(all(g.wait_text(w) for w in wanted) and g.end() == 0, "qcow2 disk over a backing file", g.text.decode())
             ok(subprocess.run(["qemu-img", "check", "-q", top]).returncode == 0, "qemu-img check likes it")
+            top, nodes2 = qcow2_nodes(d)
+            g = Qmp("fill", blockdevs=nodes2, devices=[blk], **{"on-poweroff": "pause"})
+            g.wait_event("STOP")
+            full = [{"start": 0, "length": 4 << 20, "data": True}]
+            seen = json.loads(subprocess.run(["qemu-img", "map", "-U", "--output=json", top], capture_output=True).stdout)
+            seen = [{k: part[k] for k in ("start", "length", "data")} for part in seen if part["depth"] == 0]
+            ok(seen == full, "a VM that stands still has its metadata in the image, flushed or not", seen)
+            g.call("quit")
+            g.end()
     if shutil.which("qemu-img") and shutil.which("qemu-storage-daemon"):
         other_formats(blk, wanted)
 

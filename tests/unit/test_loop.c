@@ -105,6 +105,27 @@ static void test_timer(void)
     loop_free(p.loop);
 }
 
+static void post_inner(void *opaque)
+{
+    Probe *p = opaque;
+
+    loop_post(p->loop, &p->inner);
+}
+
+/* A worker's answer comes while the loop waits: the wake-up ends this turn, and the next one runs the post. */
+static void test_drain(void)
+{
+    unsigned turns = 0;
+    Probe p;
+
+    make(&p, post_inner);
+    (void)loop_timer_set(&p.timer, loop_now());
+    for (; p.inner_ran == 0 && turns < 4; turns++)
+        loop_iterate(p.loop, true);
+    ok(p.inner_ran == 1 && turns == 2, "who waits for a post does not sleep behind it");
+    loop_free(p.loop);
+}
+
 static void test_cancel(void)
 {
     Probe p;
@@ -165,6 +186,7 @@ int main(void)
     test_posts(nested_turns, "in a turn inside another");
     test_posts(nested_wait, "while something is waited for");
     test_timer();
+    test_drain();
     test_cancel();
     test_is_nested();
     test_defer();

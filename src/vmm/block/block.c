@@ -178,6 +178,41 @@ void block_drain(Block *block)
     finish_in_flight(block);
 }
 
+typedef struct Flush {
+    Block *block;
+    BlockRequest request;
+    bool done;
+    int result;
+} Flush;
+
+static void flush_done(BlockRequest *request, int result)
+{
+    Flush *f = container_of(request, Flush, request);
+
+    f->done = true;
+    f->result = result;
+}
+
+static void flush_on_loop(void *opaque)
+{
+    Flush *f = opaque;
+
+    block_submit(f->block, &f->request);
+    block_flush_queue(f->block);
+    while (!f->done)
+        loop_iterate(f->block->loop, true);
+}
+
+int block_flush(Block *block)
+{
+    Flush f = {.block = block, .request = {.kind = BLOCK_FLUSH, .complete = flush_done}};
+
+    if (block->info.read_only || block->quiesced > 0)
+        return 0;
+    loop_call(block->loop, flush_on_loop, &f);
+    return f.result;
+}
+
 static void quiesce(void *opaque)
 {
     Block *block = opaque;
