@@ -64,8 +64,12 @@ static void test_bad(const char *xml)
     definition_compare_error(xml, error);
 }
 
+/* What both sides have a table of. */
 static void test_tables(void)
 {
+    guint features = 0;
+    CpuWord word;
+
     for (const char *const *name = vmm_caps_devices(); *name != NULL; name++) {
         if (!vmm_side_has_device(*name))
             g_error("kite-vmm has no device '%s'", *name);
@@ -74,10 +78,23 @@ static void test_tables(void)
         if (!vmm_side_has_cpu_model(*name))
             g_error("kite-vmm has no CPU model '%s'", *name);
     }
-    for (guint i = 0; cpu_feature_name(i) != NULL; i++) {
-        if (!vmm_side_has_cpu_feature(cpu_feature_name(i)))
-            g_error("kite-vmm has no CPU feature '%s'", cpu_feature_name(i));
+    for (guint n = 0; cpu_features_word(n, &word); n++) {
+        for (guint bit = 0; bit < 32; bit++) {
+            CpuFeatures one = {{0}};
+            int number;
+
+            word.value = 1u << bit;
+            cpu_features_add_word(&one, &word);
+            number = cpu_features_next(&one, 0);
+            features += number >= 0;
+            if (number >= 0 &&
+                !vmm_side_has_cpu_feature(cpu_feature_name((guint)number), word.leaf, word.subleaf, word.reg, bit))
+                g_error("kite-vmm has no CPU feature '%s' in bit %u of register %u of leaf 0x%x",
+                        cpu_feature_name((guint)number), bit, word.reg, word.leaf);
+        }
     }
+    g_assert_null(cpu_feature_name(features));
+    g_assert_nonnull(cpu_feature_name(features - 1));
 }
 
 static void test_choice(void)

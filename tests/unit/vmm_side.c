@@ -41,7 +41,9 @@ bool vmm_side_has_cpu_model(const char *name)
     return cpu_model_words(name, &none, &its, &err) == 0;
 }
 
-bool vmm_side_has_cpu_feature(const char *name)
+bool vmm_side_has_cpu_feature(const char *name, uint32_t leaf, uint32_t subleaf, unsigned reg, unsigned bit)
 {
-    return cpu_feature_find(name) != NULL;
+    const CpuFeature *f = cpu_feature_find(name);
+
+    return f != NULL && f->function == leaf && f->index == subleaf && f->reg == reg && f->bit == bit;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The table behind cpu_models.h; included by cpu_models.c only. */
+/* The table behind cpu_models.h; included by cpu_models.c only. It says what libvirt takes a model for; what a guest of
+ * kite-vmm gets by that name is QEMU's affair (vmm/arch/x86_64/cpu_models.c), and the two differ. */
 #pragma once
 
 #include <glib.h>

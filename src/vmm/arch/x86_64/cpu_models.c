@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Named CPU models: vendor, family, model, stepping, and the features that software may count on, under the
- * names and with the features QEMU 7.2 gives them (without those KVM guests never get: acpi, monitor, svm).
+ * names and with the features QEMU 7.2 gives them (without those KVM guests never get: acpi, monitor, svm). The
+ * daemon's table (driver/host/cpu_model_table.h) says what libvirt takes such a model for, which is not the same.
  */
 #include "vmm/arch/x86_64/cpu_models.h"
 
