@@ -178,6 +178,25 @@ void block_drain(Block *block)
     finish_in_flight(block);
 }
 
+static void cancel_list(BlockQueue *queue)
+{
+    while (queue->first != NULL) {
+        BlockRequest *request = take(queue);
+
+        request->complete(request, -ECANCELED);
+    }
+}
+
+void block_cancel(Block *block)
+{
+    if (block->quiesced == 0)
+        return;
+    cancel_list(&block->held);
+    throttle_step_aside(&block->limits);
+    for (unsigned write = 0; write < 2; write++)
+        cancel_list(&block->waiting[write]);
+}
+
 typedef struct Flush {
     Block *block;
     BlockRequest request;

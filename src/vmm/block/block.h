@@ -134,6 +134,8 @@ void block_note_write(Block *storage, uint64_t end);
 int block_resize(Block *block, uint64_t size, Err *err);
 /* Runs the loop's events of this node until nothing is in flight (deactivate, close). */
 void block_drain(Block *block);
+/* What waits for block_resume() ends with -ECANCELED: whoever goes away now cannot wait for it. */
+void block_cancel(Block *block);
 /* Everything that was written becomes durable and, of a format with metadata in memory, visible in its file. Main thread. */
 int block_flush(Block *block);
 /* From quiesce to resume nothing is in flight and what is submitted waits. */

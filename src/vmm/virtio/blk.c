@@ -134,6 +134,10 @@ static void complete(BlockRequest *block, int result)
     BlkRequest *r = container_of(block, BlkRequest, block);
     const Blk *blk = r->lane->blk;
 
+    if (result == -ECANCELED && r->lane->idle) {
+        request_free(r); /* the driver resets the device: it has forgotten it */
+        return;
+    }
     stats_block_account(blk->stats, blk->lane_count > 1, r->stats_kind, loop_now() - r->start_ns, r->block.offset,
                         r->block.length, result < 0);
     if (result >= 0) {
@@ -385,6 +389,7 @@ static void end_lane(void *opaque)
 
     lane->idle = true;
     loop_unpeek(&lane->peek);
+    block_cancel(lane->block);
     block_drain(lane->block);
     while (lane->stopped != NULL) {
         BlkRequest *r = lane->stopped;

@@ -337,6 +337,10 @@ static void scsi_deactivate(VirtioDevice *dev)
     Scsi *s = (Scsi *)dev;
 
     s->idle = true;
+    for (ScsiUnit *u = s->units; u != NULL; u = u->next_unit) {
+        if (u->block != NULL)
+            block_cancel(u->block);
+    }
     drain(s);
     for (ScsiUnit *u = s->units; u != NULL; u = u->next_unit) {
         scsi_unit_abort_stopped(u);

@@ -62,6 +62,10 @@ static void complete(BlockRequest *block, int result)
     bool write = block->kind != BLOCK_READ;
     IoPolicy policy;
 
+    if (result == -ECANCELED) {
+        fail(r, sense_io_error); /* the driver resets the device */
+        return;
+    }
     stats_block_account(r->unit->stats, false, r->stats_kind, loop_now() - r->start_ns, r->block.offset, r->block.length,
                         result < 0);
     if (result >= 0) {
