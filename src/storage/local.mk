@@ -21,6 +21,7 @@ libkiteimage_a_SOURCES = \
 	%D%/qcow2_refcount.c \
 	%D%/qcow2_resize.c \
 	%D%/qcow2_snapshot.c \
+	%D%/qcow2_snapshot_table.c \
 	%D%/qcow2_write.c
 libkiteimage_a_CFLAGS = $(AM_CFLAGS) $(ZLIB_CFLAGS) $(ZSTD_CFLAGS) $(NETTLE_CFLAGS) -pthread
 # What programs that use it link.

@@ -273,10 +273,15 @@ int qcow2_drop_clusters(Qcow2 *q, uint64_t guest_cluster, uint64_t n, bool unmap
 void qcow2_packed_place(const Qcow2 *q, uint64_t entry, uint64_t *ret_offset, uint64_t *ret_length);
 int qcow2_unpack(Qcow2 *q, uint64_t entry, uint64_t skip, void *buffer, size_t length);
 
-/* ---- qcow2_snapshot.c ---- */
+/* ---- qcow2_snapshot_table.c ---- */
 
 int qcow2_snapshots_load(Qcow2 *q, Err *err);
 void qcow2_snapshots_free(Qcow2 *q);
+/* Lock held. Puts a new table in place; on success q->h and the file agree, the old place is free. */
+int qcow2_snapshots_write(Qcow2 *q, const Qcow2Snapshot *list, uint32_t n);
+
+/* ---- qcow2_snapshot.c ---- */
+
 uint64_t qcow2_vmstate_start(const Qcow2 *q);
 
 /* ---- qcow2_resize.c ---- */

@@ -71,6 +71,7 @@ VMM_C_FILES = \
 	%D%/virtio/paced_event.c \
 	%D%/virtio/net.c \
 	%D%/virtio/net_control.c \
+	%D%/virtio/net_make.c \
 	%D%/virtio/rng.c \
 	%D%/virtio/scsi.c %D%/virtio/scsi_control.c %D%/virtio/scsi_children.c \
 	%D%/virtio/scsi_cd.c \

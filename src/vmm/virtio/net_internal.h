@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Insides of the network device: net.c moves frames, net_control.c obeys the control queue. All on dev->loop. */
+/* Insides of the network device: net.c moves frames, net_control.c obeys the control queue,
+ * net_make.c makes it. All on dev->loop. */
 #pragma once
 
 #include "vmm/net/net.h"
@@ -61,6 +62,14 @@ struct Net {
     uint32_t vlans[4096 / 32];
 };
 
+extern const VirtioDeviceOps net_device_ops;
+
+/* LoopDefer of a Pair: there may be more to transmit. */
+void net_transmit_more(void *opaque);
+/* Vhost.serve of a Pair: the kernel begins to move its frames, or ends. */
+int net_serve(Vhost *vhost, bool on);
+/* NetBackend.link_changed of a Net. */
+void net_link_changed(void *opaque, bool up);
 /* The bits of NET_OFFLOAD_… that these features of the guest's side mean. */
 unsigned net_offloads_of(uint64_t features);
 /* Attaches the first pairs of queues to the back end and detaches the others. */
