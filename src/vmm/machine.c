@@ -243,6 +243,8 @@ int machine_reset(Machine *m, bool guest, Err *err)
         r = machine_load_boot(m, err);
     if (r < 0) {
         set_state(m, RUN_INTERNAL_ERROR);
+        if (was_running)
+            machine_emit(m, "STOP", NULL);
         return r;
     }
     machine_emit(

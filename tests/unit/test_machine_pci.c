@@ -148,7 +148,7 @@ static void test_rng(Machine *m)
         uint32_t len;
         uint16_t flags, next;
     } d = {.address = buffer, .len = 64, .flags = 2};
-    uint16_t ring[3] = {0, 1, 0};
+    uint16_t ring[5] = {0, 1};
     uint8_t bytes[128] = {0}, zero[64] = {0};
     uint16_t done_index = 0;
 
@@ -188,9 +188,20 @@ static void test_rng(Machine *m)
     ok(done_index == 1 && memcmp(bytes, zero, 64) != 0 && memcmp(bytes + 64, zero, 64) == 0,
        "the rng fills a buffer");
     ok(fake_load(m, bar + 0x1000, 1) == 1 && fake_load(m, bar + 0x1000, 1) == 0, "ISR reads once");
+    fake_store(m, at(0, 8, 4), 0x0002, 2); /* memory, no bus master */
+    ring[1] = 2;
+    memory_write(m->memory, avail, ring, sizeof ring);
+    fake_store(m, bar + 0x3000, 0, 2);
+    fake_settle(m);
+    memory_read(m->memory, used + 2, &done_index, 2);
+    ok(done_index == 1, "a device that is no bus master leaves the guest's memory alone");
+    fake_store(m, at(0, 8, 4), 0x0006, 2);
+    fake_settle(m);
+    memory_read(m->memory, used + 2, &done_index, 2);
+    ok(done_index == 2, "and goes on when it is one again");
     d.address = 1ull << 40; /* outside of memory */
     memory_write(m->memory, desc, &d, sizeof d);
-    ring[1] = 2;
+    ring[1] = 3;
     memory_write(m->memory, avail, ring, sizeof ring);
     fake_store(m, bar + 0x3000, 0, 2);
     fake_settle(m);

@@ -62,7 +62,9 @@ struct VirtioPci {
     uint8_t status; /* atomic */
     uint8_t isr; /* atomic */
     uint16_t config_vector; /* atomic */
-    bool running; /* the device's loop */
+    bool vm_running; /* main thread */
+    bool master; /* the guest lets the device into its memory; under the host's lock */
+    bool running; /* both; atomic: it changes before the device's loop is told */
     bool activated; /* under lock */
     uint64_t bar; /* where the BAR is mapped, 0: nowhere; under lock */
     VirtqueueSetup *setup;
@@ -160,7 +162,7 @@ static void return_kick_fd(void *transport, unsigned queue)
     VirtioPci *vp = transport;
 
     vp->kicks[queue].taken = false;
-    if (vp->running && vp->dev->active)
+    if (ATOMIC_GET(vp->running) && vp->dev->active)
         loop_call(vp->kicks[queue].loop, watch_kick, &vp->kicks[queue]);
 }
 
@@ -215,7 +217,7 @@ static void do_activate(void *opaque)
 
         if (!virtqueue_ready(virtio_queue(vp->dev, i)))
             continue;
-        if (!vp->running) {
+        if (!ATOMIC_GET(vp->running)) {
             /* Paused meanwhile: the kick waits in the descriptor. */
             (void)!write(kick->fd, &one, sizeof one);
             continue;
@@ -245,7 +247,7 @@ static void do_set_running(void *opaque)
     VirtioPci *vp = opaque;
 
     if (vp->dev->active) {
-        if (vp->running) {
+        if (ATOMIC_GET(vp->running)) {
             if (vp->dev->ops->set_running)
                 vp->dev->ops->set_running(vp->dev, true);
             watch_all(vp, true);
@@ -257,14 +259,32 @@ static void do_set_running(void *opaque)
     }
 }
 
+static void update_running(VirtioPci *vp)
+{
+    bool running = vp->vm_running && vp->master;
+
+    if (ATOMIC_GET(vp->running) == running)
+        return;
+    ATOMIC_SET(vp->running, running);
+    loop_call(vp->dev->loop, do_set_running, vp);
+}
+
 static void pci_set_running(PciDevice *pci, bool running)
 {
     VirtioPci *vp = (VirtioPci *)pci;
 
-    if (vp->running == running)
+    vp->vm_running = running;
+    update_running(vp);
+}
+
+/* A kernel that starts another one in its place (kexec) takes bus mastering from devices: buffers that are still in their
+ * queues are the new kernel's memory by then. */
+static void watch_master(VirtioPci *vp, unsigned offset, unsigned len)
+{
+    if (offset > PCI_COMMAND || offset + len <= PCI_COMMAND)
         return;
-    vp->running = running;
-    loop_call(vp->dev->loop, do_set_running, vp);
+    vp->master = pci_get16(vp->pci.config + PCI_COMMAND) & PCI_COMMAND_MASTER;
+    update_running(vp);
 }
 
 /* Under the lock. An ioeventfd for each queue that lives, where it is kicked: each costs KVM a wait for all vCPUs, so
@@ -583,7 +603,7 @@ static void pci_config_write(PciDevice *pci, unsigned offset, unsigned len)
     uint32_t at;
     unsigned n;
 
-    (void)len;
+    watch_master(vp, offset, len);
     if (cfg_window(vp, offset, &at, &n)) {
         uint32_t value = pci_get32(pci->config + vp->cfg_cap + 16);
 
@@ -598,6 +618,8 @@ static void pci_reset(PciDevice *pci)
     pthread_mutex_lock(&vp->lock);
     reset(vp);
     pthread_mutex_unlock(&vp->lock);
+    vp->master = true; /* as firmware leaves it */
+    update_running(vp);
 }
 
 static void do_free_device(void *opaque)
@@ -671,7 +693,7 @@ int virtio_pci_new(VirtioDevice *dev, KvmVm *vm, Irq *irq, bool integrated, Virt
     pthread_mutex_init(&vp->lock, NULL);
     vp->vm = vm;
     vp->config_vector = NO_VECTOR;
-    vp->running = true;
+    vp->vm_running = vp->master = vp->running = true;
     vp->setup = calloc(n ? n : 1, sizeof *vp->setup);
     vp->vectors = calloc(n ? n : 1, sizeof *vp->vectors);
     vp->kicks = calloc(n ? n : 1, sizeof *vp->kicks);
