@@ -83,6 +83,9 @@ static void test_schema(void)
         {"<metadata><x:a xmlns:x='urn:x' b='c'>d<e/></x:a></metadata>", TRUE},
         {"<devices><disk type='file'><source file='/a'/><target dev='vda'/></disk></devices>", TRUE},
         {"<devices><crypto model='virtio' type='qemu'><backend model='builtin'/></crypto></devices>", TRUE},
+        {"<devices><smartcard mode='host'><alias name='smartcard0'/></smartcard></devices>", TRUE},
+        {"<iothreads>1</iothreads><devices><disk type='file'><driver><iothreads><iothread id='1'/></iothreads></driver>"
+         "<source file='/a'/><target dev='vda'/></disk></devices>", TRUE},
         {"<vcpus><unknown/></vcpus>", FALSE},
         {"<unknown/>", FALSE},
         {"<devices><disk type='file' unknown='1'><target dev='vda'/></disk></devices>", FALSE},
