@@ -246,6 +246,11 @@ static void test_attach(void)
     g_autoptr(GError) error = NULL;
     g_autoptr(DomainDef) def = parse(VNC DISK("file", "disk", "<source file='/a'/><target dev='sda' bus='scsi'/>"), "", NULL,
                                      DOMAIN_DEF_PARSE_ABI_UPDATE, &error);
+    g_autoptr(DomainDef) running =
+        parse("<controller type='usb' index='0' model='ich9-ehci1'/>"
+              "<controller type='usb' index='0' model='ich9-uhci1'><master startport='0'/></controller>",
+              "", NULL, DOMAIN_DEF_PARSE_ABI_UPDATE, &error);
+    g_autoptr(DeviceInfo) rng = NULL;
 
     g_assert_no_error(error);
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -256,6 +261,13 @@ static void test_attach(void)
         g_assert_cmpint(error_number(error), ==, cases[i].number);
         g_clear_error(&error);
     }
+    /* The parts of a USB 2 controller share their alias: nobody is in the way of another device. */
+    domain_def_assign_aliases(running);
+    rng = device_def_parse("<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>", running, NULL,
+                           DOMAIN_DEF_PARSE_INACTIVE, &error);
+    g_assert_no_error(error);
+    domain_def_validate_attach(running, rng, NULL, &error);
+    g_assert_no_error(error);
 }
 
 /* Hubs come by libvirt's count, one more than must be now and then. */

@@ -104,6 +104,7 @@ static int vserial_free_port(const DomainDef *def, const DeviceInfo *dev, const 
 static gboolean vserial_assign(DomainDef *def, DeviceInfo *dev, gboolean may_add, GError **error)
 {
     guint first = dev->kind == DEVICE_CONSOLE ? 0 : 1;
+    gboolean any = FALSE;
     int port = -1;
     ControllerDef *controller;
 
@@ -127,6 +128,7 @@ static gboolean vserial_assign(DomainDef *def, DeviceInfo *dev, gboolean may_add
             controller = controller_add(def, CONTROLLER_VIRTIO_SERIAL, i, -1);
         if (controller == NULL)
             continue;
+        any = TRUE;
         port = vserial_free_port(def, dev, controller, first);
         if (port >= 0) {
             dev->address = (DeviceAddress){.type = ADDRESS_VIRTIO_SERIAL};
@@ -135,6 +137,8 @@ static gboolean vserial_assign(DomainDef *def, DeviceInfo *dev, gboolean may_add
             return TRUE;
         }
     }
+    if (!any)
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "no virtio-serial controllers are available");
     return error_set(error, VIR_ERR_XML_ERROR, "Unable to find a free virtio-serial port");
 }
 

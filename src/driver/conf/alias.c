@@ -165,7 +165,7 @@ void domain_def_assign_aliases(DomainDef *def)
 
 static gboolean clear(DeviceInfo *dev, gpointer data)
 {
-    if (dev->alias != NULL && !g_str_has_prefix(dev->alias, "ua-"))
+    if (dev->alias != NULL && !device_alias_is_user(dev->alias))
         g_clear_pointer(&dev->alias, g_free);
     return TRUE;
 }

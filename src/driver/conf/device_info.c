@@ -21,7 +21,7 @@ void device_info_clear(DeviceInfo *info)
     g_clear_pointer(&info->loadparm, g_free);
 }
 
-static gboolean is_user_alias(const char *alias)
+gboolean device_alias_is_user(const char *alias)
 {
     return g_str_has_prefix(alias, USER_ALIAS_PREFIX) && strspn(alias, USER_ALIAS_CHARS) == strlen(alias);
 }
@@ -319,7 +319,7 @@ gboolean device_info_parse(DeviceInfo *info, xmlNodePtr node, guint parse_flags,
             g_autofree char *alias = xml_get_attr(child, "name");
 
             if (alias != NULL && *alias != '\0' &&
-                (!(parse_flags & DOMAIN_DEF_PARSE_INACTIVE) || is_user_alias(alias)))
+                (!(parse_flags & DOMAIN_DEF_PARSE_INACTIVE) || device_alias_is_user(alias)))
                 info->alias = g_steal_pointer(&alias);
         } else if (xml_is(child, "master")) {
             info->usb_master = TRUE;
@@ -350,7 +350,7 @@ void device_info_format(XmlWriter *w, const DeviceInfo *info, guint format_flags
         xml_attr(w, "loadparm", info->loadparm);
         xml_close(w);
     }
-    if (info->alias != NULL && (!(format_flags & DOMAIN_DEF_FORMAT_INACTIVE) || is_user_alias(info->alias))) {
+    if (info->alias != NULL && (!(format_flags & DOMAIN_DEF_FORMAT_INACTIVE) || device_alias_is_user(info->alias))) {
         xml_open(w, "alias");
         xml_attr(w, "name", info->alias);
         xml_close(w);

@@ -152,6 +152,9 @@ typedef enum {
     DOMAIN_DEF_FORMAT_UPDATE_CPU = 1 << 4 /* handled by the caller, who replaces def->cpu first */
 } DomainDefFormatFlags;
 
+/* A name that a user chose ("ua-..."), not one of ours. */
+gboolean device_alias_is_user(const char *alias);
+
 /* Frees what info points to (not info). */
 void device_info_clear(DeviceInfo *info);
 

@@ -118,7 +118,8 @@ static gboolean check_duplicates(DeviceInfo *dev, gpointer data)
 
     if (is_console_twin(dev))
         return TRUE;
-    if (dev->alias != NULL && !g_hash_table_add(ctx->aliases, dev->alias))
+    /* Ours may be shared: all parts of a USB 2 controller are "usb". */
+    if (dev->alias != NULL && device_alias_is_user(dev->alias) && !g_hash_table_add(ctx->aliases, dev->alias))
         return error_set(ctx->error, VIR_ERR_CONFIG_UNSUPPORTED, "non unique alias detected: %s", dev->alias);
     if (pci_address_present(dev) && !g_hash_table_add(ctx->pci, pci_key(&dev->address.u.pci))) {
         g_autofree char *text = pci_address_text(&dev->address.u.pci);
