@@ -45,7 +45,7 @@ def stopped_process():
     import subprocess
     waiter = subprocess.Popen(["virsh", "-c", kitehost.URI, "suspend", "stuck"], stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL)
-    time.sleep(0.5)
+    wait_for("suspend to be stuck", lambda: not virsh("domcontrol", "stuck").startswith("ok"))
     for args in (("domstate", "stuck"), ("dominfo", "stuck"), ("dumpxml", "stuck"), ("list", "--all"),
                  ("domstats", "stuck"), ("domstats",), ("dommemstat", "stuck"), ("vcpuinfo", "stuck"),
                  ("suspend", "other"), ("resume", "other"), ("domstats", "other")):

@@ -76,9 +76,10 @@ def reset_boots_again():
 @case
 def acpi_shutdown():
     """shutdown presses the power button; the guest ends by itself"""
-    time.sleep(0.5)
-    virsh("shutdown", "life", "--mode", "acpi")
-    wait_for("shut off", lambda: virsh("domstate", "life") == "shut off", 60)
+    def pressed():  # again, for the guest may not listen yet
+        virsh("shutdown", "life", "--mode", "acpi", check=False)
+        return virsh("domstate", "life") == "shut off"
+    wait_for("shut off", pressed, 60, 1)
     assert virsh("domstate", "life", "--reason") == "shut off (shutdown)"
     assert not kitehost.processes("guest=life")
 
@@ -124,7 +125,7 @@ def create_paused():
     write("p.xml", domain_xml("p", kernel=kitehost.linux_guest(), cmdline=QUIET))
     virsh("create", kitehost.WORK + "/p.xml", "--paused")
     assert virsh("domstate", "p", "--reason") == "paused (starting up)" or virsh("domstate", "p") == "paused"
-    time.sleep(1)
+    assert '"running":false' in virsh("qemu-monitor-command", "p", '{"execute":"query-status"}').replace(" ", "")
     assert "Linux version" not in kitehost.console_text("p")
     virsh("resume", "p")
     wait_console("p", "KITE-GUEST-UP")
