@@ -699,7 +699,8 @@ static void turn(Loop *loop, bool block, bool forever)
     ran |= run_timers(loop);
     if (ran && !forever)
         block = false;
-    if (__atomic_load_n(&loop->quit, __ATOMIC_ACQUIRE)) {
+    /* Who waits for requests to end waits for them at the end of the loop, too. */
+    if (forever && __atomic_load_n(&loop->quit, __ATOMIC_ACQUIRE)) {
         loop->depth--;
         return;
     }

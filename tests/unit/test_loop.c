@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Turns of the event loop inside one another: which posts run where, and that no wake-up is lost; deferred work. */
 #include <stddef.h>
+#include <unistd.h>
 
 #include "lib/tap.h"
 #include "vmm/loop.h"
@@ -105,6 +106,12 @@ static void test_timer(void)
     loop_free(p.loop);
 }
 
+static void see_event(void *opaque, uint32_t events)
+{
+    (void)events;
+    ++*(unsigned *)opaque;
+}
+
 static void post_inner(void *opaque)
 {
     Probe *p = opaque;
@@ -123,6 +130,28 @@ static void test_drain(void)
     for (; p.inner_ran == 0 && turns < 4; turns++)
         loop_iterate(p.loop, true);
     ok(p.inner_ran == 1 && turns == 2, "who waits for a post does not sleep behind it");
+    loop_free(p.loop);
+}
+
+/* Requests are waited for behind the loop's end: their completions are events. */
+static void test_after_quit(void)
+{
+    LoopWatch watch = {0};
+    unsigned ready = 0;
+    int fds[2];
+    Probe p;
+
+    make(&p, post_inner);
+    if (pipe(fds) < 0 || write(fds[1], "x", 1) != 1 ||
+        loop_watch(p.loop, &watch, fds[0], EPOLLIN, see_event, &ready) < 0)
+        ok(false, "a pipe");
+    loop_quit(p.loop);
+    for (int i = 0; i < 4 && ready == 0; i++)
+        loop_iterate(p.loop, true);
+    ok(ready > 0, "events are still seen after the loop has ended");
+    loop_unwatch(&watch);
+    close(fds[0]);
+    close(fds[1]);
     loop_free(p.loop);
 }
 
@@ -187,6 +216,7 @@ int main(void)
     test_posts(nested_wait, "while something is waited for");
     test_timer();
     test_drain();
+    test_after_quit();
     test_cancel();
     test_is_nested();
     test_defer();
