@@ -250,7 +250,7 @@ static void test_attach(void)
         parse("<controller type='usb' index='0' model='ich9-ehci1'/>"
               "<controller type='usb' index='0' model='ich9-uhci1'><master startport='0'/></controller>",
               "", NULL, DOMAIN_DEF_PARSE_ABI_UPDATE, &error);
-    g_autoptr(DeviceInfo) rng = NULL;
+    g_autoptr(DeviceInfo) added = NULL;
 
     g_assert_no_error(error);
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -263,11 +263,18 @@ static void test_attach(void)
     }
     /* The parts of a USB 2 controller share their alias: nobody is in the way of another device. */
     domain_def_assign_aliases(running);
-    rng = device_def_parse("<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>", running, NULL,
+    added = device_def_parse("<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>", running, NULL,
                            DOMAIN_DEF_PARSE_INACTIVE, &error);
     g_assert_no_error(error);
-    domain_def_validate_attach(running, rng, NULL, &error);
+    domain_def_validate_attach(running, added, NULL, &error);
     g_assert_no_error(error);
+    /* libvirt has another number for the same where the domain runs. */
+    def->id = 3;
+    g_clear_pointer(&added, device_def_free);
+    added = device_def_parse("<controller type='scsi' index='0'/>", def, NULL, DOMAIN_DEF_PARSE_INACTIVE, &error);
+    g_assert_no_error(error);
+    g_assert_false(domain_def_validate_attach(def, added, NULL, &error));
+    g_assert_true(error_is(error, VIR_ERR_OPERATION_FAILED) && error_from(error) == VIR_FROM_QEMU);
 }
 
 /* Hubs come by libvirt's count, one more than must be now and then. */

@@ -424,7 +424,8 @@ gboolean domain_def_validate_attach(const DomainDef *def, const DeviceInfo *dev,
         DOMAIN_DEF_FOREACH(DiskDef, disk, def, DEVICE_DISK)
         {
             if (g_strcmp0(disk->target, ((const DiskDef *)dev)->target) == 0)
-                return error_set(error, VIR_ERR_OPERATION_INVALID, "target %s already exists", disk->target);
+                return error_set_from(error, VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID, "target %s already exists",
+                                      disk->target);
             if (!check_disk_against((const DiskDef *)dev, disk, error))
                 return FALSE;
         }
@@ -432,10 +433,14 @@ gboolean domain_def_validate_attach(const DomainDef *def, const DeviceInfo *dev,
     if (dev->kind == DEVICE_CONTROLLER && ((const ControllerDef *)dev)->index != -1) {
         DOMAIN_DEF_FOREACH(ControllerDef, other, def, DEVICE_CONTROLLER)
         {
-            if (other->type == ((const ControllerDef *)dev)->type &&
-                other->index == ((const ControllerDef *)dev)->index)
-                return error_set(error, VIR_ERR_OPERATION_INVALID, "controller index='%d' already exists",
-                                 other->index);
+            if (other->type != ((const ControllerDef *)dev)->type ||
+                other->index != ((const ControllerDef *)dev)->index)
+                continue;
+            if (def->id >= 0) /* libvirt has another number where the domain runs */
+                return error_set_from(error, VIR_FROM_QEMU, VIR_ERR_OPERATION_FAILED, "target %s:%d already exists",
+                                      controller_type_to_string(other->type), other->index);
+            return error_set_from(error, VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID,
+                                  "controller index='%d' already exists", other->index);
         }
     }
     duplicates = duplicates_new(def, error);

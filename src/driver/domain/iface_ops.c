@@ -19,7 +19,7 @@ static char *host_device(Domain *dom, const char *name, gboolean *ret_swap, GErr
         return NULL;
     net = (const InterfaceDef *)domain_def_find_interface(domain_def(dom), name);
     if (net == NULL) {
-        error_set(error, VIR_ERR_INVALID_ARG, "'%s' is not a known interface", name);
+        error_set_from(error, VIR_FROM_DOMAIN, VIR_ERR_INVALID_ARG, "'%s' is not a known interface", name);
         return NULL;
     }
     if (net->target == NULL) {

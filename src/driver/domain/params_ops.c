@@ -452,7 +452,7 @@ gboolean call_domain_get_interface_parameters(Call *call, const DomainGetInterfa
     if (args->nparams != 0) {
         net = (const InterfaceDef *)domain_def_find_interface(listing.def, args->device);
         if (net == NULL) {
-            error_set(error, VIR_ERR_INVALID_ARG, "'%s' is not a known interface", args->device);
+            error_set_from(error, VIR_FROM_DOMAIN, VIR_ERR_INVALID_ARG, "'%s' is not a known interface", args->device);
             return fail(&listing);
         }
     }
