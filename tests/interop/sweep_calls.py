@@ -985,6 +985,8 @@ EXCUSED = [
     (r"openChannel\('a\.channel'", r"^ok .*\|\| error 1 ", "a pty channel can be opened here"),
     (r"attachDeviceFlags\(\"<(video|controller|serial|console|parallel|channel|memory|interface type='ethernet')", REFUSED,
      "refused by both: here before QEMU is asked, with a word of our own"),
+    (r"virsh domiftune", r"^1 .*unsupported configuration.* \|\| 1 .*unsupported configuration",
+     "refused by both: here with the types that have a limit"),
     (r"attachDeviceFlags\(\"<disk type='file' device='disk'><source file='/nonesuch'", REFUSED, "the place is looked for before the file"),
     (r"detachDeviceFlags\(\"<(serial|vsock)", r"^error 8 .*\|\| ok", "after the attaches before the two definitions differ"),
     (r"updateDeviceFlags\(\"<graphics type='vnc' port='-1'", REFUSED, "refused by both"),
