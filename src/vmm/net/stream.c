@@ -83,7 +83,7 @@ static int keep_rest(Stream *s, const struct iovec *iov, unsigned count, size_t 
 static int stream_flush(NetBackend *net, unsigned queue)
 {
     Stream *s = (Stream *)net;
-    struct iovec rest = {s->out + s->out_start, s->out_len};
+    struct iovec rest;
     ssize_t sent;
 
     (void)queue;
@@ -91,6 +91,7 @@ static int stream_flush(NetBackend *net, unsigned queue)
         return -ENOTCONN;
     if (s->out_len == 0)
         return 0;
+    rest = (struct iovec){s->out + s->out_start, s->out_len};
     sent = send_some(s, &rest, 1);
     if (sent < 0 && sent != -EAGAIN) {
         lost(s, strerror((int)-sent));
