@@ -29,6 +29,7 @@ static int load_acpi(Machine *m, Err *err)
         .io_base = pci->io_base,
         .io_size = pci->io_size,
         .slots = m->port_count,
+        .root_slots = m->root_slot_count,
         .slot_devfn = slot_devfn,
         .pvpanic = m->desc->pvpanic,
         .rtc = true,
@@ -41,6 +42,8 @@ static int load_acpi(Machine *m, Err *err)
         cpu_present[i] = machine_cpu_plugged(m, i);
     for (unsigned i = 0; i < m->port_count; i++)
         slot_devfn[i] = m->ports[i].devfn;
+    for (unsigned i = 0; i < m->root_slot_count; i++)
+        slot_devfn[m->port_count + i] = PCI_DEVFN(m->root_slots[i], 0);
     for (unsigned i = 0; i < SERIAL_PORTS; i++)
         config.serial_mask |= m->serials[i] ? 1u << i : 0;
     memcpy(config.node, m->desc->node, sizeof config.node);

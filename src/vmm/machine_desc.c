@@ -368,6 +368,7 @@ int machine_desc_parse(json_t *json, MachineDesc **ret, Err *err)
     d->paused = get_bool(&r, "paused", false);
     d->split_irqchip = get_bool(&r, "split-irqchip", false);
     d->pvpanic = get_bool(&r, "pvpanic", true);
+    d->root_hotplug = get_bool(&r, "root-hotplug", false);
     d->on_poweroff = get_action(&r, "on-poweroff", ACTION_EXIT);
     d->on_reboot = get_action(&r, "on-reboot", ACTION_RESET);
     d->on_panic = get_action(&r, "on-panic", ACTION_PAUSE);

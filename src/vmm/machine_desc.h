@@ -10,6 +10,7 @@
  *   paused          bool
  *   split-irqchip   bool
  *   pvpanic         bool
+ *   root-hotplug    bool: the root bus takes hot plugs, as QEMU's i440fx does
  *   on-poweroff     "exit", "pause"
  *   on-reboot       "reset", "exit", "pause"
  *   on-panic        "pause", "exit", "reset", "run"
@@ -67,7 +68,7 @@ typedef struct MachineDesc {
     json_t *root; /* owns what the rest points into */
     const char *name, *uuid;
     int kvm_fd, stats_fd;
-    bool paused, split_irqchip, pvpanic;
+    bool paused, split_irqchip, pvpanic, root_hotplug;
     MachineAction on_poweroff, on_reboot, on_panic;
     WatchdogAction watchdog_action;
     MemoryOptions memory;

@@ -229,6 +229,34 @@ out:
     return r;
 }
 
+/* The places of the root bus that no port or bridge has taken, and the host bridge's is none. */
+static void make_root_slots(Machine *m)
+{
+    uint32_t taken = 1;
+
+    for (unsigned i = 0; i < m->port_count; i++)
+        taken |= 1u << (m->ports[i].devfn >> 3);
+    for (unsigned i = 0; i < m->bridge_count; i++) {
+        const PciDevice *self = pci_port_self(m->bridges[i]);
+
+        if (self->bus == pci_host_root(m->pci))
+            taken |= 1u << (self->devfn >> 3);
+    }
+    for (unsigned place = 0; m->desc->root_hotplug && place < PCI_SLOTS; place++) {
+        if (!(taken & 1u << place) && m->port_count + m->root_slot_count < ACPI_SLOTS_MAX)
+            m->root_slots[m->root_slot_count++] = (uint8_t)place;
+    }
+}
+
+static int find_root_slot(const Machine *m, const PciDevice *pci)
+{
+    for (unsigned i = 0; i < m->root_slot_count; i++) {
+        if (m->root_slots[i] == pci->devfn >> 3)
+            return (int)(m->port_count + i);
+    }
+    return -1;
+}
+
 /* --- devices
  * -------------------------------------------------------------------------------------------------- */
 
@@ -332,7 +360,7 @@ static int add_pci_device(Machine *m, const VirtioDeviceKind *kind, const char *
 
     if (pci_bus == NULL)
         return err_set(err, EINVAL, "device %s: bus '%s' not found", props_id(props), bus);
-    if (hot && d.slot < 0)
+    if (hot && d.slot < 0 && (pci_bus != pci_host_root(m->pci) || m->root_slot_count == 0))
         return err_set(err, EOPNOTSUPP, "Bus '%s' does not support hotplugging", bus);
     if (m->device_count == MACHINE_LIST_MAX)
         return err_set(err, ENOSPC, "more than %d devices", MACHINE_LIST_MAX);
@@ -360,6 +388,8 @@ static int add_pci_device(Machine *m, const VirtioDeviceKind *kind, const char *
         d.pci->ops->free(d.pci);
         return r;
     }
+    if (pci_bus == pci_host_root(m->pci))
+        d.slot = find_root_slot(m, d.pci);
     m->devices[m->device_count++] = d;
     if (d.slot >= 0)
         acpi_hw_set_slot(m->acpi_hw, (unsigned)d.slot, true, hot);
@@ -445,17 +475,19 @@ static void remove_device(Machine *m, unsigned index)
                  json_pack("{s:s, s:s+}", "device", id, "path", "/machine/peripheral/", id));
 }
 
+/* All functions that are there. */
 void machine_handle_ejected(Machine *m, unsigned slot)
 {
-    for (unsigned i = 0; i < m->device_count; i++) {
-        if (m->devices[i].slot != (int)slot)
+    for (unsigned i = 0; i < m->device_count;) {
+        if (m->devices[i].slot != (int)slot) {
+            i++;
             continue;
+        }
         if (m->state == RUN_RUNNING)
             machine_pause_vcpus(m);
         remove_device(m, i);
         if (m->state == RUN_RUNNING)
             machine_resume_vcpus(m);
-        return;
     }
 }
 
@@ -527,8 +559,10 @@ int machine_make_devices(Machine *m, Err *err)
     int r;
 
     if ((r = machine_make_iothreads(m, err)) < 0 || (r = each(m, d->chardevs, machine_chardev_add, err)) < 0 ||
-        (r = make_serials(m, err)) < 0 || (r = each(m, d->ports, make_port, err)) < 0 ||
-        (r = each(m, d->blockdevs, machine_blockdev_add, err)) < 0 ||
+        (r = make_serials(m, err)) < 0 || (r = each(m, d->ports, make_port, err)) < 0)
+        return r;
+    make_root_slots(m);
+    if ((r = each(m, d->blockdevs, machine_blockdev_add, err)) < 0 ||
         (r = each(m, d->netdevs, machine_netdev_add, err)) < 0 ||
         (r = each(m, d->devices, machine_device_add, err)) < 0)
         return r;

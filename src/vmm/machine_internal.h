@@ -104,6 +104,8 @@ struct Machine {
     NetBackend *nets[MACHINE_LIST_MAX];
     MachinePort ports[ACPI_SLOTS_MAX];
     unsigned port_count;
+    uint8_t root_slots[PCI_SLOTS]; /* places of the root bus that are hot-plug slots: they follow those of the ports */
+    unsigned root_slot_count;
     PciPort *bridges[MACHINE_BRIDGES_MAX]; /* to conventional PCI; no hot plug below them */
     unsigned bridge_count;
     MachineDevice devices[MACHINE_LIST_MAX];

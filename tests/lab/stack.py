@@ -70,9 +70,9 @@ def overlay(name, size=None):
     return path
 
 
-def xml(name, number, vcpus="<vcpu current='2'>3</vcpu>", memory=512, devices="", head="", cpu=""):
+def xml(name, number, vcpus="<vcpu current='2'>3</vcpu>", memory=512, devices="", head="", cpu="", machine="q35"):
     return f"""<domain type='kvm'><name>{name}</name>{head}<memory unit='MiB'>{memory}</memory>{vcpus}
-<os><type arch='x86_64' machine='q35'>hvm</type><kernel>/lab/vmlinuz</kernel><initrd>/lab/inner.img</initrd>
+<os><type arch='x86_64' machine='{machine}'>hvm</type><kernel>/lab/vmlinuz</kernel><initrd>/lab/inner.img</initrd>
 <cmdline>console=ttyS0 panic=-1 root=/dev/vda rw lab=root quiet loglevel=5 systemd.show_status=0
 memhp_default_state=online_movable</cmdline></os>
 <features><acpi/><apic/></features>{cpu}<on_crash>destroy</on_crash>
@@ -400,14 +400,21 @@ def disk_full():
 
 @case
 def two_guests():
-    """a second guest: the two reach each other"""
-    virsh("define", write("two.xml", xml("two", 2, vcpus="<vcpu>1</vcpu>", memory=320)), timeout=SLOW)
+    """a second guest, a pc: the two reach each other; its root bus takes a disk and gives it back"""
+    virsh("define", write("two.xml", xml("two", 2, vcpus="<vcpu>1</vcpu>", memory=320, machine="pc")), timeout=SLOW)
     virsh("start", "two", timeout=SLOW)
     wait_up("two")
     wait_agent("two")
     address = wait_for("address of two", lambda: address_of("two"), SLOW, 0.5)
     assert " 0% packet loss" in guest("deb", "ping -q -c 5 -W 20 " + address)
     assert " 0% packet loss" in guest("two", "ping -q -c 5 -W 20 " + address_of("deb"))
+    virsh("attach-disk", "two", overlay("more", "64M"), "vdb", "--driver", "qemu", "--subdriver", "qcow2", timeout=SLOW)
+    assert "bus='0x00'" in re.search(r"(?s)target dev='vdb'.*?</disk>", virsh("dumpxml", "two")).group(0)
+    until_guest("two", "ls /dev/vdb 2>/dev/null", "/dev/vdb")
+    guest("two", "dd if=/dev/urandom of=/dev/vdb bs=1M count=4 oflag=direct 2>&1")
+    virsh("detach-disk", "two", "vdb", timeout=SLOW)
+    wait_for("end of vdb", lambda: "vdb" not in virsh("domblklist", "two"), SLOW)
+    until_guest("two", "test -e /dev/vdb || echo gone", "gone")
     no_complaints("two")
 
 

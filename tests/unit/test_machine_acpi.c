@@ -217,7 +217,7 @@ static void test_cells(void)
 int main(void)
 {
     uint32_t apic_ids[240];
-    uint8_t nodes[240] = {0}, devfns[20];
+    uint8_t nodes[240] = {0}, devfns[40];
     AcpiConfig config = {
         .cpus = 1,
         .cpus_max = 1,
@@ -242,7 +242,8 @@ int main(void)
     check("smallest", &config, (const char *const[]){"FACP", "DSDT", "APIC", "MCFG", NULL});
     config.cpus = 2;
     config.cpus_max = 240;
-    config.slots = ARRAY_LEN(devfns);
+    config.slots = 20;
+    config.root_slots = ARRAY_LEN(devfns) - config.slots;
     config.serial_mask = 15;
     config.pvpanic = true;
     config.cpu_nodes = nodes;

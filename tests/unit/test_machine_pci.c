@@ -259,6 +259,40 @@ static void test_hotplug(Machine *m)
     json_decref(add);
 }
 
+/* An i440fx by name: its root bus takes hot plugs. Its slots follow the ports'. */
+static void test_root_hotplug(void)
+{
+    static const char text[] =
+        "{\"memory\": {\"size\": 16777216}, \"root-hotplug\": true,"
+        " \"ports\": [{\"id\": \"pci.1\", \"addr\": \"2.0\"}],"
+        " \"devices\": [{\"driver\": \"virtio-rng-pci\", \"id\": \"cold\", \"bus\": \"pcie.0\", \"addr\": \"1\"}]}";
+    MachineDesc *desc = NULL;
+    Err err = {0};
+    Machine *m = fake_machine(text, &desc, &err);
+    json_t *add = json_pack("{s:s, s:s, s:s, s:s}", "driver", "virtio-rng-pci", "id", "hot", "bus", "pcie.0", "addr", "5");
+    unsigned pulses = fake_kvm.line_edges[ACPI_GED_GSI];
+
+    ok(m != NULL, "a machine whose root bus takes hot plugs %s", err.text);
+    ok(m->root_slot_count == 30, "31 places, of which a port has one");
+    ok(machine_device_add(m, add, &err) == 0 && fake_kvm.line_edges[ACPI_GED_GSI] == pulses + 1, "device_add there %s",
+       err.text);
+    fake_out(m, ACPI_PORT + 0x10, 4, 4); /* 1, 3, 4, 5 behind the port's */
+    ok(fake_in(m, ACPI_PORT, 4) == 2 && fake_in(m, ACPI_PORT + 0x14, 4) == 3, "its place: present and new");
+    ok(fake_load(m, at(0, 5 << 3, 0), 4) == 0x10441af4, "the function is there");
+    fake_out(m, ACPI_PORT + 0x14, 2, 4);
+    ok(machine_device_del(m, "hot", &err) == 0 && fake_in(m, ACPI_PORT + 0x14, 4) == 5, "device_del asks the guest");
+    fake_out(m, ACPI_PORT + 0x14, 8, 4);
+    fake_settle(m);
+    ok(machine_device(m, "hot") == NULL && fake_load(m, at(0, 5 << 3, 0), 4) == 0xffffffff, "ejected: it is gone");
+    fake_out(m, ACPI_PORT + 0x10, 1, 4);
+    ok(fake_in(m, ACPI_PORT + 0x14, 4) == 1 && machine_device_del(m, "cold", &err) == 0, "what was there at the start can go");
+    fake_out(m, ACPI_PORT + 0x14, 8, 4);
+    fake_settle(m);
+    ok(machine_device(m, "cold") == NULL && machine_device(m, "hot") == NULL, "too");
+    json_decref(add);
+    fake_machine_free(m, desc);
+}
+
 int main(void)
 {
     MachineDesc *desc = NULL;
@@ -278,5 +312,6 @@ int main(void)
     ok(fake_load(m, fake_load(m, at(0, 8, 0x10), 4) + 0x14, 1) == 0,
        "after which devices are as at the start");
     fake_machine_free(m, desc);
+    test_root_hotplug();
     return done();
 }

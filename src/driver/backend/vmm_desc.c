@@ -258,6 +258,8 @@ json_t *vmm_desc_build(const DomainDef *def, const VmmDescContext *context, GErr
     json_object_set_new(root, "paused", json_true());
     if (def->features.ioapic == IOAPIC_QEMU)
         json_object_set_new(root, "split-irqchip", json_true());
+    if (os_def_is_i440fx(&def->os))
+        json_object_set_new(root, "root-hotplug", json_true());
     json_object_set_new(root, "pvpanic", json_boolean(domain_def_n(def, DEVICE_PANIC) > 0));
     /* What follows a shutdown or a crash is the daemon's decision; a reboot only where it ends the run. */
     json_object_set_new(root, "on-poweroff", json_string("pause"));

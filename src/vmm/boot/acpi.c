@@ -193,6 +193,16 @@ static void slot_name(char *ret, const AcpiConfig *c, unsigned slot)
     snprintf(ret, 5, "S%03X", c->slot_devfn[slot]);
 }
 
+/* What a device has that can be let go of. */
+static void dsdt_ejectable(Aml *a, unsigned slot)
+{
+    aml_name_integer(a, "_SUN", slot + 1);
+    aml_begin_method(a, "_EJ0", 1, true);
+    aml_store_integer(a, slot, "\\_SB.PSEL");
+    aml_store_integer(a, 8, "\\_SB.PSTA");
+    aml_end(a);
+}
+
 static void dsdt_slot(Aml *a, const AcpiConfig *c, unsigned slot)
 {
     char name[5];
@@ -200,14 +210,14 @@ static void dsdt_slot(Aml *a, const AcpiConfig *c, unsigned slot)
     slot_name(name, c, slot);
     aml_begin_device(a, name);
     aml_name_integer(a, "_ADR", (uint64_t)(c->slot_devfn[slot] >> 3) << 16 | (c->slot_devfn[slot] & 7));
-    aml_begin_device(a, "S000");
-    aml_name_integer(a, "_ADR", 0);
-    aml_name_integer(a, "_SUN", slot + 1);
-    aml_begin_method(a, "_EJ0", 1, true);
-    aml_store_integer(a, slot, "\\_SB.PSEL");
-    aml_store_integer(a, 8, "\\_SB.PSTA");
-    aml_end(a);
-    aml_end(a);
+    if (slot < c->slots) {
+        aml_begin_device(a, "S000");
+        aml_name_integer(a, "_ADR", 0);
+        dsdt_ejectable(a, slot);
+        aml_end(a);
+    } else {
+        dsdt_ejectable(a, slot);
+    }
     aml_end(a);
 }
 
@@ -229,7 +239,7 @@ static void dsdt_pci(Aml *a, const AcpiConfig *c)
         aml_memory64_window(a, c->mmio64_base, c->mmio64_base + c->mmio64_size - 1);
     aml_end_resources(a);
     dsdt_osc(a);
-    for (unsigned i = 0; i < c->slots; i++)
+    for (unsigned i = 0; i < c->slots + c->root_slots; i++)
         dsdt_slot(a, c, i);
     aml_end(a);
 
@@ -370,13 +380,13 @@ static void dsdt_events(Aml *a, const AcpiConfig *c)
     aml_begin_if_local_bit(a, 1, 1);
     aml_notify(a, "\\_SB.PWRB", 0x80);
     aml_end(a);
-    if (c->slots > 0) {
+    if (c->slots + c->root_slots > 0) {
         aml_begin_if_local_bit(a, 1, 2);
-        for (unsigned i = 0; i < c->slots; i++) {
+        for (unsigned i = 0; i < c->slots + c->root_slots; i++) {
             char name[5];
 
             slot_name(name, c, i);
-            snprintf(path, sizeof path, "\\_SB.PCI0.%s.S000", name);
+            snprintf(path, sizeof path, "\\_SB.PCI0.%s%s", name, i < c->slots ? ".S000" : "");
             dsdt_scan(a, "\\_SB.PSEL", "\\_SB.PSTA", i, path);
         }
         aml_end(a);

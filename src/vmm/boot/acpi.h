@@ -32,7 +32,8 @@ typedef struct AcpiConfig {
     uint16_t io_base;
     uint32_t io_size;
     unsigned slots; /* hot-plug slots; slot i is device 0 below the port slot_devfn[i] */
-    const uint8_t *slot_devfn;
+    unsigned root_slots; /* those that follow: slot_devfn[i] on the root bus itself */
+    const uint8_t *slot_devfn; /* slots + root_slots */
     unsigned serial_mask; /* bit i: COM(i+1) is there */
     bool pvpanic, rtc;
 } AcpiConfig;

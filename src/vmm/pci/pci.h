@@ -22,6 +22,7 @@
 
 #define PCI_CONFIG_SIZE 256 /* the extended space reads as zero: no device here has extended capabilities */
 #define PCI_BARS 6
+#define PCI_SLOTS 32
 #define PCI_DEVFN(slot, function) (((slot) << 3) | (function))
 
 typedef struct PciHost PciHost;
