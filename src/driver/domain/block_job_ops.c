@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * RPC handlers that ask about, end or pace the block job of a disk. None can be begun yet (commit, pull, copy and rebase
- * answer "not supported"), so no disk has one, and that is what programs that look before they begin are told.
+ * answer "not supported"), so no disk has one, and that is what programs that look before they begin are told. The same
+ * holds for backups.
  */
 #include "driver/conf/def_disk.h"
 #include "driver/conf/domain_def.h"
@@ -63,4 +64,15 @@ gboolean call_domain_block_job_set_speed(Call *call, const DomainBlockJobSetSpee
     if (!(args->flags & VIR_DOMAIN_BLOCK_JOB_SPEED_BANDWIDTH_BYTES) && args->bandwidth > most_mib)
         return error_set(error, VIR_ERR_OVERFLOW, "bandwidth must be less than %" G_GUINT64_FORMAT, most_mib);
     return no_job(call, &args->dom, args->path, error);
+}
+
+gboolean call_domain_backup_get_xml_desc(Call *call, const DomainBackupGetXmlDescArgs *args, DomainBackupGetXmlDescRet *ret,
+                                         GError **error)
+{
+    g_autoptr(Domain) dom = NULL;
+
+    if (!call_check_flags(call, args->flags, 0, error))
+        return FALSE;
+    dom = domain_from_wire(call, &args->dom, error);
+    return dom != NULL && error_set(error, VIR_ERR_NO_DOMAIN_BACKUP, "no domain backup job present");
 }
