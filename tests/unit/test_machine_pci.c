@@ -285,7 +285,8 @@ static void test_root_hotplug(void)
     fake_settle(m);
     ok(machine_device(m, "hot") == NULL && fake_load(m, at(0, 5 << 3, 0), 4) == 0xffffffff, "ejected: it is gone");
     fake_out(m, ACPI_PORT + 0x10, 1, 4);
-    ok(fake_in(m, ACPI_PORT + 0x14, 4) == 1 && machine_device_del(m, "cold", &err) == 0, "what was there at the start can go");
+    ok(fake_in(m, ACPI_PORT + 0x14, 4) == 1 && machine_device_del(m, "cold", &err) == 0,
+       "what was there at the start can go");
     fake_out(m, ACPI_PORT + 0x14, 8, 4);
     fake_settle(m);
     ok(machine_device(m, "cold") == NULL && machine_device(m, "hot") == NULL, "too");
