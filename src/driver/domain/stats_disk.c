@@ -281,6 +281,7 @@ void disk_node_name(const StorageSource *source, const char *layer, char *ret_na
 /* --- the group "block" ---------------------------------------------------------------------------------- */
 
 typedef struct Lookup {
+    guint owner; /* whose parameters */
     gboolean taken; /* physical is what the file takes, where that is anything */
     guint at; /* three parameters wait here: allocation, capacity, physical; or the last one only */
     gboolean only_physical;
@@ -288,12 +289,6 @@ typedef struct Lookup {
 
 /* A file whose system does not answer holds up the whole call by so much, once. */
 enum { LOOKUP_TIMEOUT_MS = 250 };
-
-void disk_lookups_init(DiskLookups *lookups)
-{
-    lookups->list = NULL;
-    lookups->jobs = NULL;
-}
 
 void disk_lookups_clear(DiskLookups *lookups)
 {
@@ -311,7 +306,7 @@ static void add(TypedParams *params, guint n, const char *name, guint64 value)
 static Lookup *look_later(TypedParams *params, guint n, const StorageSource *source, const char *path,
                        gboolean only_physical, DiskLookups *lookups)
 {
-    Lookup lookup = {.at = typed_params_count(params), .only_physical = only_physical};
+    Lookup lookup = {.owner = lookups->owner, .at = typed_params_count(params), .only_physical = only_physical};
 
     if (lookups->list == NULL) {
         lookups->list = g_array_new(FALSE, FALSE, sizeof(Lookup));
@@ -434,7 +429,8 @@ static void fill(TypedParams *params, guint at, guint64 value)
     param->value.ul = value;
 }
 
-void disk_stats_finish(TypedParams *params, DiskLookups *lookups)
+/* One look for all: a change of threads costs more than a stat(). */
+void disk_stats_finish(TypedParams *lists, DiskLookups *lookups)
 {
     g_autofree gboolean *done = NULL;
 
@@ -444,6 +440,7 @@ void disk_stats_finish(TypedParams *params, DiskLookups *lookups)
     for (guint i = 0; i < lookups->list->len; i++) {
         const Lookup *lookup = &g_array_index(lookups->list, Lookup, i);
         const SizeJob *job = &g_array_index(((SizeJobs *)lookups->jobs)->list, SizeJob, i);
+        TypedParams *params = &lists[lookup->owner];
 
         /* An image that is not there has no sizes; that is no error here. */
         if (!done[i] || job->error != NULL)
@@ -457,6 +454,10 @@ void disk_stats_finish(TypedParams *params, DiskLookups *lookups)
         fill(params, lookup->at + 1, job->sizes.capacity);
         fill(params, lookup->at + 2, job->sizes.physical);
     }
-    disk_lookups_clear(lookups);
-    typed_params_drop_unset(params);
+    for (guint i = 0; i < lookups->list->len; i++) {
+        guint owner = g_array_index(lookups->list, Lookup, i).owner;
+
+        if (i == 0 || owner != g_array_index(lookups->list, Lookup, i - 1).owner)
+            typed_params_drop_unset(&lists[owner]);
+    }
 }

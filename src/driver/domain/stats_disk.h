@@ -33,17 +33,18 @@ gboolean disk_source_is_local(const StorageSource *source);
 
 /* --- the statistics group "block" --- */
 
-/* Files to look at when no lock is held any more. */
+/* Files to look at when no lock is held any more; of several domains. Starts zeroed. */
 typedef struct DiskLookups {
+    guint owner; /* the caller's: which list of parameters disk_stats_add() writes */
     GArray *list;
     gpointer jobs;
 } DiskLookups;
 
-void disk_lookups_init(DiskLookups *lookups);
 void disk_lookups_clear(DiskLookups *lookups);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DiskLookups, disk_lookups_clear)
 
 /* block.count and block.N.*. backing: each image of a chain on its own. State lock held. */
 void disk_stats_add(TypedParams *params, const DomainDef *def, gboolean active, gboolean backing,
                     const StatsView *view, DiskLookups *lookups);
-/* Fills in what disk_stats_add() left to be looked at. No lock is held. */
-void disk_stats_finish(TypedParams *params, DiskLookups *lookups);
+/* Fills in what disk_stats_add() left to be looked at; lists[owner] is what it wrote. No lock is held. */
+void disk_stats_finish(TypedParams *lists, DiskLookups *lookups);

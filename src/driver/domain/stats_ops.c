@@ -430,21 +430,18 @@ static void look_at_process(Subject *subject, guint stats)
 }
 
 /* FALSE: the domain has ceased to be meanwhile. */
-static gboolean write_record(Survey *survey, const Subject *subject, WireDomainStatsRecord *record)
+static gboolean write_record(Survey *survey, const Subject *subject, WireDomainStatsRecord *record,
+                             TypedParams *params, DiskLookups *lookups)
 {
     Domain *dom = subject->dom;
-    g_auto(TypedParams) params = {0};
     g_auto(StatsView) view = {0};
-    DiskLookups lookups;
     Writing writing = {.survey = survey,
                        .subject = subject,
                        .dom = dom,
                        .view = &view,
-                       .params = &params,
-                       .lookups = &lookups};
+                       .params = params,
+                       .lookups = lookups};
 
-    typed_params_init(&params);
-    disk_lookups_init(&lookups);
     lock_acquire(&dom->lock);
     stats_view_take(dom, &view);
     writing.def = domain_def(dom);
@@ -461,10 +458,33 @@ static gboolean write_record(Survey *survey, const Subject *subject, WireDomainS
             groups[i].write(&writing);
     }
     lock_release(&dom->lock);
-    disk_stats_finish(&params, &lookups);
-    disk_lookups_clear(&lookups);
-    record->params = typed_params_steal(&params, &record->params_len);
     return TRUE;
+}
+
+/* Fills ret; what must be looked up in files comes last and at once. */
+static void write_records(Survey *survey, GArray *list, guint n, ConnectGetAllDomainStatsRet *ret)
+{
+    g_autofree TypedParams *params = g_new0(TypedParams, MAX(n, 1));
+    g_auto(DiskLookups) lookups = {0};
+    guint written = 0;
+
+    ret->retStats = g_new0(WireDomainStatsRecord, MAX(n, 1));
+    for (guint i = 0; i < n; i++) {
+        Subject *subject = &g_array_index(list, Subject, i);
+
+        if (params[written].list == NULL)
+            typed_params_init(&params[written]);
+        lookups.owner = written;
+        look_at_process(subject, survey->groups);
+        if (write_record(survey, subject, &ret->retStats[written], &params[written], &lookups))
+            written++;
+    }
+    if (written < n)
+        typed_params_clear(&params[written]);
+    disk_stats_finish(params, &lookups);
+    for (guint i = 0; i < written; i++)
+        ret->retStats[i].params = typed_params_steal(&params[i], &ret->retStats[i].params_len);
+    ret->retStats_len = written;
 }
 
 /* Those the call names (in its order, those gone left out), or all. */
@@ -524,14 +544,7 @@ gboolean call_connect_get_all_domain_stats(Call *call, const ConnectGetAllDomain
         }
     }
     stats_refresh_wait(refresh);
-    ret->retStats = g_new0(WireDomainStatsRecord, MAX(n, 1));
-    for (guint i = 0; i < n; i++) {
-        Subject *subject = &g_array_index(list, Subject, i);
-
-        look_at_process(subject, survey.groups);
-        if (write_record(&survey, subject, &ret->retStats[ret->retStats_len]))
-            ret->retStats_len++;
-    }
+    write_records(&survey, list, n, ret);
     g_clear_pointer(&survey.net, g_hash_table_unref);
     return TRUE;
 }

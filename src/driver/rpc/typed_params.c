@@ -9,7 +9,7 @@
 
 void typed_params_init(TypedParams *params)
 {
-    params->list = g_array_new(FALSE, TRUE, sizeof(WireTypedParam));
+    params->list = g_array_sized_new(FALSE, TRUE, sizeof(WireTypedParam), 16);
 }
 
 static void free_param(WireTypedParam *param)
