@@ -22,18 +22,21 @@ void xml_writer_free(XmlWriter *w);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(XmlWriter, xml_writer_free)
 
 void xml_open(XmlWriter *w, const char *name);
-/* Ends the innermost element: <name/> when nothing was put into it. */
 /* The innermost element gets an end tag of its own even if nothing follows. */
 void xml_body(XmlWriter *w);
+/* Ends the innermost element: <name/> when nothing was put into it. */
 void xml_close(XmlWriter *w);
 /* On the element opened last, before any content. Values are escaped; control characters that XML cannot hold
  * are dropped. xml_attr() with a NULL value writes nothing. */
 void xml_attr(XmlWriter *w, const char *name, const char *value);
 void xml_attr_printf(XmlWriter *w, const char *name, const char *format, ...) G_GNUC_PRINTF(3, 4);
 void xml_attr_u64(XmlWriter *w, const char *name, guint64 value);
+/* "0x1f" with at least so many digits (1 to 16). */
+void xml_attr_hex(XmlWriter *w, const char *name, guint64 value, guint digits);
 /* Text content: <name>text</name> on one line. A text element must have no children. */
 void xml_text(XmlWriter *w, const char *text);
 void xml_text_printf(XmlWriter *w, const char *format, ...) G_GNUC_PRINTF(2, 3);
+void xml_text_u64(XmlWriter *w, guint64 value);
 /* <name>text</name>; nothing when text is NULL. */
 void xml_element_text(XmlWriter *w, const char *name, const char *text);
 void xml_element_printf(XmlWriter *w, const char *name, const char *format, ...) G_GNUC_PRINTF(3, 4);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define XML_INDENT 2
+#define PRINTED_SIZE 128 /* what fits is printed without an allocation */
 
 typedef enum {
     OPEN_TAG, /* "<name" written, attributes may follow */
@@ -23,7 +24,8 @@ typedef struct OpenElement {
 } OpenElement;
 
 struct XmlWriter {
-    GString *out;
+    char *data; /* with room for the NUL that finish() adds */
+    gsize length, size;
     GArray *open; /* OpenElement */
     guint indent; /* of the outermost element */
 };
@@ -32,7 +34,8 @@ XmlWriter *xml_writer_new(guint indent)
 {
     XmlWriter *w = g_new0(XmlWriter, 1);
 
-    w->out = g_string_sized_new(4096);
+    w->size = 4096;
+    w->data = g_malloc(w->size);
     w->open = g_array_sized_new(FALSE, FALSE, sizeof(OpenElement), 16);
     w->indent = indent;
     return w;
@@ -42,21 +45,48 @@ void xml_writer_free(XmlWriter *w)
 {
     if (w == NULL)
         return;
-    g_string_free(w->out, TRUE);
+    g_free(w->data);
     g_array_unref(w->open);
     g_free(w);
 }
 
 char *xml_writer_finish(XmlWriter *w)
 {
-    char *text;
+    char *text = g_steal_pointer(&w->data);
 
     g_assert(w->open->len == 0);
-    text = g_string_free(w->out, FALSE);
-    g_array_unref(w->open);
-    g_free(w);
+    text[w->length] = '\0';
+    xml_writer_free(w);
     return text;
 }
+
+/* --- bytes ---------------------------------------------------------------------------------------- */
+
+/* Room for n bytes and a NUL, to be written at once. */
+static char *reserve(XmlWriter *w, gsize n)
+{
+    char *at;
+
+    if (w->size - w->length <= n) {
+        w->size = MAX(w->size * 2, w->length + n + 1);
+        w->data = g_realloc(w->data, w->size);
+    }
+    at = w->data + w->length;
+    w->length += n;
+    return at;
+}
+
+static void put_bytes(XmlWriter *w, const char *bytes, gsize n)
+{
+    memcpy(reserve(w, n), bytes, n);
+}
+
+static void put(XmlWriter *w, const char *text)
+{
+    put_bytes(w, text, strlen(text));
+}
+
+#define put_literal(w, text) put_bytes((w), (text), sizeof(text) - 1)
 
 static OpenElement *innermost(XmlWriter *w)
 {
@@ -65,15 +95,9 @@ static OpenElement *innermost(XmlWriter *w)
 
 static void put_indent(XmlWriter *w)
 {
-    static const char spaces[] = "                                                                ";
-    gsize left = ((gsize)w->indent + w->open->len) * XML_INDENT;
+    gsize n = ((gsize)w->indent + w->open->len) * XML_INDENT;
 
-    while (left > 0) {
-        gsize n = MIN(left, sizeof(spaces) - 1);
-
-        g_string_append_len(w->out, spaces, (gssize)n);
-        left -= n;
-    }
+    memset(reserve(w, n), ' ', n);
 }
 
 void xml_body(XmlWriter *w)
@@ -84,7 +108,7 @@ void xml_body(XmlWriter *w)
         return;
     g_assert(parent->state != HAS_TEXT);
     if (parent->state == OPEN_TAG) {
-        g_string_append(w->out, ">\n");
+        put_literal(w, ">\n");
         parent->state = HAS_CHILD;
     }
 }
@@ -113,20 +137,37 @@ static const char *replacement(unsigned char c, gboolean attribute)
     }
 }
 
+/* Above every character that may need a replacement. */
+#define PLAIN_ABOVE '>'
+
 static void put_escaped(XmlWriter *w, const char *text, gboolean attribute)
 {
-    const char *start = text;
+    const char *start = text, *p;
 
-    for (const char *p = text; *p != '\0'; p++) {
-        const char *with = replacement((unsigned char)*p, attribute);
+    for (p = text; *p != '\0'; p++) {
+        const char *with;
 
-        if (with == NULL)
+        if ((unsigned char)*p > PLAIN_ABOVE || (with = replacement((unsigned char)*p, attribute)) == NULL)
             continue;
-        g_string_append_len(w->out, start, p - start);
-        g_string_append(w->out, with);
+        put_bytes(w, start, (gsize)(p - start));
+        put(w, with);
         start = p + 1;
     }
-    g_string_append(w->out, start);
+    put_bytes(w, start, (gsize)(p - start));
+}
+
+/* The text that a format makes: in room if it fits, else *ret_long, which the caller frees. */
+static const char *printed(char room[PRINTED_SIZE], char **ret_long, const char *format, va_list args)
+{
+    va_list again;
+    int n;
+
+    va_copy(again, args);
+    n = g_vsnprintf(room, PRINTED_SIZE, format, args);
+    if (n >= PRINTED_SIZE)
+        *ret_long = g_strdup_vprintf(format, again);
+    va_end(again);
+    return n < PRINTED_SIZE ? room : *ret_long;
 }
 
 void xml_open(XmlWriter *w, const char *name)
@@ -135,8 +176,8 @@ void xml_open(XmlWriter *w, const char *name)
 
     xml_body(w);
     put_indent(w);
-    g_string_append_c(w->out, '<');
-    g_string_append(w->out, name);
+    put_literal(w, "<");
+    put(w, name);
     g_array_append_val(w->open, element);
 }
 
@@ -148,14 +189,14 @@ void xml_close(XmlWriter *w)
     element = *innermost(w);
     g_array_set_size(w->open, w->open->len - 1);
     if (element.state == OPEN_TAG) {
-        g_string_append(w->out, "/>\n");
+        put_literal(w, "/>\n");
         return;
     }
     if (element.state == HAS_CHILD)
         put_indent(w);
-    g_string_append(w->out, "</");
-    g_string_append(w->out, element.name);
-    g_string_append(w->out, ">\n");
+    put_literal(w, "</");
+    put(w, element.name);
+    put_literal(w, ">\n");
 }
 
 void xml_attr(XmlWriter *w, const char *name, const char *value)
@@ -163,20 +204,22 @@ void xml_attr(XmlWriter *w, const char *name, const char *value)
     g_assert(w->open->len > 0 && innermost(w)->state == OPEN_TAG);
     if (value == NULL)
         return;
-    g_string_append_c(w->out, ' ');
-    g_string_append(w->out, name);
-    g_string_append(w->out, "='");
+    put_literal(w, " ");
+    put(w, name);
+    put_literal(w, "='");
     put_escaped(w, value, TRUE);
-    g_string_append_c(w->out, '\'');
+    put_literal(w, "'");
 }
 
 void xml_attr_printf(XmlWriter *w, const char *name, const char *format, ...)
 {
-    g_autofree char *value = NULL;
+    g_autofree char *longer = NULL;
+    char room[PRINTED_SIZE];
+    const char *value;
     va_list args;
 
     va_start(args, format);
-    value = g_strdup_vprintf(format, args);
+    value = printed(room, &longer, format, args);
     va_end(args);
     xml_attr(w, name, value);
 }
@@ -200,26 +243,47 @@ void xml_attr_u64(XmlWriter *w, const char *name, guint64 value)
     xml_attr(w, name, u64_text(value, text));
 }
 
+void xml_attr_hex(XmlWriter *w, const char *name, guint64 value, guint digits)
+{
+    char text[20], *p = text + sizeof(text) - 1;
+
+    *p = '\0';
+    for (guint n = 0; n < digits || value != 0; n++, value >>= 4)
+        *--p = "0123456789abcdef"[value & 15];
+    *--p = 'x';
+    *--p = '0';
+    xml_attr(w, name, p);
+}
+
 void xml_text(XmlWriter *w, const char *text)
 {
     OpenElement *element = innermost(w);
 
     g_assert(element != NULL && element->state != HAS_CHILD);
     if (element->state == OPEN_TAG)
-        g_string_append_c(w->out, '>');
+        put_literal(w, ">");
     element->state = HAS_TEXT;
     put_escaped(w, text, FALSE);
 }
 
 void xml_text_printf(XmlWriter *w, const char *format, ...)
 {
-    g_autofree char *text = NULL;
+    g_autofree char *longer = NULL;
+    char room[PRINTED_SIZE];
+    const char *text;
     va_list args;
 
     va_start(args, format);
-    text = g_strdup_vprintf(format, args);
+    text = printed(room, &longer, format, args);
     va_end(args);
     xml_text(w, text);
+}
+
+void xml_text_u64(XmlWriter *w, guint64 value)
+{
+    char text[24];
+
+    xml_text(w, u64_text(value, text));
 }
 
 void xml_element_text(XmlWriter *w, const char *name, const char *text)
@@ -233,11 +297,13 @@ void xml_element_text(XmlWriter *w, const char *name, const char *text)
 
 void xml_element_printf(XmlWriter *w, const char *name, const char *format, ...)
 {
-    g_autofree char *text = NULL;
+    g_autofree char *longer = NULL;
+    char room[PRINTED_SIZE];
+    const char *text;
     va_list args;
 
     va_start(args, format);
-    text = g_strdup_vprintf(format, args);
+    text = printed(room, &longer, format, args);
     va_end(args);
     xml_element_text(w, name, text);
 }
@@ -263,9 +329,9 @@ void xml_raw_indented(XmlWriter *w, const char *lines)
 
         if (n > 0) {
             put_indent(w);
-            g_string_append_len(w->out, lines, (gssize)n);
+            put_bytes(w, lines, n);
         }
-        g_string_append_c(w->out, '\n');
+        put_literal(w, "\n");
         lines += n;
         if (*lines == '\n')
             lines++;
@@ -275,5 +341,5 @@ void xml_raw_indented(XmlWriter *w, const char *lines)
 void xml_raw_verbatim(XmlWriter *w, const char *bytes)
 {
     xml_body(w);
-    g_string_append(w->out, bytes);
+    put(w, bytes);
 }

@@ -123,7 +123,7 @@ void vcpus_format(XmlWriter *w, const DomainDef *def)
     xml_attr(w, "cpuset", cpuset);
     if (domain_def_vcpus(def) != def->vcpus->len)
         xml_attr_u64(w, "current", domain_def_vcpus(def));
-    xml_text_printf(w, "%u", def->vcpus->len);
+    xml_text_u64(w, def->vcpus->len);
     xml_close(w);
     if (!def->vcpus_individual)
         return;

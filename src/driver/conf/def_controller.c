@@ -194,7 +194,7 @@ static void controller_format(XmlWriter *w, const DeviceInfo *dev, const DeviceF
     if (def->has_pcihole64) {
         xml_open(w, "pcihole64");
         xml_attr(w, "unit", "KiB");
-        xml_text_printf(w, "%" G_GUINT64_FORMAT, def->pcihole64_kib);
+        xml_text_u64(w, def->pcihole64_kib);
         xml_close(w);
     }
     xml_close(w);

@@ -145,7 +145,7 @@ static void format_limit(XmlWriter *w, const char *name, guint64 bytes)
         return;
     xml_open(w, name);
     xml_attr(w, "unit", "bytes");
-    xml_text_printf(w, "%" G_GUINT64_FORMAT, bytes);
+    xml_text_u64(w, bytes);
     xml_close(w);
 }
 

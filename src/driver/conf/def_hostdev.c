@@ -251,7 +251,7 @@ static void format_pci(XmlWriter *w, const HostdevDef *def, gboolean with_type)
 static void format_usb_id(XmlWriter *w, const char *name, guint id)
 {
     xml_open(w, name);
-    xml_attr_printf(w, "id", "0x%.4x", id);
+    xml_attr_hex(w, "id", id, 4);
     xml_close(w);
 }
 

@@ -92,7 +92,7 @@ static void format_kib(XmlWriter *w, const char *name, guint64 kib)
 {
     xml_open(w, name);
     xml_attr(w, "unit", "KiB");
-    xml_text_printf(w, "%" G_GUINT64_FORMAT, kib);
+    xml_text_u64(w, kib);
     xml_close(w);
 }
 

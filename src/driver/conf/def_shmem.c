@@ -58,7 +58,7 @@ static void shmem_format(XmlWriter *w, const DeviceInfo *dev, const DeviceFormat
     if (def->size != 0) {
         xml_open(w, "size");
         xml_attr(w, "unit", "M");
-        xml_text_printf(w, "%" G_GUINT64_FORMAT, def->size >> 20);
+        xml_text_u64(w, def->size >> 20);
         xml_close(w);
     }
     fields_format(w, tail_fields, def);

@@ -352,7 +352,7 @@ void storage_metadata_cache_format(XmlWriter *w, const StorageSource *source)
     xml_open(w, "metadata_cache");
     xml_open(w, "max_size");
     xml_attr(w, "unit", "bytes");
-    xml_text_printf(w, "%" G_GUINT64_FORMAT, source->metadata_cache);
+    xml_text_u64(w, source->metadata_cache);
     xml_close(w);
     xml_close(w);
 }

@@ -71,16 +71,10 @@ gboolean pci_address_parse(PciAddress *address, xmlNodePtr node, GError **error)
 
 void pci_address_attrs(XmlWriter *w, const PciAddress *address)
 {
-    char text[16];
-
-    g_snprintf(text, sizeof(text), "0x%04x", address->domain);
-    xml_attr(w, "domain", text);
-    g_snprintf(text, sizeof(text), "0x%02x", address->bus);
-    xml_attr(w, "bus", text);
-    g_snprintf(text, sizeof(text), "0x%02x", address->slot);
-    xml_attr(w, "slot", text);
-    g_snprintf(text, sizeof(text), "0x%x", address->function);
-    xml_attr(w, "function", text);
+    xml_attr_hex(w, "domain", address->domain, 4);
+    xml_attr_hex(w, "bus", address->bus, 2);
+    xml_attr_hex(w, "slot", address->slot, 2);
+    xml_attr_hex(w, "function", address->function, 1);
 }
 
 char *pci_address_text(const PciAddress *address)
@@ -224,18 +218,18 @@ void device_address_format(XmlWriter *w, const DeviceAddress *address)
         usb_port_attr(w, address->u.usb.port);
         break;
     case ADDRESS_SPAPR_VIO:
-        xml_attr_printf(w, "reg", "0x%08" G_GINT64_MODIFIER "x", address->u.spapr_reg);
+        xml_attr_hex(w, "reg", address->u.spapr_reg, 8);
         break;
     case ADDRESS_ISA:
         if (address->u.isa.iobase > 0)
-            xml_attr_printf(w, "iobase", "0x%x", address->u.isa.iobase);
+            xml_attr_hex(w, "iobase", address->u.isa.iobase, 1);
         if (address->u.isa.irq > 0)
-            xml_attr_printf(w, "irq", "0x%x", address->u.isa.irq);
+            xml_attr_hex(w, "irq", address->u.isa.irq, 1);
         break;
     case ADDRESS_DIMM:
         xml_attr_u64(w, "slot", address->u.dimm.slot);
         if (address->u.dimm.base != 0)
-            xml_attr_printf(w, "base", "0x%" G_GINT64_MODIFIER "x", address->u.dimm.base);
+            xml_attr_hex(w, "base", address->u.dimm.base, 1);
         break;
     default:
         break;

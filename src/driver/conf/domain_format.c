@@ -9,7 +9,7 @@ static void format_kib(XmlWriter *w, const char *name, guint64 kib)
 {
     xml_open(w, name);
     xml_attr(w, "unit", "KiB");
-    xml_text_printf(w, "%" G_GUINT64_FORMAT, kib);
+    xml_text_u64(w, kib);
     xml_close(w);
 }
 
@@ -51,13 +51,13 @@ static void format_memory(XmlWriter *w, const DomainDef *def)
         xml_open(w, "maxMemory");
         xml_attr_u64(w, "slots", def->memory_slots);
         xml_attr(w, "unit", "KiB");
-        xml_text_printf(w, "%" G_GUINT64_FORMAT, def->max_memory);
+        xml_text_u64(w, def->max_memory);
         xml_close(w);
     }
     xml_open(w, "memory");
     xml_attr(w, "dumpCore", tristate_on_off(def->dump_core));
     xml_attr(w, "unit", "KiB");
-    xml_text_printf(w, "%" G_GUINT64_FORMAT, def->memory);
+    xml_text_u64(w, def->memory);
     xml_close(w);
     format_kib(w, "currentMemory", def->current_memory);
 }

@@ -293,7 +293,7 @@ static void format_tseg(XmlWriter *w, guint64 bytes)
     }
     xml_open(w, "tseg");
     xml_attr(w, "unit", units[unit]);
-    xml_text_printf(w, "%" G_GUINT64_FORMAT, bytes);
+    xml_text_u64(w, bytes);
     xml_close(w);
 }
 
@@ -330,7 +330,7 @@ static void format_own(XmlWriter *w, const FeaturesDef *features, Feature f)
         if (features->tcg_tb_cache_kib > 0) {
             xml_open(w, "tb-cache");
             xml_attr(w, "unit", "KiB");
-            xml_text_printf(w, "%" G_GUINT64_FORMAT, features->tcg_tb_cache_kib);
+            xml_text_u64(w, features->tcg_tb_cache_kib);
             xml_close(w);
         }
         break;

@@ -158,30 +158,36 @@ static gboolean field_given(const Field *f, gconstpointer object)
     return FALSE;
 }
 
-/* The value as text, or NULL for elements and flags. */
-static char *field_text(const Field *f, gconstpointer object)
+#define FIELD_TEXT_SIZE 24 /* the longest number and a NUL */
+
+/* The value as text, or NULL for elements and flags; numbers are written to room. */
+static const char *field_text(const Field *f, gconstpointer object, char room[FIELD_TEXT_SIZE])
 {
     switch (f->kind) {
     case FIELD_KIND_STR:
-        return g_strdup(AT_CONST(char *, object, f));
+        return AT_CONST(char *, object, f);
     case FIELD_KIND_UINT:
-        return g_strdup_printf("%u", AT_CONST(guint, object, f));
+        g_snprintf(room, FIELD_TEXT_SIZE, "%u", AT_CONST(guint, object, f));
+        return room;
     case FIELD_KIND_INT:
-        return g_strdup_printf("%d", AT_CONST(int, object, f));
+        g_snprintf(room, FIELD_TEXT_SIZE, "%d", AT_CONST(int, object, f));
+        return room;
     case FIELD_KIND_INT_HEX:
-        return g_strdup_printf("0x%x", (guint)AT_CONST(int, object, f));
+        g_snprintf(room, FIELD_TEXT_SIZE, "0x%x", (guint)AT_CONST(int, object, f));
+        return room;
     case FIELD_KIND_U64:
     case FIELD_KIND_KIB:
-        return g_strdup_printf("%" G_GUINT64_FORMAT, AT_CONST(guint64, object, f));
+        g_snprintf(room, FIELD_TEXT_SIZE, "%" G_GUINT64_FORMAT, AT_CONST(guint64, object, f));
+        return room;
     case FIELD_KIND_ENUM:
-        return g_strdup(f->to_string(AT_CONST(int, object, f)));
+        return f->to_string(AT_CONST(int, object, f));
     case FIELD_KIND_YES_NO:
-        return g_strdup(tristate_yes_no(AT_CONST(Tristate, object, f)));
+        return tristate_yes_no(AT_CONST(Tristate, object, f));
     case FIELD_KIND_ON_OFF:
-        return g_strdup(tristate_on_off(AT_CONST(Tristate, object, f)));
+        return tristate_on_off(AT_CONST(Tristate, object, f));
     case FIELD_KIND_YES:
     case FIELD_KIND_YES_NO_2:
-        return g_strdup(AT_CONST(gboolean, object, f) ? "yes" : "no");
+        return AT_CONST(gboolean, object, f) ? "yes" : "no";
     case FIELD_KIND_FLAG:
     case FIELD_KIND_ELEMENT:
     case FIELD_KIND_END:
@@ -193,7 +199,8 @@ static char *field_text(const Field *f, gconstpointer object)
 void fields_format(XmlWriter *w, const Field *fields, gconstpointer object)
 {
     for (const Field *f = fields; f->kind != FIELD_KIND_END; f++) {
-        g_autofree char *text = NULL;
+        char room[FIELD_TEXT_SIZE];
+        const char *text;
 
         if (!field_given(f, object))
             continue;
@@ -207,7 +214,7 @@ void fields_format(XmlWriter *w, const Field *fields, gconstpointer object)
             xml_close(w);
             continue;
         }
-        text = field_text(f, object);
+        text = field_text(f, object, room);
         if (!(f->flags & FIELD_CHILD)) {
             xml_attr(w, f->name, text);
         } else if (f->kind == FIELD_KIND_KIB) {
@@ -252,8 +259,7 @@ void fields_clear(const Field *fields, gpointer object)
 gboolean fields_equal(const Field *fields, gconstpointer a, gconstpointer b)
 {
     for (const Field *f = fields; f->kind != FIELD_KIND_END; f++) {
-        g_autofree char *text_a = NULL;
-        g_autofree char *text_b = NULL;
+        char room_a[FIELD_TEXT_SIZE], room_b[FIELD_TEXT_SIZE];
 
         if (field_given(f, a) != field_given(f, b))
             return FALSE;
@@ -261,9 +267,7 @@ gboolean fields_equal(const Field *fields, gconstpointer a, gconstpointer b)
             continue;
         if (f->kind == FIELD_KIND_ELEMENT && !fields_equal(f->items, a, b))
             return FALSE;
-        text_a = field_text(f, a);
-        text_b = field_text(f, b);
-        if (g_strcmp0(text_a, text_b) != 0)
+        if (g_strcmp0(field_text(f, a, room_a), field_text(f, b, room_b)) != 0)
             return FALSE;
     }
     return TRUE;

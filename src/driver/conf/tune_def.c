@@ -116,7 +116,7 @@ static void format_limit(XmlWriter *w, const char *name, guint64 kib)
         return;
     xml_open(w, name);
     xml_attr(w, "unit", "KiB");
-    xml_text_printf(w, "%" G_GUINT64_FORMAT, kib);
+    xml_text_u64(w, kib);
     xml_close(w);
 }
 

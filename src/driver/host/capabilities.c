@@ -144,7 +144,7 @@ static void write_cell(XmlWriter *w, const HostTopology *t, const HostCell *cell
     xml_attr_u64(w, "id", cell->id);
     xml_open(w, "memory");
     xml_attr(w, "unit", "KiB");
-    xml_text_printf(w, "%" G_GUINT64_FORMAT, cell->memory_kib);
+    xml_text_u64(w, cell->memory_kib);
     xml_close(w);
     for (guint i = 0; i < cell->pages->len; i++) {
         const HostPages *p = &g_array_index(cell->pages, HostPages, i);
@@ -152,7 +152,7 @@ static void write_cell(XmlWriter *w, const HostTopology *t, const HostCell *cell
         xml_open(w, "pages");
         xml_attr(w, "unit", "KiB");
         xml_attr_u64(w, "size", p->size_kib);
-        xml_text_printf(w, "%" G_GUINT64_FORMAT, p->total);
+        xml_text_u64(w, p->total);
         xml_close(w);
     }
     if (cell->distances->len > 0) {
