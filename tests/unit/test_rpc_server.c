@@ -89,6 +89,20 @@ static gboolean run_destroy(Call *call, const void *args, void *ret, GError **er
     return TRUE;
 }
 
+/* brief: says where it ran; with flags it must wait at the gate, so not on the I/O thread */
+static gboolean run_xml_desc(Call *call, const void *opaque, void *ret, GError **error)
+{
+    const DomainGetXmlDescArgs *args = opaque;
+
+    if (args->flags != 0) {
+        if (call_must_not_wait(call))
+            return call_move(call);
+        gate_pass();
+    }
+    ((DomainGetXmlDescRet *)ret)->xml = g_strdup(call_must_not_wait(call) ? "here" : "worker");
+    return TRUE;
+}
+
 /* Gives the descriptor that came back, twice. */
 static gboolean run_graphics_fd(Call *call, const void *args, void *ret, GError **error)
 {
@@ -158,6 +172,8 @@ static const RpcProcedure remote[] = {
               RO | RPC_FLAG_HIGH, RPC_STAGE_OPEN),
     PROCEDURE(DOMAIN_SHUTDOWN, "virDomainShutdown", domain_shutdown, run_shutdown, 0, RPC_STAGE_OPEN),
     PROCEDURE(DOMAIN_DESTROY, "virDomainDestroy", domain_destroy, run_destroy, RPC_FLAG_HIGH, RPC_STAGE_OPEN),
+    PROCEDURE(DOMAIN_GET_XML_DESC, "virDomainGetXMLDesc", domain_get_xml_desc, run_xml_desc, RO | RPC_FLAG_BRIEF,
+              RPC_STAGE_OPEN),
     PROCEDURE(DOMAIN_CREATE, "virDomainCreate", domain_create, NULL, 0, RPC_STAGE_OPEN),
     PROCEDURE(DOMAIN_OPEN_GRAPHICS_FD, "virDomainOpenGraphicsFD", domain_open_graphics_fd, run_graphics_fd, 0,
               RPC_STAGE_OPEN),
@@ -404,6 +420,51 @@ static void send_with_fd(int sock, guint32 serial, int passed)
     g_assert_cmpint(sendmsg(sock, &msg, 0), ==, 1);
 }
 
+static void send_xml_desc(int fd, guint32 serial, guint32 flags)
+{
+    DomainGetXmlDescArgs args = {.dom = {.name = (char *)"vm", .id = 1}, .flags = flags};
+
+    raw_call(fd, REMOTE, RPC_REMOTE_DOMAIN_GET_XML_DESC, serial, &xdr_domain_get_xml_desc_args, &args);
+}
+
+static void check_xml_desc(int fd, guint32 serial, const char *where)
+{
+    DomainGetXmlDescRet ret = {0};
+
+    raw_reply(fd, serial, &xdr_domain_get_xml_desc_ret, &ret);
+    g_assert_cmpstr(ret.xml, ==, where);
+    xdr_clear(&xdr_domain_get_xml_desc_ret, &ret);
+}
+
+/* A "brief" call runs on the I/O thread; one that has to wait goes to a worker, and nobody waits for it. */
+static void test_brief(void)
+{
+    g_autoptr(RpcServer) server = server_with(1);
+    autofd fd = raw_connect(server, FALSE, CLIENT_AUTH_NONE), other = raw_connect(server, FALSE, CLIENT_AUTH_NONE);
+    ConnectGetLibVersionRet version;
+
+    gate_set(FALSE);
+    raw_open(fd);
+    raw_open(other);
+    send_xml_desc(fd, 2, 0);
+    check_xml_desc(fd, 2, "here");
+    send_xml_desc(fd, 3, 1);
+    gate_wait_for(&gate_waiting, 1);
+    raw_call(fd, REMOTE, RPC_REMOTE_CONNECT_GET_LIB_VERSION, 4, NULL, NULL);
+    raw_reply(fd, 4, &xdr_connect_get_lib_version_ret, &version);
+    send_xml_desc(other, 2, 0);
+    check_xml_desc(other, 2, "here");
+    /* Its only place is taken: both wait in their order, and what can run here passes them. */
+    send_shutdown(fd, 5);
+    send_xml_desc(fd, 6, 1);
+    send_xml_desc(fd, 7, 0);
+    check_xml_desc(fd, 7, "here");
+    gate_set(TRUE);
+    check_xml_desc(fd, 3, "worker");
+    raw_reply(fd, 5, NULL, NULL);
+    check_xml_desc(fd, 6, "worker");
+}
+
 static void test_descriptors(void)
 {
     g_autoptr(RpcServer) server = server_with(5);
@@ -585,6 +646,7 @@ int main(int argc, char **argv)
     g_test_add_func("/rpc/server/rubbish", test_rubbish);
     g_test_add_func("/rpc/server/pipeline", test_pipeline);
     g_test_add_func("/rpc/server/priorities", test_priorities);
+    g_test_add_func("/rpc/server/brief", test_brief);
     g_test_add_func("/rpc/server/descriptors", test_descriptors);
     g_test_add_func("/rpc/server/close-hooks", test_close_hooks);
     g_test_add_func("/rpc/server/half-close", test_half_close);

@@ -130,6 +130,8 @@ gboolean call_domain_get_xml_desc(Call *call, const DomainGetXmlDescArgs *args, 
                          g_strdup(def->os.arch != NULL ? def->os.arch : "x86_64"), def->virt_type == VIRT_KVM};
     }
     lock_release(&dom->lock);
+    if (after.cpu != NULL && call_must_not_wait(call))
+        return call_move(call);
     if (after.cpu != NULL && !update_cpu(call_driver(call), &after, error))
         return FALSE;
     ret->xml = format(dom, args->flags, &before, after.cpu);

@@ -23,6 +23,7 @@
 #include "driver/rpc/private.h"
 
 #define READS_A_TURN 4 /* then others get their turn */
+#define BRIEF_A_TURN 2 /* what comes after them is for the workers */
 #define RX_FDS_MAX (4 * WIRE_FDS_MAX)
 #define HANDSHAKE_USEC (20 * G_USEC_PER_SEC)
 #define GREETING_USEC (300 * G_USEC_PER_SEC) /* a person may be asked for a password */
@@ -388,6 +389,7 @@ static void ready(guint32 events, void *opaque)
         handshake(client);
         return;
     }
+    client->brief_left = BRIEF_A_TURN;
     if (events & EPOLLOUT)
         connection_flush(client);
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))

@@ -3,6 +3,8 @@
  * From a call's frame to its reply. Calls wait in arrival order in client->pending until they may start:
  *
  *   "inline" calls   at once, on the I/O thread
+ *   "brief" calls    (some ten microseconds, which a change of threads would double) the same way, but only the
+ *                    first ones that a client sends at a time; they may find out that they need a worker
  *   "alone" calls    (authentication, open, close) when nothing of the client runs, and nothing passes them
  *   others           while fewer than max_client_requests of their priority run, on the workers
  *
@@ -73,6 +75,23 @@ gboolean call_check_flags_from(Call *call, int from, guint32 flags, guint32 supp
                            flags & ~supported, call_api(call));
 }
 
+gboolean call_check_given(Call *call, int from, const char *name, const char *nothing, gboolean given, GError **error)
+{
+    return given || error_set_flags(error, (virErrorDomain)from, "%s in %s must not be %s", name, call_api(call), nothing);
+}
+
+gboolean call_must_not_wait(Call *call)
+{
+    return call->here;
+}
+
+gboolean call_move(Call *call)
+{
+    g_assert(call->here && call->procedure->flags & RPC_FLAG_BRIEF);
+    call->moved = TRUE;
+    return FALSE;
+}
+
 guint call_n_fds(Call *call)
 {
     return call->n_fds;
@@ -135,7 +154,7 @@ static gboolean encode_reply(Call *call, const void *ret, XdrWriter *writer, GEr
 }
 
 /* Queues the reply, or the error when there is one, and lets the call's stream begin. */
-static void send_reply(Call *call, const void *ret, GError *error, gboolean flush)
+static void send_reply(Call *call, const void *ret, GError *error)
 {
     g_autoptr(GError) encode_error = NULL;
     XdrWriter writer = {0};
@@ -162,7 +181,7 @@ static void send_reply(Call *call, const void *ret, GError *error, gboolean flus
     }
     message->then_sasl = error == NULL && call->then_sasl;
     message->then_close = error == NULL && call->then_close;
-    connection_queue(call->client, message, flush);
+    connection_queue(call->client, message, !call->here);
     if (call->stream != NULL)
         stream_activate(g_steal_pointer(&call->stream));
 }
@@ -206,7 +225,8 @@ static gboolean admit_decoded(Call *call, GError **error)
     return procedure->run != NULL || procedure_not_supported(call, error);
 }
 
-static void run(Call *call, gboolean flush)
+/* FALSE: the handler wants a worker, and there is no reply yet. */
+static gboolean run(Call *call)
 {
     g_autoptr(GError) error = NULL;
     union {
@@ -215,11 +235,13 @@ static void run(Call *call, gboolean flush)
     } args_space, ret_space;
     const XdrType *args_type, *ret_type;
     void *args, *ret;
+    gboolean waits = FALSE;
 
-    __atomic_fetch_add(&call->client->server->calls, 1, __ATOMIC_RELAXED);
+    if (!call->moved)
+        __atomic_fetch_add(&call->client->server->calls, 1, __ATOMIC_RELAXED);
     if (!admit(call, &error)) {
-        send_reply(call, NULL, error, flush);
-        return;
+        send_reply(call, NULL, error);
+        return TRUE;
     }
     args_type = call->procedure->args;
     ret_type = call->procedure->ret;
@@ -230,7 +252,8 @@ static void run(Call *call, gboolean flush)
         if (admit_decoded(call, &error)) {
             gboolean fine = call->procedure->run(call, args, ret, &error);
 
-            if (!fine && error == NULL)
+            waits = call->here && call->moved;
+            if (!fine && error == NULL && !waits)
                 error_set(&error, VIR_ERR_INTERNAL_ERROR, "%s failed without saying why", call_api(call));
             else if (fine)
                 g_clear_error(&error);
@@ -242,12 +265,27 @@ static void run(Call *call, gboolean flush)
     if (error != NULL)
         log_debug("client %" G_GUINT64_FORMAT ": %s: %s", call->client->id, call->procedure->name,
                   error->message);
-    send_reply(call, ret, error, flush);
+    if (!waits)
+        send_reply(call, ret, error);
     xdr_clear(ret_type, ret);
     if (args != args_space.bytes)
         g_free(args);
     if (ret != ret_space.bytes)
         g_free(ret);
+    return !waits;
+}
+
+/* On the I/O thread, which sends the reply with all the others of its turn. */
+static gboolean run_here(Call *call)
+{
+    gboolean done;
+
+    if (call->procedure != NULL && call->procedure->flags & RPC_FLAG_BRIEF)
+        call->client->brief_left--;
+    call->here = TRUE;
+    done = run(call);
+    call->here = FALSE;
+    return done;
 }
 
 static void call_free(Call *call)
@@ -272,8 +310,10 @@ static gboolean is_alone(const Call *call)
 /* What needs no handler (an error is certain) or whose handler does not block. */
 static gboolean is_inline(const Call *call)
 {
-    return call->procedure == NULL || call->procedure->run == NULL ||
-           (call->procedure->flags & RPC_FLAG_INLINE) != 0;
+    const RpcProcedure *procedure = call->procedure;
+
+    return procedure == NULL || procedure->run == NULL || (procedure->flags & RPC_FLAG_INLINE) != 0 ||
+           ((procedure->flags & RPC_FLAG_BRIEF) != 0 && !call->moved && call->client->brief_left > 0);
 }
 
 static void run_on_worker(void *opaque)
@@ -283,7 +323,7 @@ static void run_on_worker(void *opaque)
 
     /* Who has gone wants no answer; what has an effect (alone: authentication) has none either. */
     if (!g_atomic_int_get(&client->closed))
-        run(call, TRUE);
+        run(call);
     g_mutex_lock(&client->lock);
     client->running[is_high(call) ? 1 : 0]--;
     if (is_alone(call))
@@ -340,19 +380,24 @@ void dispatch_pump(Client *client)
         return;
     for (GList *l = client->pending.head; l != NULL && !client->ended && !is_blocked(client); l = next) {
         Call *call = l->data;
+        gboolean here = is_inline(call);
 
         next = l->next;
-        if (!is_inline(call) && !take_place(client, call, l->prev == NULL)) {
+        if (!here && !take_place(client, call, l->prev == NULL)) {
             if (is_alone(call))
                 return;
             continue;
         }
-        if (is_inline(call) && is_alone(call) && l->prev != NULL)
+        if (here && is_alone(call) && l->prev != NULL)
             return;
         client->pending_bytes -= call->length;
         g_queue_delete_link(&client->pending, l);
-        if (is_inline(call)) {
-            run(call, FALSE);
+        if (here && !run_here(call) && !client->ended) {
+            /* back to its place, to be started on a worker now */
+            client->pending_bytes += call->length;
+            g_queue_insert_before(&client->pending, next, call);
+            next = next != NULL ? next->prev : client->pending.tail;
+        } else if (here) {
             call_free(call);
         } else {
             workers_push(client->server->workers, is_high(call), run_on_worker, call);
@@ -395,9 +440,10 @@ void dispatch_frame(Client *client, const WireHeader *header, const guint8 *payl
     /* The quick way: nothing to wait for, nothing to copy. */
     if (is_inline(&here) && g_queue_is_empty(&client->pending) && !is_blocked(client)) {
         here.payload = (guint8 *)payload;
-        run(&here, FALSE);
-        close_fds(here.fds, &here.n_fds);
-        return;
+        if (run_here(&here) || client->ended) {
+            close_fds(here.fds, &here.n_fds);
+            return;
+        }
     }
     call = g_memdup2(&here, sizeof here);
     call->client = client_ref(client);

@@ -106,6 +106,7 @@ struct Client {
     GQueue pending; /* of Call: not started */
     gsize pending_bytes;
     gboolean parsing, ended;
+    guint brief_left; /* "brief" calls that may still run here this turn */
     gboolean stalled; /* rx holds whole messages that were not looked at because too much is waiting */
     gint64 last_input; /* monotonic */
     guint pings; /* unanswered */
@@ -151,6 +152,8 @@ struct Call {
     guint n_out_fds;
     Stream *stream;
     gboolean then_sasl, then_close;
+    gboolean here; /* runs on the I/O thread */
+    gboolean moved; /* has asked for a worker */
 };
 
 /* connection.c, I/O thread */

@@ -13,6 +13,7 @@ enum {
     RPC_FLAG_ALONE = 1 << 2, /* nothing of the same client runs beside it */
     RPC_FLAG_SPARSE = 1 << 3, /* its stream may have holes */
     RPC_FLAG_HIGH = 1 << 4, /* priority workers take it too */
+    RPC_FLAG_BRIEF = 1 << 5, /* on the I/O thread if it is among a client's first of a turn */
 };
 
 typedef enum { RPC_STAGE_GREETING, RPC_STAGE_AUTHENTICATED, RPC_STAGE_OPEN } RpcStage;
