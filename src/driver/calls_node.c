@@ -120,7 +120,7 @@ static gboolean cell_range(Host *host, gint32 first, guint32 count, gint32 *ret_
 
     if (first < -1 || first > (gint32)last->id)
         return error_set(error, VIR_ERR_INTERNAL_ERROR, "start cell %d out of range (0-%u)", first, last->id);
-    *ret_last = first == -1 ? -1 : (gint32)MIN((guint)first + MAX(count, 1) - 1, last->id);
+    *ret_last = first == -1 ? -1 : (gint32)MIN((guint64)first + count - 1, last->id);
     return TRUE;
 }
 
@@ -130,7 +130,9 @@ gboolean call_node_get_free_pages(Call *call, const NodeGetFreePagesArgs *args, 
     Host *host = host_of(call);
     gint32 last;
 
-    if (!call_check_flags(call, args->flags, 0, error) ||
+    if (!call_check_nonzero(call, "npages", args->pages_len, error) ||
+        !call_check_nonzero(call, "cellCount", args->cellCount, error) ||
+        !call_check_flags(call, args->flags, 0, error) ||
         !cell_range(host, args->startCell, args->cellCount, &last, error))
         return FALSE;
     ret->counts = g_new0(guint64, (gsize)args->pages_len * (gsize)(last - args->startCell + 1) + 1);
@@ -150,7 +152,9 @@ gboolean call_node_alloc_pages(Call *call, const NodeAllocPagesArgs *args, NodeA
     gboolean add = (args->flags & VIR_NODE_ALLOC_PAGES_SET) == 0;
     gint32 last;
 
-    if (!call_check_flags(call, args->flags, VIR_NODE_ALLOC_PAGES_SET, error) ||
+    if (!call_check_nonzero(call, "npages", args->pageSizes_len, error) ||
+        !call_check_nonzero(call, "cellCount", args->cellCount, error) ||
+        !call_check_flags(call, args->flags, VIR_NODE_ALLOC_PAGES_SET, error) ||
         !cell_range(host, args->startCell, args->cellCount, &last, error))
         return FALSE;
     if (args->pageCounts_len != args->pageSizes_len)
@@ -201,7 +205,7 @@ gboolean call_node_get_memory_parameters(Call *call, const NodeGetMemoryParamete
 gboolean call_node_set_memory_parameters(Call *call, const NodeSetMemoryParametersArgs *args,
                                          NodeSetMemoryParametersRet *ret, GError **error)
 {
-    if (!call_check_flags(call, args->flags, 0, error))
+    if (!call_check_params(call, args->params_len, error) || !call_check_flags(call, args->flags, 0, error))
         return FALSE;
     for (guint i = 0; i < args->params_len; i++) {
         const WireTypedParam *p = &args->params[i];

@@ -203,7 +203,8 @@ gboolean call_domain_set_blkio_parameters(Call *call, const DomainSetBlkioParame
                                            {VIR_DOMAIN_BLKIO_DEVICE_WRITE_BPS, VIR_TYPED_PARAM_STRING, FALSE}};
     Setting s;
 
-    if (!typed_params_validate(args->params, args->params_len, specs, G_N_ELEMENTS(specs), error) ||
+    if (!call_check_params(call, args->params_len, error) ||
+        !typed_params_validate(args->params, args->params_len, specs, G_N_ELEMENTS(specs), error) ||
         !setting_check_privileged(call, VIR_ERR_OPERATION_UNSUPPORTED, "Block I/O tuning", error) ||
         !setting_begin(&s, call, &args->dom, args->flags, 0, error))
         return FALSE;

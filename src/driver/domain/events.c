@@ -102,7 +102,7 @@ static gboolean already_there(EventRegistry *registry, Client *client, const Eve
 
         if (other->client == client && other->style == EVENT_STYLE_LEGACY &&
             other->event_id == request->event_id) {
-            error_set(error, VIR_ERR_INTERNAL_ERROR, "%s event %d already registered",
+            error_set(error, VIR_ERR_INVALID_ARG, "event callback already tracked: %s event %d",
                       kind_names[request->kind], request->event_id);
             return TRUE;
         }

@@ -76,8 +76,7 @@ typedef struct EventRequest {
     gboolean ignore_case;
 } EventRequest;
 
-/* VIR_ERR_INTERNAL_ERROR "domain event %d already registered" for a second LEGACY one of a client,
- * VIR_ERR_INVALID_ARG for a bad pattern. ret_callback_id may be NULL. */
+/* VIR_ERR_INVALID_ARG for a second LEGACY one of a client and for a bad pattern. ret_callback_id may be NULL. */
 gboolean event_subscribe(EventRegistry *registry, Client *client, const EventRequest *request,
                          int *ret_callback_id, GError **error);
 /* CALLBACK style. VIR_ERR_INTERNAL_ERROR "domain event callback %d not registered". */

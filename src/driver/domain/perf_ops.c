@@ -77,7 +77,8 @@ gboolean call_domain_set_perf_events(Call *call, const DomainSetPerfEventsArgs *
 
     for (int i = 0; i < PERF_LAST; i++)
         specs[i] = (TypedParamSpec){perf_event_to_string(i), VIR_TYPED_PARAM_BOOLEAN, FALSE};
-    if (!typed_params_validate(args->params, args->params_len, specs, PERF_LAST, error) ||
+    if (!call_check_params(call, args->params_len, error) ||
+        !typed_params_validate(args->params, args->params_len, specs, PERF_LAST, error) ||
         !setting_begin(&s, call, &args->dom, args->flags, 0, error))
         return FALSE;
     return setting_end(&s, set_perf(&s, args->params, args->params_len, error), error);

@@ -395,7 +395,8 @@ gboolean call_domain_set_iothread_params(Call *call, const DomainSetIothreadPara
         specs[i] = (TypedParamSpec){polling[i].field, polling[i].type, FALSE};
     if (args->iothread_id == 0)
         return error_set(error, VIR_ERR_INVALID_ARG, "invalid value of 0 for iothread_id");
-    if (!typed_params_validate(args->params, args->params_len, specs, G_N_ELEMENTS(specs), error) ||
+    if (!call_check_params(call, args->params_len, error) ||
+        !typed_params_validate(args->params, args->params_len, specs, G_N_ELEMENTS(specs), error) ||
         !setting_begin(&s, call, &args->dom, args->flags, 0, error))
         return FALSE;
     return setting_end(&s, set_polling(&s, args, error), error);

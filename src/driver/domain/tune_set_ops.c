@@ -168,7 +168,7 @@ static gboolean set_scheduler(Call *call, const WireDomain *wire, const WireType
         specs[i] =
             (TypedParamSpec){scheduler_fields[i].field,
                              scheduler_fields[i].quota ? VIR_TYPED_PARAM_LLONG : VIR_TYPED_PARAM_ULLONG, FALSE};
-    if (!typed_params_validate(params, n, specs, G_N_ELEMENTS(specs), error) ||
+    if (!call_check_params(call, n, error) || !typed_params_validate(params, n, specs, G_N_ELEMENTS(specs), error) ||
         !setting_check_privileged(call, VIR_ERR_CONFIG_UNSUPPORTED, "CPU tuning", error) ||
         !setting_begin(&s, call, wire, flags, 0, error))
         return FALSE;
@@ -265,7 +265,8 @@ gboolean call_domain_set_memory_parameters(Call *call, const DomainSetMemoryPara
                                            {VIR_DOMAIN_MEMORY_SWAP_HARD_LIMIT, VIR_TYPED_PARAM_ULLONG, FALSE}};
     Setting s;
 
-    if (!typed_params_validate(args->params, args->params_len, specs, G_N_ELEMENTS(specs), error) ||
+    if (!call_check_params(call, args->params_len, error) ||
+        !typed_params_validate(args->params, args->params_len, specs, G_N_ELEMENTS(specs), error) ||
         !setting_check_privileged(call, VIR_ERR_OPERATION_UNSUPPORTED, "Memory tuning", error) ||
         !setting_begin(&s, call, &args->dom, args->flags, 0, error))
         return FALSE;
@@ -370,7 +371,8 @@ gboolean call_domain_set_numa_parameters(Call *call, const DomainSetNumaParamete
                                            {VIR_DOMAIN_NUMA_NODESET, VIR_TYPED_PARAM_STRING, FALSE}};
     Setting s;
 
-    if (!typed_params_validate(args->params, args->params_len, specs, G_N_ELEMENTS(specs), error) ||
+    if (!call_check_params(call, args->params_len, error) ||
+        !typed_params_validate(args->params, args->params_len, specs, G_N_ELEMENTS(specs), error) ||
         !setting_begin(&s, call, &args->dom, args->flags, 0, error))
         return FALSE;
     return setting_end(&s, set_numa(&s, call, args->params, args->params_len, error), error);

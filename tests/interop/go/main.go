@@ -83,6 +83,8 @@ func main() {
 	check(err == nil && len(text) > 100, "XML", err)
 	err = l.DomainSetMetadata(dom, int32(libvirt.DomainMetadataTitle), libvirt.OptString{"a title"}, nil, nil, libvirt.DomainAffectLive)
 	check(err == nil, "title", err)
+	err = l.DomainSetMemoryParameters(dom, []libvirt.TypedParam{}, 0)
+	check(err != nil, "an empty list of parameters is refused", err)
 	err = l.DomainSuspend(dom)
 	check(err == nil, "suspend", err)
 	err = l.DomainDestroy(dom)
