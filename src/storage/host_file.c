@@ -19,7 +19,7 @@
 #include "common/cleanup.h"
 #include "common/iov.h"
 
-#define DIRECT_ALIGN 4096u
+#define DIRECT_ALIGN 4096u /* good for all that does not say */
 #define ZERO_CHUNK (256u * 1024)
 
 /* ---- descriptor ---- */
@@ -84,29 +84,35 @@ static bool iov_is_aligned(const struct iovec *iov, int n_iov, uint64_t offset, 
     return true;
 }
 
-/* O_DIRECT with a range or memory that does not fit: through an aligned copy, reading around a write. */
+/*
+ * O_DIRECT with a range or memory that does not fit: through an aligned copy, reading around a write. Two writes that meet
+ * in a block take turns, or one would put back what it read before the other.
+ */
 static int fd_bounce(HostFile *file, const struct iovec *iov, int n_iov, uint64_t offset, bool write)
 {
     uint64_t length = iov_length(iov, (unsigned)n_iov), start = ALIGN_DOWN(offset, (uint64_t)file->align);
     uint64_t end = ALIGN_UP(offset + length, (uint64_t)file->align);
+    bool around = write && (start != offset || end != offset + length);
     cleanup_free void *buffer = NULL;
     struct iovec all = {.iov_len = end - start};
-    int ret;
+    int ret = 0;
 
     if (posix_memalign(&buffer, file->align, all.iov_len) != 0)
         return -ENOMEM;
     all.iov_base = buffer;
-    if (!write || start != offset || end != offset + length) {
+    if (around)
+        pthread_mutex_lock(&file->around);
+    if (!write || around)
         ret = fd_transfer(file, &all, 1, start, false);
-        if (ret < 0)
-            return ret;
-    }
-    if (!write) {
+    if (ret == 0 && !write)
         iov_from_buffer(iov, n_iov, 0, (char *)buffer + (offset - start), length);
-        return 0;
+    if (ret == 0 && write) {
+        iov_to_buffer(iov, n_iov, 0, (char *)buffer + (offset - start), length);
+        ret = fd_transfer(file, &all, 1, start, true);
     }
-    iov_to_buffer(iov, n_iov, 0, (char *)buffer + (offset - start), length);
-    return fd_transfer(file, &all, 1, start, true);
+    if (around)
+        pthread_mutex_unlock(&file->around);
+    return ret;
 }
 
 static _Thread_local bool no_wait;
@@ -292,12 +298,43 @@ int host_file_size(HostFile *file, uint64_t *ret_size)
     return 0;
 }
 
+/*
+ * What O_DIRECT asks for: a device says it, newer kernels do for files. Else a read shows it, if it brings something: the
+ * end of a file and holes take any alignment.
+ */
+static uint32_t find_direct_align(int fd, bool block_device)
+{
+    cleanup_free uint8_t *buffer = NULL;
+    off_t data;
+    int sector;
+#ifdef STATX_DIOALIGN
+    struct statx stx;
+#endif
+
+    if (block_device)
+        return ioctl(fd, BLKSSZGET, &sector) == 0 && sector >= 512 ? (uint32_t)sector : DIRECT_ALIGN;
+#ifdef STATX_DIOALIGN
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 && (stx.stx_mask & STATX_DIOALIGN))
+        return stx.stx_dio_offset_align == 0 ? DIRECT_ALIGN
+                                             : MAX(MAX(stx.stx_dio_offset_align, stx.stx_dio_mem_align), 512u);
+#endif
+    data = lseek(fd, 0, SEEK_DATA);
+    if (data < 0 || posix_memalign((void **)&buffer, DIRECT_ALIGN, 2 * DIRECT_ALIGN) != 0)
+        return DIRECT_ALIGN;
+    for (uint32_t align = 512; align < DIRECT_ALIGN; align *= 2) {
+        if (pread(fd, buffer + align, align, data + align) == (ssize_t)align)
+            return align;
+    }
+    return DIRECT_ALIGN;
+}
+
 int host_file_open(HostFile *file, int fd, const ImageIo *io, void *opaque, Err *err)
 {
     struct stat st;
     int fl;
 
-    *file = (HostFile){.io = io, .opaque = opaque, .fd = io != NULL ? -1 : fd, .align = 1};
+    *file = (HostFile){.io = io, .opaque = opaque, .fd = io != NULL ? -1 : fd, .align = 1,
+                       .around = PTHREAD_MUTEX_INITIALIZER};
     if (io != NULL)
         return 0;
     if (fstat(fd, &st) < 0)
@@ -309,7 +346,7 @@ int host_file_open(HostFile *file, int fd, const ImageIo *io, void *opaque, Err 
     fl = fcntl(fd, F_GETFL);
     if (fl >= 0 && (fl & O_DIRECT)) {
         file->direct = true;
-        file->align = DIRECT_ALIGN;
+        file->align = find_direct_align(fd, file->block_device);
     }
     return 0;
 }

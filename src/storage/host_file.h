@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <pthread.h>
+
 #include "storage/image.h"
 
 typedef struct HostFile {
@@ -16,6 +18,7 @@ typedef struct HostFile {
     bool block_device;
     bool no_sync; /* cache=unsafe */
     uint32_t align;
+    pthread_mutex_t around; /* held by a write that reads the blocks around it first */
     _Atomic bool no_zero, no_punch; /* the file system said no once */
     _Atomic uint64_t write_end; /* how far into it these functions have written */
     uint64_t base, window; /* a raw image may be a part of the file; window 0: to its end */

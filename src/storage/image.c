@@ -304,6 +304,19 @@ int image_fd(const Image *image)
     return image->file.fd;
 }
 
+uint32_t image_direct_align(const Image *image)
+{
+    uint32_t align = 0;
+
+    for (; image != NULL; image = image->backing) {
+        if (image->file.direct)
+            align = MAX(align, image->file.align);
+        if (image->data.fd >= 0 && image->data.direct)
+            align = MAX(align, image->data.align);
+    }
+    return align;
+}
+
 bool image_is_read_only(const Image *image)
 {
     return image->read_only;

@@ -192,6 +192,8 @@ uint64_t image_write_end(const Image *image);
 ImageFormat image_format(const Image *image);
 Image *image_backing(Image *image); /* NULL at the bottom */
 int image_fd(const Image *image);
+/* What O_DIRECT asks of memory, offsets and lengths of extents, for whichever file of the chain it is; 0: no O_DIRECT. */
+uint32_t image_direct_align(const Image *image);
 bool image_is_read_only(const Image *image);
 bool image_is_corrupt(const Image *image);
 bool image_is_direct(const Image *image); /* two-phase requests work */
@@ -326,7 +328,8 @@ typedef struct ImageCreateParams {
 } ImageCreateParams;
 
 void image_create_params_init(ImageCreateParams *params);
-/* Overwrites the file behind fd (which stays the caller's). -EINVAL with a text for combinations that cannot be. */
+/* Overwrites the file behind fd (which stays the caller's, open for reading and writing). -EINVAL with a text for
+ * combinations that cannot be, -EAGAIN when somebody has the file open as an image. */
 int image_create(int fd, const ImageCreateParams *params, Err *err);
 /* Bytes of host file that the image will need: fully allocated, and right after creation. */
 int image_measure(const ImageCreateParams *params, uint64_t *ret_full, uint64_t *ret_initial, Err *err);

@@ -171,9 +171,25 @@ static int raw_resize(Image *image, uint64_t size, ImagePreallocation preallocat
     return 0;
 }
 
+/* Where O_DIRECT takes whole blocks only, the last one went beyond the end of the disk. */
+static int cut_last_block(Image *image)
+{
+    uint64_t end = image->raw_base + image->size, size;
+    int ret;
+
+    if (!image->file.direct || image->file.block_device || image->raw_window)
+        return 0;
+    ret = host_file_size(&image->file, &size);
+    return ret == 0 && size > end && size == ALIGN_UP(end, (uint64_t)image->file.align)
+               ? host_file_truncate(&image->file, end)
+               : ret;
+}
+
 static int raw_finish(Image *image)
 {
-    return host_file_sync(&image->file);
+    int ret = cut_last_block(image);
+
+    return ret < 0 ? ret : host_file_sync(&image->file);
 }
 
 static void raw_free(Image *image)

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/checked.h"
@@ -254,6 +255,9 @@ static void test_locks(void)
     ok(b == NULL && ret == -EAGAIN, "a second writer is refused");
     b = open_path(path, IMAGE_OPEN_RDONLY, &ret);
     ok(b == NULL && ret == -EAGAIN, "so is a reader");
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    ok(image_create(fd, &params, NULL) == -EAGAIN, "and whoever would make a new one of it");
+    close(fd);
     b = open_path(path, IMAGE_OPEN_RDONLY | IMAGE_OPEN_NO_LOCK, &ret);
     ok(b != NULL, "unless it takes no locks");
     image_close(b);
@@ -273,6 +277,64 @@ static void test_locks(void)
     ok(image_set_read_only(a, false, NULL) == -EAGAIN, "neither becomes a writer");
     image_close(b);
     image_close(a);
+    unlink(path);
+}
+
+/* ---- O_DIRECT ---- */
+
+typedef struct Half {
+    Image *image;
+    uint64_t offset;
+    bool good;
+} Half;
+
+/* Half a sector, again and again, read back each time. */
+static void *write_half(void *opaque)
+{
+    Half *h = opaque;
+
+    h->good = true;
+    for (unsigned i = 0; i < 200 && h->good; i++) {
+        uint8_t buf[256], got[256];
+
+        memset(buf, (int)i, sizeof buf);
+        h->good = image_pwrite(h->image, buf, sizeof buf, h->offset) == 0 &&
+                  image_pread(h->image, got, sizeof got, h->offset) == 0 && memcmp(buf, got, sizeof buf) == 0;
+    }
+    return NULL;
+}
+
+/* What is no whole block goes by way of a copy, which must neither undo what others write beside it nor make the file
+ * longer. */
+static void test_direct(void)
+{
+    char path[] = "storage-direct-XXXXXX";
+    int fd = mkstemp(path), ret;
+    pthread_t threads[2];
+    ImageOpenParams p;
+    struct stat st;
+    Half halves[2];
+
+    image_open_params_init(&p);
+    p.fd = open(path, O_RDWR | O_CLOEXEC | O_DIRECT);
+    p.format = IMAGE_FORMAT_RAW;
+    if (p.fd < 0 || pwrite(fd, &st, 1, 5119) != 1 || fsync(fd) < 0 || image_open(&p, &halves[0].image, NULL) < 0) {
+        printf("# no O_DIRECT here\n");
+        close(p.fd);
+    } else {
+        ok(image_direct_align(halves[0].image) >= 512, "O_DIRECT asks for whole blocks");
+        halves[1].image = halves[0].image;
+        halves[0].offset = 4608;
+        halves[1].offset = 4864;
+        for (unsigned i = 0; i < 2; i++)
+            pthread_create(&threads[i], NULL, write_half, &halves[i]);
+        for (unsigned i = 0; i < 2; i++)
+            pthread_join(threads[i], NULL);
+        ok(halves[0].good && halves[1].good, "two writers of one block both stay");
+        ret = image_close(halves[0].image);
+        ok(ret == 0 && fstat(fd, &st) == 0 && st.st_size == 5120, "the file is as long as the disk");
+    }
+    close(fd);
     unlink(path);
 }
 
@@ -423,6 +485,7 @@ int main(void)
     test_threads("extended", (ImageCreateParams){.extended_l2 = true});
     test_threads("4k", (ImageCreateParams){.cluster_size = 4096});
     test_locks();
+    test_direct();
     test_corrupt();
     test_layers();
     test_no_wait();

@@ -21,7 +21,6 @@
 #include "vmm/block/image_node_priv.h"
 #include "vmm/log.h"
 
-#define DIRECT_ALIGN_MAX 4096
 #define KEY_MAX 4096
 
 /* --- BlockOps ---------------------------------------------------------------------------------------------- */
@@ -89,27 +88,6 @@ static void node_describe(Block *block, json_t *object)
 
 /* --- opening ----------------------------------------------------------------------------------------------- */
 
-/* The smallest alignment that O_DIRECT takes here, found by trying; 0: no O_DIRECT. */
-static uint32_t find_direct_align(int fd)
-{
-    int flags = fcntl(fd, F_GETFL);
-    uint8_t *buffer;
-    uint32_t found = DIRECT_ALIGN_MAX;
-
-    if (flags < 0 || !(flags & O_DIRECT))
-        return 0;
-    if (posix_memalign((void **)&buffer, DIRECT_ALIGN_MAX, 2 * DIRECT_ALIGN_MAX) != 0)
-        return found;
-    for (uint32_t align = 512; align < DIRECT_ALIGN_MAX; align *= 2) {
-        if (pread(fd, buffer + align, align, align) >= 0) {
-            found = align;
-            break;
-        }
-    }
-    free(buffer);
-    return found;
-}
-
 static int node_fd(const ImageNode *node)
 {
     return node->file != NULL ? node->file->fd : node->fd;
@@ -175,7 +153,7 @@ static int open_image(ImageNode *node, Err *err)
     }
     if (node->backing != NULL)
         node->backing->image = NULL;
-    node->direct_align = find_direct_align(node_fd(node));
+    node->direct_align = image_direct_align(node->image);
     info->alignment = 512;
     info->buffer_alignment = node->direct_align;
     info->size = ALIGN_DOWN(image_size(node->image), (uint64_t)512);

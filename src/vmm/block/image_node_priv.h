@@ -21,7 +21,7 @@ struct ImageNode {
     ImageFormat format;
     NodeProps props;
     bool no_flush, no_lock, no_backing;
-    uint32_t direct_align; /* of memory; 0: no O_DIRECT */
+    uint32_t direct_align; /* image_direct_align() */
     uint64_t raw_offset, raw_size;
     void *key;
     size_t key_len;

@@ -382,6 +382,22 @@ static void op_begin(Op *op)
     block_io_job(op->node->io, &op->job);
 }
 
+/* Clusters can be smaller than what O_DIRECT takes. */
+static bool extents_fit(const Op *op)
+{
+    uint64_t bits = 0;
+
+    if (op->node->direct_align == 0)
+        return true;
+    for (unsigned i = 0; i < op->ir.n_extents; i++) {
+        const ImageExtent *e = &op->ir.extents[i];
+
+        if (e->kind != IMAGE_EXTENT_ZERO)
+            bits |= e->offset | e->length;
+    }
+    return (bits & (op->node->direct_align - 1)) == 0;
+}
+
 static void op_begun(Op *op, int r)
 {
     uint64_t pos = op->done;
@@ -394,8 +410,8 @@ static void op_begun(Op *op, int r)
     }
     op->status = 0;
     op->slices_used = 0;
-    if (has_indirect(&op->ir)) {
-        image_end(&op->ir, 0);
+    if (has_indirect(&op->ir) || !extents_fit(op)) {
+        image_end(&op->ir, op->request->kind == BLOCK_WRITE ? -EAGAIN : 0); /* forget it */
         whole_on_worker(op);
         return;
     }

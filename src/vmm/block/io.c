@@ -7,7 +7,7 @@
  *
  * #syscalls io_uring_setup io_uring_enter mmap munmap clone3 clone prctl set_robust_list rseq rt_sigprocmask
  * #syscalls preadv preadv2 pwritev pwritev2 pread64 pwrite64 readv writev fdatasync fsync fallocate ftruncate fstat
- * #syscalls newfstatat lseek fcntl ioctl
+ * #syscalls newfstatat statx lseek fcntl ioctl
  */
 #include "vmm/block/io.h"
 
