@@ -32,27 +32,38 @@ void die(const char *format, ...)
 
 /* ---- Arguments ---- */
 
+/* Whole numbers stay exact; a fraction needs a suffix. */
 uint64_t parse_size(const char *text)
 {
-    char *end;
-    double v = strtod(text, &end);
     static const char units[] = "bkMGTPE";
-    const char *u;
+    const char *end = text + strspn(text, "0123456789"), *u;
+    uint64_t whole, size;
+    double fraction = 0;
+    unsigned shift = 0;
 
-    if (end == text || v < 0)
+    errno = 0;
+    whole = strtoull(text, NULL, 10);
+    if (end == text || errno != 0)
         die("'%s' is no size", text);
-    if (*end == 'K')
-        *end = 'k';
-    if (*end == 0)
-        return (uint64_t)v;
-    u = strchr(units, *end);
-    if (u == NULL || end[1] != 0)
-        die("'%s' is no size: use a suffix k, M, G, T, P or E", text);
-    for (; u > units; u--)
-        v *= 1024;
-    if (v >= 9.2e18)
-        die("size '%s' is too large", text);
-    return (uint64_t)v;
+    if (*end == '.') {
+        const char *digits = end + 1;
+        double weight = 1;
+
+        for (end = digits; *end >= '0' && *end <= '9'; end++)
+            fraction += (*end - '0') * (weight /= 10);
+        if (end == digits || *end == 0)
+            die("'%s' is no size", text);
+    }
+    if (*end != 0) {
+        u = strchr(units, *end == 'K' ? 'k' : *end);
+        if (u == NULL || end[1] != 0)
+            die("'%s' is no size: use a suffix k, M, G, T, P or E", text);
+        shift = 10 * (unsigned)(u - units);
+    }
+    size = whole << shift;
+    if (size >> shift != whole || size > INT64_MAX || (shift == 0 && fraction != 0))
+        die(size > INT64_MAX || size >> shift != whole ? "size '%s' is too large" : "'%s' is no size", text);
+    return size + (uint64_t)(fraction * (double)(1ull << shift));
 }
 
 ImageFormat parse_format(const char *name)
@@ -179,7 +190,7 @@ static const struct {
     {"commit", cmd_commit, "[-f FMT] [-d] [-q] FILE"},
     {"compare", cmd_compare, "[-f FMT] [-F FMT] [-q] FILE1 FILE2"},
     {"convert", cmd_convert, "[-c] [-f FMT] [-O FMT] [-o OPTIONS] [-q] FROM TO"},
-    {"create", cmd_create, "[-f FMT] [-b BACKING [-F FMT]] [-o OPTIONS] [-q] FILE [SIZE]"},
+    {"create", cmd_create, "[-f FMT] [-b BACKING [-F FMT]] [-u] [-o OPTIONS] [-q] FILE [SIZE]"},
     {"info", cmd_info, "[-f FMT] [-U] FILE"},
     {"io", cmd_io, "FILE w:OFFSET:LENGTH:BYTE|r:…|z:OFFSET:LENGTH|u:…|d:…"},
     {"map", cmd_map, "[-f FMT] FILE"},

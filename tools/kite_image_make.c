@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *const prealloc_names[] = {"off", "metadata", "falloc", "full"};
@@ -20,10 +21,34 @@ static ImagePreallocation parse_preallocation(const char *text)
     die("unknown preallocation '%s'", text);
 }
 
-static bool parse_on(const char *text)
+/* Which of two words, or of their other spellings, the value of an option is: true for the first. */
+static bool parse_either(const char *key, const char *text, const char *const yes[], const char *const no[])
 {
-    return strcmp(text, "on") == 0 || strcmp(text, "true") == 0 || strcmp(text, "yes") == 0;
+    for (size_t i = 0; yes[i] != NULL; i++)
+        if (strcmp(text, yes[i]) == 0)
+            return true;
+    for (size_t i = 0; no[i] != NULL; i++)
+        if (strcmp(text, no[i]) == 0)
+            return false;
+    die("%s is %s or %s, not '%s'", key, yes[0], no[0], text);
 }
+
+static bool parse_on(const char *key, const char *text)
+{
+    return parse_either(key, text, (const char *const[]){"on", "true", "yes", NULL},
+                        (const char *const[]){"off", "false", "no", NULL});
+}
+
+static uint32_t parse_number(const char *key, const char *text)
+{
+    uint64_t v = parse_size(text);
+
+    if (v > UINT32_MAX)
+        die("%s=%s is too large", key, text);
+    return (uint32_t)v;
+}
+
+static bool encrypt; /* what is made: only when asked for, a key in the environment may be the source's */
 
 /* -o key=value,…; strings point into text. */
 static void parse_options(char *text, ImageCreateParams *p)
@@ -35,6 +60,8 @@ static void parse_options(char *text, ImageCreateParams *p)
                           [PREALLOC] = "preallocation", [EXTL2] = "extended_l2", [COMPRESSION] = "compression_type",
                           [DATA] = "data_file", [DATA_RAW] = "data_file_raw", [ENC] = "encrypt.format",
                           [KEY] = "key", [ITER] = "iterations", NULL};
+    static const char *const v2[] = {"0.10", "v2", NULL}, *const v3[] = {"1.1", "v3", NULL};
+    static const char *const zstd[] = {"zstd", NULL}, *const zlib[] = {"zlib", NULL};
     char *value;
 
     while (*text != 0) {
@@ -45,27 +72,36 @@ static void parse_options(char *text, ImageCreateParams *p)
         switch (key) {
         case BACKING: p->backing_name = value; break;
         case BACKING_FMT: p->backing_format = value; break;
-        case CLUSTER: p->cluster_size = (uint32_t)parse_size(value); break;
-        case COMPAT: p->version = strcmp(value, "0.10") == 0 || strcmp(value, "v2") == 0 ? 2 : 3; break;
-        case LAZY: p->lazy_refcounts = parse_on(value); break;
-        case REFCOUNT: p->refcount_bits = (unsigned)parse_size(value); break;
+        case CLUSTER: p->cluster_size = parse_number(keys[key], value); break;
+        case COMPAT: p->version = parse_either(keys[key], value, v2, v3) ? 2 : 3; break;
+        case LAZY: p->lazy_refcounts = parse_on(keys[key], value); break;
+        case REFCOUNT: p->refcount_bits = parse_number(keys[key], value); break;
         case PREALLOC: p->preallocation = parse_preallocation(value); break;
-        case EXTL2: p->extended_l2 = parse_on(value); break;
-        case COMPRESSION: p->zstd = strcmp(value, "zstd") == 0; break;
+        case EXTL2: p->extended_l2 = parse_on(keys[key], value); break;
+        case COMPRESSION: p->zstd = parse_either(keys[key], value, zstd, zlib); break;
         case DATA: p->data_file = value; break;
-        case DATA_RAW: p->data_file_raw = parse_on(value); break;
-        case ENC: break; /* LUKS is the only one */
-        case KEY: passphrase = value; break;
-        case ITER: p->luks_iterations = (unsigned)parse_size(value); break;
+        case DATA_RAW: p->data_file_raw = parse_on(keys[key], value); break;
+        case ENC:
+            if (strcmp(value, "luks") != 0)
+                die("encrypt.format is luks, not '%s'", value);
+            encrypt = true;
+            break;
+        case KEY: passphrase = value, encrypt = true; break;
+        case ITER: p->luks_iterations = parse_number(keys[key], value); break;
         }
     }
 }
 
 static void create_file(const char *path, ImageCreateParams *p)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    int fd;
     Err err;
 
+    if ((encrypt || p->format == IMAGE_FORMAT_LUKS) && passphrase == NULL)
+        die("%s: encryption needs a passphrase in KITE_IMAGE_KEY", path);
+    if (encrypt && p->format == IMAGE_FORMAT_RAW)
+        die("%s: a raw image cannot be encrypted", path);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0)
         die("cannot create '%s': %s", path, strerror(errno));
     if (p->data_file != NULL) {
@@ -77,7 +113,7 @@ static void create_file(const char *path, ImageCreateParams *p)
         free(data);
         free(folder);
     }
-    if (passphrase != NULL && p->format != IMAGE_FORMAT_RAW) {
+    if (encrypt || p->format == IMAGE_FORMAT_LUKS) {
         p->passphrase = passphrase;
         p->passphrase_len = strlen(passphrase);
     }
@@ -88,35 +124,47 @@ static void create_file(const char *path, ImageCreateParams *p)
         close(p->data_fd);
 }
 
+/* What is to lie below must be there, and be another file. Returns its size. */
+static uint64_t look_below(const char *path, const ImageCreateParams *p)
+{
+    char *folder = dir_of(path), *name = resolve(folder, p->backing_name);
+    Image *below = open_image(name, p->backing_format, IMAGE_OPEN_RDONLY | IMAGE_OPEN_NO_BACKING);
+    uint64_t size = image_size(below);
+    struct stat a, b;
+
+    if (stat(path, &a) == 0 && fstat(image_fd(below), &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+        die("%s cannot be its own backing file", path);
+    image_close(below);
+    free(name);
+    free(folder);
+    return size;
+}
+
 int cmd_create(int argc, char **argv)
 {
+    bool unsafe = false;
     ImageCreateParams p;
     int c;
 
     image_create_params_init(&p);
     p.format = IMAGE_FORMAT_RAW;
-    while ((c = getopt(argc, argv, "f:o:b:F:q")) != -1) {
+    while ((c = getopt(argc, argv, "f:o:b:F:qu")) != -1) {
         switch (c) {
         case 'f': p.format = parse_format(optarg); break;
         case 'o': parse_options(optarg, &p); break;
         case 'b': p.backing_name = optarg; break;
         case 'F': p.backing_format = optarg; break;
         case 'q': break;
+        case 'u': unsafe = true; break;
         default: return 2;
         }
     }
-    if (optind + 2 == argc) {
-        p.size = parse_size(argv[optind + 1]);
-    } else if (optind + 1 == argc && p.backing_name != NULL) {
-        char *path = resolve(dir_of(argv[optind]), p.backing_name);
-        Image *below = open_image(path, p.backing_format, IMAGE_OPEN_RDONLY | IMAGE_OPEN_NO_BACKING);
-
-        p.size = image_size(below);
-        image_close(below);
-        free(path);
-    } else {
+    if (optind + 2 != argc && (optind + 1 != argc || p.backing_name == NULL || unsafe))
         return 2;
-    }
+    if (p.backing_name != NULL && !unsafe)
+        p.size = look_below(argv[optind], &p);
+    if (optind + 2 == argc)
+        p.size = parse_size(argv[optind + 1]);
     create_file(argv[optind], &p);
     return 0;
 }
@@ -149,7 +197,7 @@ int cmd_resize(int argc, char **argv)
     image = open_image(argv[optind], format, 0);
     size = parse_size(argv[optind + 1] + (argv[optind + 1][0] == '+'));
     if (argv[optind + 1][0] == '+')
-        size += image_size(image);
+        size += image_size(image); /* both are below 2^63 */
     if (image_resize(image, size, preallocation, shrink, &err) < 0)
         die("%s", err.text);
     close_image(image);

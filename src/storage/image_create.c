@@ -9,6 +9,7 @@
 
 #include "common/checked.h"
 #include "common/cleanup.h"
+#include "storage/image_lock.h"
 #include "storage/qcow2.h"
 
 #define DEFAULT_CLUSTER 65536u
@@ -286,33 +287,68 @@ static int create_qcow2(HostFile *file, int fd, const ImageCreateParams *p, uint
     return p->preallocation != IMAGE_PREALLOC_OFF && size > 0 ? preallocate(fd, p, err) : 0;
 }
 
+static int create_raw(HostFile *file, const ImageCreateParams *p, Err *err)
+{
+    int ret;
+
+    if (p->backing_name != NULL || p->preallocation == IMAGE_PREALLOC_METADATA)
+        return err_set(err, EINVAL, "raw images have no backing file and no metadata");
+    ret = prepare_raw_file(file, p->size, p->preallocation);
+    return ret < 0 ? err_set(err, -ret, "cannot make a file of %llu bytes: %s", (unsigned long long)p->size, strerror(-ret))
+                   : 0;
+}
+
+/* The locks of whoever makes an image, over what nobody has open. */
+typedef struct CreateLock {
+    int fd;
+    unsigned held, unshared;
+} CreateLock;
+
+static int take_lock(CreateLock *lock, int fd, const char *what, Err *err)
+{
+    *lock = (CreateLock){.fd = fd};
+    return fd < 0 ? 0 : image_lock_set(fd, IMAGE_PERM_ALL, 0, &lock->held, &lock->unshared, what, err);
+}
+
+static void drop_lock(CreateLock *lock)
+{
+    if (lock->fd >= 0)
+        image_lock_set(lock->fd, 0, IMAGE_PERM_ALL, &lock->held, &lock->unshared, "", NULL);
+}
+
 int image_create(int fd, const ImageCreateParams *params, Err *err)
 {
     uint64_t size = ALIGN_UP(MIN(params->size, (uint64_t)INT64_MAX - 511), (uint64_t)512);
+    CreateLock lock, data_lock = {.fd = -1};
     HostFile file;
     int ret;
 
     if (params->size > INT64_MAX - 511)
         return err_set(err, EFBIG, "size %llu is too large", (unsigned long long)params->size);
     ret = host_file_open(&file, fd, params->io, params->io_opaque, err);
-    if (ret < 0)
+    if (ret < 0 || (ret = take_lock(&lock, file.fd, "the file", err)) < 0)
         return ret;
-    switch (params->format) {
-    case IMAGE_FORMAT_RAW:
-        if (params->backing_name != NULL || params->preallocation == IMAGE_PREALLOC_METADATA)
-            return err_set(err, EINVAL, "raw images have no backing file and no metadata");
-        ret = prepare_raw_file(&file, params->size, params->preallocation);
-        return ret < 0 ? err_set(err, -ret, "cannot make a file of %llu bytes: %s", (unsigned long long)params->size,
-                                 strerror(-ret))
-                       : 0;
-    case IMAGE_FORMAT_LUKS:
-        return create_luks(&file, params, size, err);
-    case IMAGE_FORMAT_QCOW2:
-        return create_qcow2(&file, fd, params, size, err);
-    default:
-        return err_set(err, ENOTSUP, "images of format %s cannot be made here",
-                       image_format_name(params->format) ?: "?");
+    if (params->data_file != NULL)
+        ret = take_lock(&data_lock, params->data_fd, "the data file", err);
+    if (ret == 0) {
+        switch (params->format) {
+        case IMAGE_FORMAT_RAW:
+            ret = create_raw(&file, params, err);
+            break;
+        case IMAGE_FORMAT_LUKS:
+            ret = create_luks(&file, params, size, err);
+            break;
+        case IMAGE_FORMAT_QCOW2:
+            ret = create_qcow2(&file, fd, params, size, err);
+            break;
+        default:
+            ret = err_set(err, ENOTSUP, "images of format %s cannot be made here",
+                          image_format_name(params->format) ?: "?");
+        }
     }
+    drop_lock(&data_lock);
+    drop_lock(&lock);
+    return ret;
 }
 
 int image_measure(const ImageCreateParams *params, uint64_t *ret_full, uint64_t *ret_initial, Err *err)

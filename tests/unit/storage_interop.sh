@@ -123,7 +123,37 @@ point
 what="a wrong passphrase is refused"
 KITE_IMAGE_KEY=wrong "$kite" io k.luks r:0:1:0 >/dev/null 2>&1 && bad=1
 point
+what="a key in the environment is no wish to encrypt"
+run "$kite" convert -O qcow2 k.luks plain.qcow2
+run qemu-img compare -F raw plain.qcow2 q.raw
+point
 unset KITE_IMAGE_KEY
+
+refused() {
+    if timeout 30 "$kite" "$@" >out 2>&1; then
+        bad=1
+        echo "# not refused: $*"
+    fi
+}
+what="what cannot be meant is refused"
+rm -f n.qcow2
+refused create -f qcow2 -o encrypt.format=luks n.qcow2 1M
+refused create -f qcow2 -o encrypt.format=aes n.qcow2 1M
+refused create -f qcow2 -o compat=2 n.qcow2 1M
+refused create -f qcow2 -o compression_type=lzma n.qcow2 1M
+refused create -f qcow2 -o lazy_refcounts=maybe n.qcow2 1M
+refused create -f qcow2 -o cluster_size=4294971392 n.qcow2 1M
+for size in nan 1e9 -1 " 5" 0x100 1.5 12345678901234567890 9E 1.k; do refused create n.qcow2 "$size"; done
+refused create -f qcow2 -b nobody -F raw n.qcow2 1M
+[ -e n.qcow2 ] && bad=1
+run "$kite" create -f qcow2 n.qcow2 1.5M
+refused create -f qcow2 -b n.qcow2 -F qcow2 n.qcow2
+refused convert -O qcow2 n.qcow2 n.qcow2
+run "$kite" create -u -f qcow2 -b nobody -F raw n2.qcow2 1M
+run "$kite" create n.raw 9007199254740
+[ "$(stat -c %s n.raw)" = 9007199254740 ] || bad=1
+rm -f n.raw n.qcow2 n2.qcow2
+point
 
 for o in data_file=ext.raw data_file=ext.raw,data_file_raw=on preallocation=metadata preallocation=falloc \
     preallocation=full preallocation=metadata,extended_l2=on lazy_refcounts=on refcount_bits=64,cluster_size=512; do
