@@ -145,7 +145,8 @@ int qcow2_drop_clusters(Qcow2 *q, uint64_t guest_cluster, uint64_t n, bool unmap
     return ret;
 }
 
-/* Bytes of zeros, unless the range reads so already. The caller has waited for its own thread's allocations. */
+/* Bytes of zeros, unless the range reads so already and will whatever is to lie below. The caller has waited for its own
+ * thread's allocations. */
 static int write_zero_bytes(Image *image, uint64_t offset, uint64_t length)
 {
     static const uint8_t zeros[64 * 1024];
@@ -155,7 +156,7 @@ static int write_zero_bytes(Image *image, uint64_t offset, uint64_t length)
         ImageMapEntry e;
         int ret = offset < image->size ? image_map(image, offset, MIN(n, image->size - offset), &e) : -EINVAL;
 
-        if (ret == 0 && e.zero && !(qcow2_of(image)->data_raw)) {
+        if (ret == 0 && e.zero && !qcow2_of(image)->data_raw && !qcow2_of(image)->below_later) {
             n = MIN(n, e.length);
         } else {
             struct iovec iov = {.iov_base = (void *)(uintptr_t)zeros};

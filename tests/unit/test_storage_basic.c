@@ -445,6 +445,27 @@ static void test_layers(void)
     free(buf);
 }
 
+/* Version 2 has no zero clusters: what read as zeros over the old backing image is written when the new one holds data. */
+static void test_rebase_v2(void)
+{
+    MemFile *old_file, *new_file, *f;
+    Image *old = make(&old_file, (ImageCreateParams){0}, NULL), *new = make(&new_file, (ImageCreateParams){0}, NULL), *top;
+    uint8_t buf[4096] = {1}, seen[4096];
+
+    for (uint64_t at = 0; at < DISK; at += sizeof buf)
+        image_pwrite(new, buf, sizeof buf, at);
+    top = make(&f, (ImageCreateParams){.version = 2, .cluster_size = 4096}, old);
+    ok(image_rebase(top, new, "new", "qcow2", NULL) == 0, "an image of version 2 gets another backing image");
+    memset(buf, 0, sizeof buf);
+    for (uint64_t at = 0; at < DISK && buf[0] == 0; at += sizeof seen)
+        buf[0] = (uint8_t)(image_pread(top, seen, sizeof seen, at) < 0 || memcmp(seen, buf, sizeof seen) != 0);
+    ok(buf[0] == 0, "and reads as before");
+    ok(image_close(top) == 0 && mem_check(f, NULL) == 0, "checks");
+    mem_file_free(f);
+    mem_file_free(old_file);
+    mem_file_free(new_file);
+}
+
 /* Who must not wait for the disk is told so, and is served where nothing has to be read. */
 static void test_no_wait(void)
 {
@@ -488,6 +509,7 @@ int main(void)
     test_direct();
     test_corrupt();
     test_layers();
+    test_rebase_v2();
     test_no_wait();
     return done();
 }
