@@ -51,6 +51,17 @@ int qcow2_corrupt(Qcow2 *q, const char *format, ...)
     return -EIO;
 }
 
+int qcow2_switch(Qcow2 *q, const void *fields, size_t length, uint64_t at, const char *what)
+{
+    int ret = host_file_pwrite(&q->image->file, fields, length, at);
+
+    if (ret == -ENOSPC)
+        return ret; /* of a few bytes in one sector none were written */
+    if (ret == 0)
+        ret = qcow2_sync(q);
+    return ret < 0 ? qcow2_corrupt(q, "cannot switch to %s: %s", what, strerror(-ret)) : 0;
+}
+
 int qcow2_mark_dirty(Qcow2 *q)
 {
     int ret;
@@ -263,7 +274,9 @@ static int qcow2_finish(Image *image)
             ret = qcow2_write_back_sync(q); /* what became free was in the epoch before */
         if (ret == 0 && q->rc.n_dirty > 0)
             ret = meta_cache_write(&q->rc);
-        if (ret == 0 && q->marked_dirty) {
+        if (ret == 0 && q->miscounted)
+            (void)qcow2_recount(q);
+        if (ret == 0 && q->marked_dirty && !q->miscounted) {
             ret = host_file_sync(&image->file);
             if (ret == 0)
                 ret = qcow2_clear_dirty(q);

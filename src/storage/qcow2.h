@@ -157,6 +157,7 @@ typedef struct Qcow2 {
     _Atomic bool prepared; /* header says that we write */
     bool below_later;    /* rebase: zeros must be told from nothing although nothing is below yet */
     bool marked_dirty;   /* dirty bit is set by us */
+    bool miscounted;     /* an operation broke off, and counts may be too high: qcow2_recount() */
     bool need_sync;      /* something L2 entries rely on is not synced */
     bool changed;        /* L2 or L1 was written since the last sync */
 
@@ -188,6 +189,9 @@ static inline bool qcow2_lazy(const Qcow2 *q)
 
 /* Metadata contradicts itself: says so, sets the corrupt bit, returns -EIO. */
 int qcow2_corrupt(Qcow2 *q, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Has the header say where something new is, durably. -ENOSPC (a thin volume, a file system that copies on write): the
+ * old is in force. Other failures: which of them the file has is unknown, so neither may be changed any more. */
+int qcow2_switch(Qcow2 *q, const void *fields, size_t length, uint64_t at, const char *what);
 /* Before the first change: autoclear bits, dirty bit for lazy refcounts. */
 int qcow2_prepare_write(Qcow2 *q);
 int qcow2_mark_dirty(Qcow2 *q);
@@ -282,6 +286,8 @@ int qcow2_snapshots_write(Qcow2 *q, const Qcow2Snapshot *list, uint32_t n);
 
 /* ---- qcow2_snapshot.c ---- */
 
+/* Lock held: counts everything anew after an operation that broke off. */
+int qcow2_recount(Qcow2 *q);
 uint64_t qcow2_vmstate_start(const Qcow2 *q);
 
 /* ---- qcow2_resize.c ---- */

@@ -135,11 +135,9 @@ static int grow_table(Qcow2 *q, uint64_t need)
         return ret;
     put_be64(fields, start * q->cluster_size);
     put_be32(fields + 8, (uint32_t)clusters);
-    ret = host_file_pwrite(&q->image->file, fields, sizeof fields, QCOW2_AT_REFTABLE);
-    if (ret == 0)
-        ret = qcow2_sync(q);
-    if (ret < 0) /* which table the file has now is unknown: neither may be changed any more */
-        return qcow2_corrupt(q, "cannot switch to a larger refcount table: %s", strerror(-ret));
+    ret = qcow2_switch(q, fields, sizeof fields, QCOW2_AT_REFTABLE, "a larger refcount table");
+    if (ret < 0)
+        return ret;
     q->h.reftable_offset = start * q->cluster_size;
     q->h.reftable_clusters = (uint32_t)clusters;
     free(q->reftable);

@@ -53,11 +53,11 @@ int qcow2_grow_l1(Qcow2 *q, uint64_t entries)
     }
     put_be32(fields, (uint32_t)entries);
     put_be64(fields + 4, cluster << q->cluster_bits);
-    ret = host_file_pwrite(&q->image->file, fields, sizeof fields, QCOW2_AT_L1);
-    if (ret == 0)
-        ret = qcow2_sync(q);
-    if (ret < 0)
-        return qcow2_corrupt(q, "cannot switch to a larger L1 table: %s", strerror(-ret));
+    ret = qcow2_switch(q, fields, sizeof fields, QCOW2_AT_L1, "a larger L1 table");
+    if (ret < 0) {
+        qcow2_free_later(q, cluster, n, false);
+        return ret;
+    }
     for (uint32_t i = 0; i < q->l1_size; i++)
         table[i] = q->l1[i];
     q->retired[q->n_retired++] = q->l1;

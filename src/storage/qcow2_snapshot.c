@@ -130,6 +130,19 @@ static int refresh_copied(Qcow2 *q)
 
 /* ---- Operations ---- */
 
+int qcow2_recount(Qcow2 *q)
+{
+    ImageCheck check = {0};
+    Err ignored;
+    int ret = qcow2_write_back_sync(q);
+
+    if (ret == 0)
+        ret = qcow2_check(q->image, IMAGE_REPAIR_ALL, NULL, NULL, &check, &ignored);
+    if (ret == 0)
+        q->miscounted = check.corruptions + check.leaks + check.check_errors > 0;
+    return ret;
+}
+
 /* Ready for surgery: alone, everything on disk, dirty bit set. Takes the lock on success. */
 static int begin(Image *image, Err *err)
 {
@@ -149,6 +162,8 @@ static int begin(Image *image, Err *err)
         return err_set(err, EIO, "%s: the image is corrupt: repair it first", image->name);
     pthread_mutex_lock(&image->lock);
     ret = qcow2_prepare_write(q);
+    if (ret == 0 && q->miscounted)
+        ret = qcow2_recount(q);
     for (int i = 0; i < 2 && ret == 0; i++)
         ret = qcow2_write_back_sync(q);
     if (ret == 0)
@@ -180,14 +195,11 @@ static int end(Image *image, int status, const char *what, Err *err)
         ret = r;
     pthread_mutex_unlock(&image->lock);
     if (ret < 0) {
-        /* Half-done counts are too high at worst. The next opener shall look, so nobody clears the bit. */
-        Err ignored;
-
+        /* Half-done counts are too high at worst. As long as they are the dirty bit stays, so that the next opener looks. */
         pthread_mutex_lock(&image->lock);
-        if (q->marked_dirty && !image->corrupt) {
-            qcow2_write_back_sync(q);
-            qcow2_check(image, IMAGE_REPAIR_ALL, NULL, NULL, &(ImageCheck){0}, &ignored);
-        }
+        q->miscounted = true;
+        if (!image->corrupt)
+            (void)qcow2_recount(q);
         pthread_mutex_unlock(&image->lock);
         return err_set(err, -ret, "%s: cannot %s: %s", image->name, what, strerror(-ret));
     }
@@ -345,11 +357,9 @@ static int apply(Qcow2 *q, const Qcow2Snapshot *s)
     put_be32(fields + 8, q->h.crypt_method);
     put_be32(fields + 12, n);
     put_be64(fields + 16, offset);
-    ret = host_file_pwrite(&q->image->file, fields, sizeof fields, QCOW2_AT_SIZE);
-    if (ret == 0)
-        ret = qcow2_sync(q);
+    ret = qcow2_switch(q, fields, sizeof fields, QCOW2_AT_SIZE, "the snapshot's L1 table");
     if (ret < 0)
-        return qcow2_corrupt(q, "cannot switch to the snapshot's L1 table: %s", strerror(-ret));
+        return ret;
     old = q->l1;
     seq_begin(&q->seq);
     q->l1 = take_ptr(l1);

@@ -168,11 +168,12 @@ int qcow2_snapshots_write(Qcow2 *q, const Qcow2Snapshot *list, uint32_t n)
     }
     put_be32(fields, n);
     put_be64(fields + 4, n > 0 ? cluster << q->cluster_bits : 0);
-    ret = host_file_pwrite(&q->image->file, fields, sizeof fields, QCOW2_AT_SNAPSHOTS);
-    if (ret == 0)
-        ret = qcow2_sync(q);
-    if (ret < 0)
-        return qcow2_corrupt(q, "cannot switch to a new snapshot table: %s", strerror(-ret));
+    ret = qcow2_switch(q, fields, sizeof fields, QCOW2_AT_SNAPSHOTS, "a new snapshot table");
+    if (ret < 0) {
+        if (n > 0)
+            qcow2_refcount_add(q, cluster, clusters, -1);
+        return ret;
+    }
     q->h.n_snapshots = n;
     q->h.snapshots_offset = n > 0 ? cluster << q->cluster_bits : 0;
     q->snapshots_bytes = bytes;

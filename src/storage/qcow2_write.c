@@ -363,6 +363,7 @@ int qcow2_free_entry(Qcow2 *q, Qcow2Entry e, bool unmap)
         pthread_mutex_lock(&q->unpack_lock);
         q->unpacked_entry = 0;
         pthread_mutex_unlock(&q->unpack_lock);
+        q->pack_cluster = 0; /* may become free, and somebody else's: nothing is added to it */
         if (length == 0)
             return 0;
         return qcow2_free_later(q, offset >> q->cluster_bits,

@@ -123,7 +123,7 @@ static int mem_sync(void *opaque)
     int ret = 0;
 
     pthread_mutex_lock(&f->lock);
-    if (f->allow == 0) {
+    if (f->allow == 0 && f->fail_with != ENOSPC) { /* a full disk syncs what it took */
         ret = -f->fail_with;
     } else if (f->journal) {
         for (unsigned i = 0; i < f->n_unsynced; i++)

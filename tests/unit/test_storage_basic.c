@@ -445,6 +445,33 @@ static void test_layers(void)
     free(buf);
 }
 
+/* Places of compressed clusters are given up and used again. */
+static void test_packed_again(const char *name, bool zstd)
+{
+    uint8_t a[4096], b[4096], seen[4096];
+    MemFile *f;
+    Image *image = make(&f, (ImageCreateParams){.cluster_size = 4096, .zstd = zstd}, NULL);
+    bool good = true;
+
+    memset(a, 1, sizeof a);
+    memset(b, 2, sizeof b);
+    for (uint64_t at = 0; at + 3 * sizeof a <= DISK / 2 && good; at += 3 * sizeof a) {
+        good = image_write_compressed(image, a, at) == 0 && image_pread(image, seen, sizeof seen, at) == 0 &&
+               memcmp(a, seen, sizeof a) == 0;
+        /* Written over: its place is free after the flush, and taken by somebody else. */
+        good = good && image_pwrite(image, b, sizeof b, at) == 0 && image_flush(image) == 0 && image_flush(image) == 0 &&
+               image_pwrite(image, b, sizeof b, DISK / 2 + at) == 0 &&
+               image_write_compressed(image, a, at + sizeof a) == 0 &&
+               image_pwrite(image, a, sizeof a, at + sizeof a) == 0 && image_flush(image) == 0 &&
+               image_flush(image) == 0 && image_write_compressed(image, b, at + 2 * sizeof a) == 0 &&
+               image_pread(image, seen, sizeof seen, at + 2 * sizeof a) == 0 && memcmp(b, seen, sizeof b) == 0 &&
+               image_pread(image, seen, sizeof seen, DISK / 2 + at) == 0 && memcmp(b, seen, sizeof b) == 0;
+    }
+    ok(good, "%s: compressed clusters in place of others", name);
+    ok(image_close(image) == 0 && mem_check(f, NULL) == 0, "%s: checks", name);
+    mem_file_free(f);
+}
+
 /* Version 2 has no zero clusters: what read as zeros over the old backing image is written when the new one holds data. */
 static void test_rebase_v2(void)
 {
@@ -509,6 +536,8 @@ int main(void)
     test_direct();
     test_corrupt();
     test_layers();
+    test_packed_again("zlib", false);
+    test_packed_again("zstd", true);
     test_rebase_v2();
     test_no_wait();
     return done();

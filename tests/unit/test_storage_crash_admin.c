@@ -4,7 +4,8 @@
  * Each is cut at every write to any of its files; then three disks are looked at: everything written arrived (killed),
  * nothing since the last sync did (power cut), or a random choice of it. The image must open, check without
  * corruption, and hold in each sector what was there before or what was to be there; and the operation, done
- * again from there, must succeed. Reads and writes by guests: test_storage_crash.c.
+ * again from there, must succeed. Then the same with a disk that is full from some write on, and has room when the
+ * operation is done again on the open image. Reads and writes by guests: test_storage_crash.c.
  */
 #include "config.h"
 
@@ -32,14 +33,17 @@ typedef struct Case {
     uint64_t size_after; /* 0: DISK */
     bool to_zero; /* sectors may read as zeros afterwards, too */
     bool to_new; /* or as NEW_ID */
-    bool lazy, extended;
+    bool lazy, extended, luks;
+    bool alone; /* nothing below: all clusters are the top's */
+    unsigned refcount_bits, version;
+    unsigned stride; /* cuts get sparser: the next comes after 1 + n/stride; 0: 30 */
 } Case;
 
 #define NEW_ID 7777u
 
 struct World {
     const Case *c;
-    MemFile *top, *base;
+    MemFile *top, *base, *another;
     Image *image;
 };
 
@@ -59,8 +63,14 @@ static bool open_world(World *w, unsigned base_flags)
 {
     Image *base = mem_open(w->base, w->c->layered ? IMAGE_FORMAT_QCOW2 : IMAGE_FORMAT_RAW, base_flags, NULL);
 
-    w->image = base != NULL ? mem_open(w->top, IMAGE_FORMAT_QCOW2, IMAGE_OPEN_UNMAP, base) : NULL;
-    if (w->image == NULL && base != NULL)
+    if (base != NULL && w->c->alone) {
+        image_close(base);
+        base = NULL;
+    } else if (base == NULL) {
+        return false;
+    }
+    w->image = mem_open(w->top, IMAGE_FORMAT_QCOW2, IMAGE_OPEN_UNMAP, base);
+    if (w->image == NULL)
         image_close(base);
     return w->image != NULL;
 }
@@ -77,9 +87,11 @@ static bool start(World *w, const Case *c)
                                             .cluster_size = c->layered ? CLUSTER : 0, .data_fd = -1});
     mem_create(w->top,
                (ImageCreateParams){.format = IMAGE_FORMAT_QCOW2, .size = DISK, .data_fd = -1, .lazy_refcounts = c->lazy,
-                                   .extended_l2 = c->extended, .backing_name = "base",
+                                   .extended_l2 = c->extended, .backing_name = c->alone ? NULL : "base",
                                    .cluster_size = c->cluster_size ? c->cluster_size : CLUSTER,
-                                   .backing_format = c->layered ? "qcow2" : "raw"});
+                                   .refcount_bits = c->refcount_bits, .version = c->version,
+                                   .passphrase = c->luks ? "secret" : NULL, .passphrase_len = 6, .luks_iterations = 1,
+                                   .backing_format = c->alone ? NULL : c->layered ? "qcow2" : "raw"});
     base = mem_open(w->base, c->layered ? IMAGE_FORMAT_QCOW2 : IMAGE_FORMAT_RAW, 0, NULL);
     for (uint64_t i = 0; i < SECTORS; i++) {
         fill(buf, SECTOR, 1000 + (uint32_t)i);
@@ -88,7 +100,7 @@ static bool start(World *w, const Case *c)
     good = image_close(base) == 0 && good && open_world(w, IMAGE_OPEN_RDONLY);
     for (uint64_t i = 0; i < SECTORS && good; i++) {
         fill(buf, SECTOR, id_of(i));
-        if (id_of(i) >= 2000)
+        if (id_of(i) >= 2000 || c->alone)
             good = image_pwrite(w->image, buf, SECTOR, i * SECTOR) == 0;
     }
     good = good && image_close(w->image) == 0;
@@ -102,6 +114,7 @@ static void stop(World *w)
 {
     mem_file_free(w->top);
     mem_file_free(w->base);
+    mem_file_free(w->another);
 }
 
 /* --- what is done --- */
@@ -131,6 +144,33 @@ static int rebase_to_nothing(World *w, Err *err)
     return image_rebase(w->image, NULL, NULL, NULL, err);
 }
 
+/* Onto one that is all NEW_ID, but shorter: what is not the top's has to be copied. */
+static int rebase_to_another(World *w, Err *err)
+{
+    ImageInfo info;
+    Image *image;
+    uint8_t buf[DISK / 2];
+    MemFile *file;
+    int ret = image_get_info(w->image, &info);
+
+    if (ret < 0 || strcmp(info.backing_name, "another") == 0)
+        return ret; /* done in the attempt before, and what is below is not what is named */
+    file = mem_file_new();
+    fill(buf, sizeof buf, NEW_ID);
+    mem_io.pwritev(file, &(struct iovec){buf, sizeof buf}, 1, 0);
+    image = mem_open(file, IMAGE_FORMAT_RAW, IMAGE_OPEN_RDONLY, NULL);
+    w->another = file;
+    ret = image_rebase(w->image, image, "another", "raw", err);
+    if (ret < 0)
+        image_close(image);
+    return ret;
+}
+
+static int grow_with_tables(World *w, Err *err)
+{
+    return image_resize(w->image, BIG, IMAGE_PREALLOC_METADATA, false, err);
+}
+
 static int rename_backing(World *w, Err *err)
 {
     return image_set_backing_name(w->image, "a-longer-name-than-before", "raw", err);
@@ -156,6 +196,25 @@ static int compress(World *w, Err *err)
         ret = image_map_layer(w->image, at, CLUSTER, &e);
         if (ret == 0 && !e.allocated)
             ret = image_write_compressed(w->image, buf, at);
+    }
+    return ret;
+}
+
+/* Compressed clusters are written over, zeroed and discarded, in whole and in part. */
+static int change_compressed(World *w, Err *err)
+{
+    uint8_t buf[CLUSTER];
+    int ret = compress(w, err);
+
+    fill(buf, sizeof buf, NEW_ID);
+    for (uint64_t at = 0; at + 7 * CLUSTER <= DISK && ret == 0; at += 12 * CLUSTER) {
+        ret = image_pwrite(w->image, buf, SECTOR, at + SECTOR);
+        if (ret == 0)
+            ret = image_pwrite(w->image, buf, CLUSTER, at + 2 * CLUSTER);
+        if (ret == 0)
+            ret = image_write_zeroes(w->image, at + 3 * CLUSTER, CLUSTER + SECTOR, true, NULL);
+        if (ret == 0)
+            ret = image_discard(w->image, at + 6 * CLUSTER, CLUSTER, NULL);
     }
     return ret;
 }
@@ -205,7 +264,7 @@ static bool sectors_are_right(const World *w, const char *how)
 {
     uint64_t size = image_size(w->image), after = w->c->size_after ? w->c->size_after : DISK;
     uint64_t seen = MIN(size, (uint64_t)DISK);
-    uint8_t *data = malloc(seen), wanted[SECTOR];
+    uint8_t *data = malloc(seen), wanted[SECTOR], rest[16 * CLUSTER];
     bool good = size == DISK || size == after;
 
     if (!good)
@@ -223,9 +282,10 @@ static bool sectors_are_right(const World *w, const char *how)
             printf("# %s: sector %u is neither old nor new\n", how, (unsigned)i);
     }
     free(data);
-    for (uint64_t at = DISK; at < size && good; at += SECTOR) {
-        memset(wanted, 1, SECTOR);
-        good = image_pread(w->image, wanted, SECTOR, at) == 0 && wanted[0] == 0 && memcmp(wanted, wanted + 1, 511) == 0;
+    for (uint64_t at = DISK; at < size && good; at += sizeof rest) {
+        memset(rest, 1, sizeof rest);
+        good = image_pread(w->image, rest, sizeof rest, at) == 0 && rest[0] == 0 &&
+               memcmp(rest, rest + 1, sizeof rest - 1) == 0;
     }
     return good;
 }
@@ -246,6 +306,7 @@ static bool survives(const World *w, uint64_t keep, const char *how)
     bool good;
     Err err = {0};
 
+    after.another = NULL;
     after.top = mem_file_after_cut(w->top, keep);
     after.base = mem_file_after_cut(w->base, keep);
     good = open_world(&after, 0);
@@ -266,6 +327,43 @@ static bool survives(const World *w, uint64_t keep, const char *how)
 }
 
 /* The cut counts the writes to both files: at first all go to one, so each in turn gets the limit. */
+/* The disk is full from some write on, then there is room, and the operation is done again on the open image. */
+static void fill_everywhere(const Case *c)
+{
+    uint64_t fills = 0;
+    bool good = true;
+
+    for (unsigned file = 0; file < 2 && good; file++) {
+        bool more = true;
+
+        for (uint64_t n = 0; more && good; n += 1 + n / MIN(10u, c->stride ?: 10)) {
+            World w;
+            Err err = {0};
+
+            good = start(&w, c);
+            w.top->fail_with = w.base->fail_with = ENOSPC;
+            (file == 0 ? w.top : w.base)->allow = (int64_t)n;
+            good = good && open_world(&w, 0);
+            if (good) {
+                more = c->act(&w, &err) < 0;
+                w.top->allow = w.base->allow = -1;
+                if (more && c->act(&w, &err) < 0) {
+                    printf("# cannot be done again: %s\n", err.text);
+                    good = false;
+                }
+                good = sectors_are_right(&w, "full") && good;
+                good = image_close(w.image) == 0 && good;
+                good = good && is_sound(w.top, "full") && (!c->layered || is_sound(w.base, "full"));
+            }
+            if (!good)
+                printf("# the %s was full after %llu writes\n", file == 0 ? "image" : "base", (unsigned long long)n);
+            stop(&w);
+            fills++;
+        }
+    }
+    ok(good, "%s: survives %llu full disks", c->name, (unsigned long long)fills);
+}
+
 static void cut_everywhere(const Case *c)
 {
     uint64_t cuts = 0;
@@ -274,7 +372,7 @@ static void cut_everywhere(const Case *c)
     for (unsigned file = 0; file < 2 && good; file++) {
         bool more = true;
 
-        for (uint64_t n = 0; more && good; n += 1 + n / 30) {
+        for (uint64_t n = 0; more && good; n += 1 + n / (c->stride ?: 30)) {
             World w;
             Err err = {0};
             int ret;
@@ -317,9 +415,26 @@ int main(void)
         {.name = "compressed clusters", .act = compress, .to_new = true},
         {.name = "snapshots with VM state", .act = snapshots, .to_zero = true},
         {.name = "repair", .act = repair, .lazy = true},
+        {.name = "rebase to another", .act = rebase_to_another},
+        {.name = "rebase to another, version 2", .act = rebase_to_another, .version = 2},
+        {.name = "rebase to another, subclusters", .act = rebase_to_another, .cluster_size = 16384, .extended = true},
+        {.name = "grow with preallocation and a larger table of counts", .act = grow_with_tables, .alone = true,
+         .cluster_size = 512, .refcount_bits = 64, .size_after = BIG, .stride = 6},
+        {.name = "grow with preallocation, subclusters", .act = grow_with_tables, .alone = true, .cluster_size = 16384,
+         .extended = true, .size_after = BIG},
+        {.name = "compressed clusters written over", .act = change_compressed, .to_zero = true, .to_new = true},
+        {.name = "compressed clusters written over, lazy counts", .act = change_compressed, .to_zero = true,
+         .to_new = true, .lazy = true},
+        {.name = "snapshots, lazy counts", .act = snapshots, .to_zero = true, .lazy = true},
+        {.name = "snapshots, subclusters", .act = snapshots, .to_zero = true, .cluster_size = 16384, .extended = true},
+        {.name = "snapshots, 64-bit counts and small clusters", .act = snapshots, .to_zero = true, .cluster_size = 512,
+         .refcount_bits = 64},
+        {.name = "rebase to another, LUKS", .act = rebase_to_another, .luks = true, .stride = 4},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
         cut_everywhere(&cases[i]);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        fill_everywhere(&cases[i]);
     return done();
 }
