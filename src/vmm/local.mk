@@ -32,6 +32,8 @@ VMM_C_FILES = \
 	%D%/kvm.c \
 	%D%/log.c \
 	%D%/loop.c \
+	%D%/loop_call.c \
+	%D%/loop_timer.c \
 	%D%/machine.c \
 	%D%/machine_backends.c \
 	%D%/machine_boot.c \
@@ -112,6 +114,7 @@ VMM_H_FILES = \
 	%D%/kvm.h \
 	%D%/log.h \
 	%D%/loop.h \
+	%D%/loop_internal.h \
 	%D%/machine.h \
 	%D%/machine_desc.h \
 	%D%/machine_internal.h \

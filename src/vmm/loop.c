@@ -1,20 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Event loop: epoll for descriptors, a binary heap of timers, a list of calls from other threads behind an
- * eventfd.
+ * Event loop: epoll for descriptors, a binary heap of timers (loop_timer.c), a list of calls from other threads behind an
+ * eventfd (loop_call.c).
  *
  * One turn: calls and posts, expired timers, one epoll_wait, callbacks of what it fetched, defers. A callback
  * may unwatch anything: the fetched events of that watch are cancelled, also those of an outer turn (turns
  * nest in loop_iterate()).
  *
- * #syscalls epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd2 read write close futex
- * clock_gettime poll
+ * #syscalls epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd2 write close clock_gettime
  */
-#include "vmm/loop.h"
+#include "vmm/loop_internal.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -25,58 +22,7 @@
 
 #include "common/checked.h"
 
-#define EVENTS_MAX 32
-
-typedef struct Batch {
-    struct epoll_event events[EVENTS_MAX];
-    int count;
-    struct Batch *outer;
-} Batch;
-
-typedef struct PostList {
-    LoopPost *first, **tail;
-} PostList;
-
-typedef struct Call {
-    void (*fn)(void *opaque);
-    void *opaque;
-    bool done; /* lock of the loop that is called */
-    Loop *to;
-    Loop *from; /* the caller's, when it is an iothread's */
-    struct Call *next;
-} Call;
-
-struct Loop {
-    char name[16];
-    int epoll_fd, wake_fd;
-    pthread_t owner; /* the thread everything belongs to */
-    pthread_t thread;
-    bool started;
-    int tid;
-    bool quit; /* atomic */
-    Batch *batch;
-    unsigned depth; /* turns on the stack */
-
-    LoopPeek *peeks, *next_peek; /* the latter: where a walk goes on */
-    LoopPolling polling; /* fields atomic */
-    uint64_t poll_ns; /* now */
-
-    LoopTimer **heap; /* heap[1 .. heap_count] */
-    unsigned heap_count, heap_size;
-    LoopDefer *defers, **defers_tail;
-    uint64_t turns;
-
-    pthread_mutex_t lock; /* guards calls and posts */
-    pthread_cond_t called;
-    Call *calls, **calls_tail;
-    PostList posts, outer_posts; /* the latter for the outermost turn */
-
-    void (*prepare)(void *opaque);
-    void *prepare_opaque;
-};
-
-/* This thread's, when loop_start() made it. */
-static __thread Loop *own_loop;
+__thread Loop *loop_of_thread;
 
 uint64_t loop_now(void)
 {
@@ -138,7 +84,7 @@ static void *thread_main(void *opaque)
     Loop *loop = opaque;
 
     __atomic_store_n(&loop->owner, pthread_self(), __ATOMIC_RELEASE);
-    own_loop = loop;
+    loop_of_thread = loop;
     __atomic_store_n(&loop->tid, (int)syscall(SYS_gettid), __ATOMIC_RELEASE);
     prctl(PR_SET_NAME, loop->name);
     if (loop->prepare)
@@ -237,310 +183,6 @@ void loop_unwatch(LoopWatch *watch)
                 batch->events[i].data.ptr = NULL;
         }
     }
-}
-
-/* --- timers
- * --------------------------------------------------------------------------------------------------- */
-
-static void heap_place(Loop *loop, unsigned slot, LoopTimer *timer)
-{
-    loop->heap[slot] = timer;
-    timer->slot = slot;
-}
-
-static void heap_up(Loop *loop, unsigned slot)
-{
-    LoopTimer *timer = loop->heap[slot];
-
-    while (slot > 1 && loop->heap[slot / 2]->deadline > timer->deadline) {
-        heap_place(loop, slot, loop->heap[slot / 2]);
-        slot /= 2;
-    }
-    heap_place(loop, slot, timer);
-}
-
-static void heap_down(Loop *loop, unsigned slot)
-{
-    LoopTimer *timer = loop->heap[slot];
-
-    for (;;) {
-        unsigned child = slot * 2;
-
-        if (child > loop->heap_count)
-            break;
-        if (child < loop->heap_count && loop->heap[child + 1]->deadline < loop->heap[child]->deadline)
-            child++;
-        if (loop->heap[child]->deadline >= timer->deadline)
-            break;
-        heap_place(loop, slot, loop->heap[child]);
-        slot = child;
-    }
-    heap_place(loop, slot, timer);
-}
-
-void loop_timer_init(Loop *loop, LoopTimer *timer, void (*expired)(void *opaque), void *opaque)
-{
-    *timer = (LoopTimer){.loop = loop, .expired = expired, .opaque = opaque};
-}
-
-int loop_timer_set(LoopTimer *timer, uint64_t deadline)
-{
-    Loop *loop = timer->loop;
-
-    loop_timer_cancel(timer);
-    timer->deadline = deadline;
-    if (loop->heap_count + 2 > loop->heap_size) {
-        unsigned size = loop->heap_size ? loop->heap_size * 2 : 16;
-        LoopTimer **heap = realloc(loop->heap, size * sizeof *heap);
-
-        if (heap == NULL)
-            return -ENOMEM;
-        loop->heap = heap;
-        loop->heap_size = size;
-    }
-    loop->heap[++loop->heap_count] = timer;
-    heap_up(loop, loop->heap_count);
-    return 0;
-}
-
-void loop_timer_cancel(LoopTimer *timer)
-{
-    Loop *loop = timer->loop;
-    unsigned slot = timer->slot;
-    LoopTimer *last;
-
-    if (slot == 0)
-        return;
-    timer->slot = 0;
-    last = loop->heap[loop->heap_count--];
-    if (last == timer)
-        return;
-    loop->heap[slot] = last;
-    last->slot = slot;
-    heap_up(loop, slot);
-    heap_down(loop, last->slot);
-}
-
-/* Whether there was one. */
-static bool run_timers(Loop *loop)
-{
-    bool ran = false;
-
-    if (loop->heap_count == 0)
-        return false;
-    for (uint64_t now = loop_now(); loop->heap_count > 0 && loop->heap[1]->deadline <= now;) {
-        LoopTimer *timer = loop->heap[1];
-
-        loop_timer_cancel(timer);
-        timer->expired(timer->opaque);
-        ran = true;
-    }
-    return ran;
-}
-
-/* --- defers, calls, posts
- * ------------------------------------------------------------------------------------- */
-
-void loop_defer_init(Loop *loop, LoopDefer *defer, void (*run)(void *opaque), void *opaque)
-{
-    *defer = (LoopDefer){.loop = loop, .run = run, .opaque = opaque};
-}
-
-void loop_defer(LoopDefer *defer)
-{
-    Loop *loop = defer->loop;
-
-    if (defer->queued)
-        return;
-    defer->queued = true;
-    defer->next = NULL;
-    *loop->defers_tail = defer;
-    loop->defers_tail = &defer->next;
-}
-
-void loop_defer_cancel(LoopDefer *defer)
-{
-    if (!defer->queued)
-        return;
-    for (LoopDefer **at = &defer->loop->defers; *at != NULL; at = &(*at)->next) {
-        if (*at == defer) {
-            *at = defer->next;
-            if (defer->loop->defers_tail == &defer->next)
-                defer->loop->defers_tail = at;
-            break;
-        }
-    }
-    defer->queued = false;
-}
-
-static void run_defers(Loop *loop)
-{
-    uint64_t turn = ++loop->turns;
-
-    for (;;) {
-        LoopDefer **at = &loop->defers, *defer;
-
-        while (*at != NULL && (*at)->ran == turn)
-            at = &(*at)->next;
-        defer = *at;
-        if (defer == NULL)
-            return;
-        *at = defer->next;
-        if (loop->defers_tail == &defer->next)
-            loop->defers_tail = at;
-        defer->queued = false;
-        defer->ran = turn;
-        defer->run(defer->opaque);
-    }
-}
-
-static bool call_is_done(void *opaque)
-{
-    Call *call = opaque;
-    bool done;
-
-    pthread_mutex_lock(&call->to->lock);
-    done = call->done;
-    pthread_mutex_unlock(&call->to->lock);
-    return done;
-}
-
-void loop_call(Loop *loop, void (*fn)(void *opaque), void *opaque)
-{
-    Call call = {.fn = fn, .opaque = opaque, .to = loop, .from = own_loop};
-
-    if (loop_is_current(loop)) {
-        fn(opaque);
-        return;
-    }
-    pthread_mutex_lock(&loop->lock);
-    *loop->calls_tail = &call;
-    loop->calls_tail = &call.next;
-    pthread_mutex_unlock(&loop->lock);
-    loop_wake(loop);
-    if (own_loop != NULL) {
-        /* The other one may be calling this one. */
-        loop_serve_until(own_loop, call_is_done, &call);
-        return;
-    }
-    pthread_mutex_lock(&loop->lock);
-    while (!call.done)
-        pthread_cond_wait(&loop->called, &loop->lock);
-    pthread_mutex_unlock(&loop->lock);
-}
-
-static PostList *list_of(Loop *loop, const LoopPost *post)
-{
-    return post->outermost ? &loop->outer_posts : &loop->posts;
-}
-
-void loop_post(Loop *loop, LoopPost *post)
-{
-    PostList *list = list_of(loop, post);
-    bool wake = false;
-
-    pthread_mutex_lock(&loop->lock);
-    if (!post->queued) {
-        post->queued = true;
-        post->next = NULL;
-        *list->tail = post;
-        list->tail = &post->next;
-        wake = true;
-    }
-    pthread_mutex_unlock(&loop->lock);
-    if (wake)
-        loop_wake(loop);
-}
-
-void loop_post_cancel(Loop *loop, LoopPost *post)
-{
-    PostList *list = list_of(loop, post);
-
-    pthread_mutex_lock(&loop->lock);
-    for (LoopPost **at = &list->first; post->queued && *at != NULL; at = &(*at)->next) {
-        if (*at == post) {
-            *at = post->next;
-            if (list->tail == &post->next)
-                list->tail = at;
-            post->queued = false;
-            break;
-        }
-    }
-    pthread_mutex_unlock(&loop->lock);
-}
-
-/* Under the lock; NULL: none. */
-static LoopPost *take_post(PostList *list)
-{
-    LoopPost *post = list->first;
-
-    if (post != NULL) {
-        list->first = post->next;
-        if (list->first == NULL)
-            list->tail = &list->first;
-        post->queued = false;
-    }
-    return post;
-}
-
-/* Calls and posts; whether there was one. */
-static bool run_calls(Loop *loop, bool outermost)
-{
-    bool ran = false;
-
-    pthread_mutex_lock(&loop->lock);
-    for (;; ran = true) {
-        Call *call = loop->calls;
-        LoopPost *post = NULL;
-
-        if (call == NULL) {
-            post = take_post(&loop->posts);
-            if (post == NULL && outermost)
-                post = take_post(&loop->outer_posts);
-            if (post == NULL)
-                break;
-            pthread_mutex_unlock(&loop->lock);
-            post->run(post->opaque);
-            pthread_mutex_lock(&loop->lock);
-            continue;
-        }
-        loop->calls = call->next;
-        if (loop->calls == NULL)
-            loop->calls_tail = &loop->calls;
-        pthread_mutex_unlock(&loop->lock);
-        call->fn(call->opaque);
-        pthread_mutex_lock(&loop->lock);
-        call->done = true;
-        if (call->from != NULL)
-            loop_wake(call->from);
-        else
-            pthread_cond_broadcast(&loop->called);
-    }
-    pthread_mutex_unlock(&loop->lock);
-    return ran;
-}
-
-static void drain_wake(Loop *loop)
-{
-    uint64_t value;
-
-    while (read(loop->wake_fd, &value, sizeof value) < 0 && errno == EINTR)
-        ;
-}
-
-void loop_serve_until(Loop *loop, bool (*done)(void *opaque), void *opaque)
-{
-    for (;;) {
-        /* Only the wake descriptor is waited for: nothing else of the loop may run now. */
-        struct pollfd poll_fd = {.fd = loop->wake_fd, .events = POLLIN};
-
-        run_calls(loop, false);
-        if (done(opaque))
-            break;
-        poll(&poll_fd, 1, -1);
-        drain_wake(loop);
-    }
-    loop_wake(loop); /* what was drained may have been meant for the outer turn (quit, its posts) */
 }
 
 /* --- the loop
@@ -695,8 +337,8 @@ static void turn(Loop *loop, bool block, bool forever)
     bool ran;
 
     loop->depth++;
-    ran = run_calls(loop, loop->depth == 1);
-    ran |= run_timers(loop);
+    ran = loop_run_calls(loop, loop->depth == 1);
+    ran |= loop_run_timers(loop);
     if (ran && !forever)
         block = false;
     /* Who waits for requests to end waits for them at the end of the loop, too. */
@@ -711,15 +353,15 @@ static void turn(Loop *loop, bool block, bool forever)
         LoopWatch *watch = batch.events[i].data.ptr;
 
         if (watch == NULL)
-            drain_wake(loop);
+            loop_drain_wake(loop);
         else
             watch->ready(watch->opaque, batch.events[i].events);
     }
     loop->batch = batch.outer;
     /* Completions of a ring interrupt the wait before its descriptor is reported. */
     (void)look_around(loop);
-    run_timers(loop);
-    run_defers(loop);
+    loop_run_timers(loop);
+    loop_run_defers(loop);
     loop->depth--;
 }
 
@@ -740,5 +382,5 @@ void loop_run(Loop *loop)
         loop->tid = (int)syscall(SYS_gettid);
     while (!__atomic_load_n(&loop->quit, __ATOMIC_ACQUIRE))
         turn(loop, true, true);
-    run_calls(loop, true);
+    loop_run_calls(loop, true);
 }
