@@ -36,7 +36,7 @@ INTEROP_TESTS = \
 	tests/interop/test_dbus.py \
 	tests/interop/test_virt_manager.py
 
-EXTRA_DIST += $(ROOT_TESTS) $(INTEROP_TESTS) tests/interop/sweep_calls.py tests/interop/compare_xml.py tests/lib/kitehost.py tests/lib/systemdhost.py tests/lib/systemd-masked tests/lib/testcgroup.py tests/lib/vmmguest.py tests/lib/mkguest.sh tests/lib/guest-init.sh \
+EXTRA_DIST += $(ROOT_TESTS) $(INTEROP_TESTS) tests/interop/sweep_calls.py tests/interop/compare_xml.py tests/interop/accept_argv.py tests/lib/kitehost.py tests/lib/otherqemu.py tests/lib/systemdhost.py tests/lib/systemd-masked tests/lib/testcgroup.py tests/lib/vmmguest.py tests/lib/mkguest.sh tests/lib/guest-init.sh \
 	tests/lib/pexpect_lite.py tests/bench/bench.py tests/bench/density.py tests/bench/vmm.py tests/run-all tests/interop/go/main.go
 
 # A staged installation that the tests lay over /usr in a mount namespace.

@@ -21,6 +21,7 @@ import sys
 import time
 import traceback
 
+import otherqemu
 import testcgroup
 
 BUILD = os.environ.get("abs_top_builddir", os.getcwd())
@@ -31,6 +32,8 @@ GUEST = os.environ.get("KITE_TEST_GUEST", os.path.join(BUILD, "test-guest"))
 PEER = os.environ.get("KITE_TEST_PEER")
 URI = "qemu:///system" if PEER else "kite:///system"
 SOCKET = "/run/libvirt/libvirt-sock" if PEER else "/run/libvirt/virtkited-sock"
+# KITE_TEST_QEMU=PROGRAM or FOLDER: another QEMU than this machine's (otherqemu.py).
+QEMU = os.environ.get("KITE_TEST_QEMU")
 WORK = "/tmp/kite-test"  # inside the namespace: a tmpfs of the test's own
 # How many times the usual seconds everything may take: the lab is emulated.
 PATIENCE = float(os.environ.get("KITE_TEST_PATIENCE", "1"))
@@ -78,6 +81,8 @@ def enter(net=True, pid=True):
         run("mount", "-t", "overlay", "-o", "lowerdir=/%s,upperdir=%s/.cow/%s/up,workdir=%s/.cow/%s/work"
             % (name, top, name, top, name), "overlay", "/" + name)
     run("mount", "-t", "overlay", "-o", "lowerdir=%s/usr:/usr" % STAGE, "overlay", "/usr")
+    if QEMU:
+        otherqemu.install(QEMU, top + "/.qemu")
     # A Kite that is installed on this machine has definitions and images of its own: not the test's business.
     for name in OWN_FOLDERS:
         shutil.rmtree(name, ignore_errors=True)

@@ -98,9 +98,9 @@ def questions(daemon):
     fails("cpu-models", "bogus", contains="cannot find architecture bogus")
     virsh("hypervisor-cpu-compare", "--virttype", "qemu",
           write("a.xml", "<cpu match='exact'><model>Nehalem</model></cpu>"), "--error")
-    fails("hypervisor-cpu-compare", "--virttype", "qemu", "--error",
+    fails("hypervisor-cpu-compare", "--virttype", "qemu", "--error",  # TCG has had x2apic since QEMU 9
           write("b.xml", "<cpu match='exact'><model>Haswell</model></cpu>"),
-          contains="Host CPU does not provide required features: pcid, x2apic, tsc-deadline, hle, invpcid, rtm")
+          contains=["Host CPU does not provide required features: pcid, ", "tsc-deadline, hle, invpcid, rtm"])
     caps = write("caps.xml", virsh("domcapabilities", "--virttype", "qemu"))
     assert "identical" in virsh("hypervisor-cpu-compare", "--virttype", "qemu", caps)
     one = write("c.xml", "<cpu><arch>x86_64</arch><model>Nehalem</model><feature name='aes'/></cpu>")
