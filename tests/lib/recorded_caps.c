@@ -59,12 +59,10 @@ static void talk(const char *file, json_t *caps, gboolean *kvm)
     g_thread_join(thread);
 }
 
-QemuCaps *recorded_caps(void)
+static json_t *recorded_document(void)
 {
     json_t *doc = json_object();
     gboolean kvm = FALSE, second = TRUE;
-    g_autoptr(GError) error = NULL;
-    QemuCaps *caps;
 
     talk("qemu-7.2-kvm.jsonl", doc, &kvm);
     g_assert_true(kvm);
@@ -72,8 +70,50 @@ QemuCaps *recorded_caps(void)
     g_assert_false(second);
     json_object_set_new(doc, "kvm", json_true());
     json_object_set_new(doc, "tcg", json_true());
-    caps = qemu_caps_from_json("/usr/bin/qemu-system-x86_64", doc, &error);
+    return doc;
+}
+
+static QemuCaps *from_document(json_t *doc /* stolen */)
+{
+    g_autoptr(GError) error = NULL;
+    QemuCaps *caps = qemu_caps_from_json("/usr/bin/qemu-system-x86_64", doc, &error);
+
     g_assert_no_error(error);
     json_decref(doc);
     return caps;
+}
+
+QemuCaps *recorded_caps(void)
+{
+    return from_document(recorded_document());
+}
+
+QemuCaps *recorded_caps_newer(void)
+{
+    static const struct {
+        const char *kind, *name, *word;
+        gboolean gone;
+    } words[] = {
+        {"options", "chardev", "reconnect-ms", FALSE},
+        {"options", "chardev", "reconnect", TRUE},
+        {"variants", "object", "monitor-qmp", FALSE},
+    };
+    json_t *doc = recorded_document();
+
+    for (gsize i = 0; i < G_N_ELEMENTS(words); i++) {
+        json_t *list = json_object_get(json_object_get(doc, words[i].kind), words[i].name);
+        size_t at;
+        json_t *word;
+
+        g_assert_true(json_is_array(list));
+        if (!words[i].gone)
+            json_array_append_new(list, json_string(words[i].word));
+        json_array_foreach(list, at, word) {
+            if (words[i].gone && g_str_equal(json_string_value(word), words[i].word)) {
+                json_array_remove(list, at);
+                break;
+            }
+        }
+    }
+    return from_document(doc);
 }

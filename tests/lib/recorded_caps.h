@@ -6,3 +6,5 @@
 
 /* New reference; what is wrong with the recording fails the test. */
 QemuCaps *recorded_caps(void);
+/* The same with the words that QEMU 11.1 says beside or instead of 7.2's, as far as command lines depend on them. */
+QemuCaps *recorded_caps_newer(void);

@@ -9,7 +9,7 @@ tests_lib_run_vm_LDADD = $(BACKEND_LIBS)
 
 check_PROGRAMS += tests/unit/test_qemu_args
 tests_unit_test_qemu_args_SOURCES = tests/unit/test_qemu_args.c tests/lib/definition.c tests/lib/definition.h \
-	tests/lib/golden.c tests/lib/golden.h
+	tests/lib/golden.c tests/lib/golden.h tests/lib/recorded_caps.c tests/lib/recorded_caps.h
 tests_unit_test_qemu_args_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 tests_unit_test_qemu_args_CFLAGS = $(DAEMON_CFLAGS) $(LIBXML2_CFLAGS)
 tests_unit_test_qemu_args_LDADD = $(BACKEND_LIBS)

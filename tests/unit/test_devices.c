@@ -65,6 +65,9 @@ static void test_chardevs(void)
     expect_chardev("socket,id=charx,host=h,port=5,telnet=on,reconnect=3", NULL,
                    "{\"data\":{\"addr\":{\"data\":{\"host\":\"h\",\"port\":\"5\"},\"type\":\"inet\"},\"reconnect\":3,"
                    "\"server\":false,\"telnet\":true},\"type\":\"socket\"}");
+    expect_chardev("socket,id=charx,path=/s,reconnect-ms=3000", NULL,
+                   "{\"data\":{\"addr\":{\"data\":{\"path\":\"/s\"},\"type\":\"unix\"},\"reconnect-ms\":3000,"
+                   "\"server\":false},\"type\":\"socket\"}");
     expect_chardev("spicevmc,id=charx,name=vdagent", NULL, "{\"data\":{\"type\":\"vdagent\"},\"type\":\"spicevmc\"}");
     expect_chardev("null,id=charx,logfile=/l,logappend=off", NULL,
                    "{\"data\":{\"logappend\":false,\"logfile\":\"/l\"},\"type\":\"null\"}");

@@ -83,11 +83,6 @@ int args_pass_fd(QemuBuilder *b, int fd)
     return fd;
 }
 
-guint args_version(const QemuBuilder *b)
-{
-    return b->context->caps != NULL ? qemu_caps_version(b->context->caps) : QEMU_7_2;
-}
-
 gboolean args_has_device(const QemuBuilder *b, const char *type)
 {
     return b->context->caps == NULL || qemu_caps_has_device(b->context->caps, type);
@@ -238,7 +233,11 @@ static void add_control(QemuBuilder *b)
     args_add_text(b, "-nodefaults", NULL);
     args_add(b, "-chardev", "socket,id=charmonitor,fd=%d,server=on,wait=off",
              args_pass_fd(b, b->context->monitor_fd));
-    args_add(b, "-mon", "chardev=charmonitor,id=monitor,mode=control");
+    if (b->context->caps != NULL && qemu_caps_has_variant(b->context->caps, "object", "monitor-qmp"))
+        args_add_json(b, "-object", json_pack("{s:s, s:s, s:s}", "qom-type", "monitor-qmp", "id", "monitor", "chardev",
+                                              "charmonitor"));
+    else
+        args_add(b, "-mon", "chardev=charmonitor,id=monitor,mode=control");
 }
 
 static void add_iothreads(QemuBuilder *b)

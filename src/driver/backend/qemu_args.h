@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A definition as QEMU's command line: a pure function of definition, QEMU's abilities and the descriptors
- * that were opened before. For QEMU 7.2 and later; options that later versions dropped (-no-acpi, -no-hpet,
- * reconnect=) are not used, or by version. Source: QEMU's qemu-options.hx and qapi/.
+ * that were opened before. For QEMU 7.2 and later: what later versions dropped (-no-acpi, -no-hpet) is not used, and
+ * where a word has got a successor (reconnect=, -mon) the binary's abilities decide. Source: QEMU's qemu-options.hx and
+ * qapi/.
  *
  * What identifies things to QEMU, for hot plug and monitor commands: a device's id is its alias; "drive" is
  * "libvirt-N-format", N the index of its source; netdevs "host<alias>", chardevs "char<alias>", objects

@@ -12,7 +12,7 @@ static void add_reconnect(QemuBuilder *b, GString *text, const ChrReconnect *rec
         return;
     if (reconnect->enabled == TRISTATE_NO)
         seconds = 0;
-    if (args_version(b) >= 9002000) /* seconds were deprecated there */
+    if (b->context->caps != NULL && qemu_caps_has_option(b->context->caps, "chardev", "reconnect-ms"))
         g_string_append_printf(text, ",reconnect-ms=%" G_GUINT64_FORMAT, (guint64)seconds * 1000);
     else
         g_string_append_printf(text, ",reconnect=%u", seconds);

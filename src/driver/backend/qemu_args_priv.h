@@ -11,8 +11,6 @@
 #include "driver/conf/def_shmem.h"
 #include "driver/host/qemu_caps.h"
 
-#define QEMU_7_2 7002000u
-
 typedef struct QemuBuilder {
     const DomainDef *def;
     const QemuArgsContext *context;
@@ -25,7 +23,6 @@ void args_add_text(QemuBuilder *b, const char *option, char *text /* stolen, may
 void args_add_json(QemuBuilder *b, const char *option, json_t *object /* stolen */);
 /* Notes a descriptor to be passed and returns it. */
 int args_pass_fd(QemuBuilder *b, int fd);
-guint args_version(const QemuBuilder *b);
 /* TRUE when the abilities are not known. */
 gboolean args_has_device(const QemuBuilder *b, const char *type);
 gboolean args_require_device(const QemuBuilder *b, const char *type, const char *element, GError **error);

@@ -58,10 +58,14 @@ static json_t *inet(const char *host, const char *port)
                      port != NULL ? port : "0");
 }
 
+static void set_number(json_t *data, const char *member, const char *value)
+{
+    if (value != NULL)
+        json_object_set_new(data, member, json_integer((json_int_t)g_ascii_strtoull(value, NULL, 10)));
+}
+
 static void socket_data(GHashTable *words, const char *fd_name, json_t *data)
 {
-    const char *reconnect = get(words, "reconnect");
-
     if (get(words, "fd") != NULL)
         json_object_set_new(data, "addr",
                             json_pack("{s:s, s:{s:s}}", "type", "fd", "data", "str",
@@ -75,8 +79,8 @@ static void socket_data(GHashTable *words, const char *fd_name, json_t *data)
     if (get(words, "server") != NULL)
         set_flag(data, "wait", get(words, "wait"));
     set_flag(data, "telnet", get(words, "telnet"));
-    if (reconnect != NULL)
-        json_object_set_new(data, "reconnect", json_integer((json_int_t)g_ascii_strtoull(reconnect, NULL, 10)));
+    set_number(data, "reconnect", get(words, "reconnect"));
+    set_number(data, "reconnect-ms", get(words, "reconnect-ms"));
 }
 
 static const struct {

@@ -274,6 +274,24 @@ static gboolean ask_properties(Peer *peer, json_t *caps, GError **error)
 
 /* --- the conversation ----------------------------------------------------------------------------------- */
 
+/* Deprecated by QEMU 11 in favour of a command that says it of each accelerator. */
+static gboolean talk_accelerator(Peer *peer, gboolean *ret_kvm, GError **error)
+{
+    json_t *reply = NULL;
+
+    if (!ask(peer, "query-kvm", NULL, &reply, error))
+        return FALSE;
+    if (reply != NULL) {
+        *ret_kvm = json_is_true(json_object_get(reply, "enabled"));
+    } else {
+        if (!must_ask(peer, "query-accelerators", NULL, &reply, error))
+            return FALSE;
+        *ret_kvm = g_strcmp0(text_of(reply, "enabled"), "kvm") == 0;
+    }
+    json_decref(reply);
+    return TRUE;
+}
+
 static gboolean talk_identity(Peer *peer, json_t *caps, gboolean *ret_kvm, GError **error)
 {
     json_t *reply = NULL;
@@ -296,11 +314,7 @@ static gboolean talk_identity(Peer *peer, json_t *caps, gboolean *ret_kvm, GErro
         return FALSE;
     json_object_set(caps, "arch", json_object_get(reply, "arch"));
     json_decref(reply);
-    if (!must_ask(peer, "query-kvm", NULL, &reply, error))
-        return FALSE;
-    *ret_kvm = json_is_true(json_object_get(reply, "enabled"));
-    json_decref(reply);
-    return TRUE;
+    return talk_accelerator(peer, ret_kvm, error);
 }
 
 /* What does not depend on the accelerator. */
