@@ -17,11 +17,13 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "common/checked.h"
 #include "config.h"
 
 static const char help_text[] =
-    "usage: kite-vmm --kernel FILE [--initrd FILE] [--cmdline TEXT] [--memory MIB] [--cpus N[,max=M]]\n"
-    "                [--disk FILE[,ro]...]... [--net tap:NAME[,vhost]]... [--console stdio|virtio|none]\n"
+    "usage: kite-vmm --kernel FILE [--initrd FILE] [--cmdline TEXT] [--memory MIB]\n"
+    "                [--cpus N[,max=M]...] [--cpu MODEL[,{+,-}FEATURE]...] [--disk FILE[,ro]...]...\n"
+    "                [--net tap:NAME[,vhost]]... [--console stdio|virtio|none]\n"
     "                [--blockdev JSON]... [--device JSON]...\n"
     "                [--channel NAME:SOCKET]... [--no-rng] [--no-balloon] [--qmp-fd N] [--no-sandbox] [--check]\n"
     "       kite-vmm --desc-fd N [--qmp-fd N] [--no-sandbox] [--check]\n"
@@ -31,7 +33,10 @@ static const char help_text[] =
     "  --initrd FILE     initial RAM disk\n"
     "  --cmdline TEXT    the kernel's command line\n"
     "  --memory MIB      guest RAM, 128 if not said\n"
-    "  --cpus N[,max=M]  vCPUs, and how many there can be by hot plug\n"
+    "  --cpus N[,max=M]  vCPUs, and how many there can be by hot plug; also\n"
+    "                    ,sockets=N ,dies=N ,cores=N ,threads=N\n"
+    "  --cpu MODEL       the host's processor (host, if not said) or a named model; also\n"
+    "                    ,+FEATURE (or - to switch it off) ,enforce (what the host lacks is an error)\n"
     "  --disk FILE       virtio disk; raw, or qcow2 (with its backing files) when its name ends so; also\n"
     "                    ,ro ,direct ,format=raw|qcow2 ,serial=TEXT ,queues=N\n"
     "  --net tap:NAME    virtio network on an existing tap; ,vhost: the kernel moves its packets\n"
@@ -122,23 +127,56 @@ static int number(const char *option, const char *text, long min, long max, long
     return 0;
 }
 
-/* N, or N,max=M: M can be plugged. */
+/* N[,max=M][,sockets=S][,dies=D][,cores=C][,threads=T] */
 static int add_cpus(json_t *desc, char *spec, Err *err)
 {
+    static const char *const words[] = {"max", "sockets", "dies", "cores", "threads"};
     json_t *cpus = json_object_get(desc, "cpus");
-    char *max = strstr(spec, ",max=");
-    long n, m = 0;
-    int r = 0;
+    char *save = NULL, *word = strtok_r(spec, ",", &save);
+    long n;
+    int r = number("cpus", word != NULL ? word : "", 1, 240, &n, err);
 
-    if (max != NULL) {
-        *max = '\0';
-        r = number("cpus N,max", max + 5, 1, 240, &m, err);
-    }
-    if (r < 0 || (r = number("cpus", spec, 1, 240, &n, err)) < 0)
+    if (r < 0)
         return r;
     json_object_set_new(cpus, "count", json_integer(n));
-    if (max != NULL)
-        json_object_set_new(cpus, "max", json_integer(m));
+    while ((word = strtok_r(NULL, ",", &save)) != NULL) {
+        char *value = strchr(word, '='), option[24];
+        size_t i = 0;
+
+        if (value != NULL)
+            *value++ = '\0';
+        while (i < ARRAY_LEN(words) && strcmp(word, words[i]) != 0)
+            i++;
+        if (value == NULL || i == ARRAY_LEN(words))
+            return err_set(err, EINVAL, "--cpus N[,max=M][,sockets=S][,dies=D][,cores=C][,threads=T]: "
+                                        "'%s' is not understood", word);
+        snprintf(option, sizeof option, "cpus N,%s", words[i]);
+        if ((r = number(option, value, 1, 240, &n, err)) < 0)
+            return r;
+        json_object_set_new(cpus, words[i], json_integer(n));
+    }
+    return 0;
+}
+
+/* MODEL[,+FEATURE][,-FEATURE]...[,enforce] */
+static int add_cpu_model(json_t *desc, char *spec, Err *err)
+{
+    json_t *cpus = json_object_get(desc, "cpus"), *features = json_array();
+    char *save = NULL, *word = strtok_r(spec, ",", &save);
+
+    json_object_set_new(cpus, "features", features);
+    if (word == NULL)
+        return err_set(err, EINVAL, "--cpu takes a model");
+    json_object_set_new(cpus, "model", json_string(word));
+    json_object_set_new(cpus, "enforce", json_false());
+    while ((word = strtok_r(NULL, ",", &save)) != NULL) {
+        if (strcmp(word, "enforce") == 0)
+            json_object_set_new(cpus, "enforce", json_true());
+        else if (*word == '+' || *word == '-')
+            json_array_append_new(features, json_string(word));
+        else
+            return err_set(err, EINVAL, "--cpu MODEL[,+FEATURE][,-FEATURE]...[,enforce]: '%s' is not understood", word);
+    }
     return 0;
 }
 
@@ -191,6 +229,11 @@ static int opt_memory(Parse *p, char *text, Err *err)
 static int opt_cpus(Parse *p, char *text, Err *err)
 {
     return add_cpus(p->desc, text, err);
+}
+
+static int opt_cpu(Parse *p, char *text, Err *err)
+{
+    return add_cpu_model(p->desc, text, err);
 }
 
 static int opt_disk(Parse *p, char *text, Err *err)
@@ -295,6 +338,7 @@ static const struct {
     {"cmdline", true, true, opt_cmdline},
     {"memory", true, true, opt_memory},
     {"cpus", true, true, opt_cpus},
+    {"cpu", true, true, opt_cpu},
     {"disk", true, true, opt_disk},
     {"net", true, true, opt_net},
     {"blockdev", true, true, opt_blockdev},

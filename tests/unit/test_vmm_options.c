@@ -40,6 +40,9 @@ static void test_refusals(void)
     check_refused("--memory 5", "--kernel is needed");
     check_refused("--memory 5x --kernel /dev/null", "--memory must be 1 to");
     check_refused("--cpus 2,max=999 --kernel /dev/null", "--cpus N,max must be 1 to 240");
+    check_refused("--cpus 2,nodes=2 --kernel /dev/null", "'nodes' is not understood");
+    check_refused("--cpus 2,cores --kernel /dev/null", "'cores' is not understood");
+    check_refused("--cpu EPYC,svm --kernel /dev/null", "'svm' is not understood");
     check_refused("--desc-fd 3 --no-rng", "--desc-fd goes with no other description");
     check_refused("--kernel /dev/null --desc-fd 3", "--desc-fd goes with no other description");
     check_refused("--kernel /nonexistent/kernel", "cannot open the kernel /nonexistent/kernel");
@@ -79,6 +82,19 @@ static void test_by_hand(void)
     ok(kernel >= 0 && initrd >= 0 && fd >= 0 && strcmp(cmdline, "quiet") == 0 && size == 256 << 20 && count == 2 &&
            max == 4 && strcmp(driver, "virtio-scsi-pci") == 0,
        "they say what the options said");
+    json_decref(options.description);
+
+    r = parse("--kernel /dev/null --cpus 30,threads=2,sockets=3,cores=5,dies=1 --cpu EPYC,-topoext,+x2apic,enforce",
+              &options, &err);
+    int sockets = 0, dies = 0, cores = 0, threads = 0, enforce = 0;
+    const char *model = "", *off = "", *on = "";
+
+    ok(r == 0 && json_unpack(options.description, "{s:{s:i, s:i, s:i, s:i, s:s, s:b, s:[s, s!]}}", "cpus", "sockets",
+                             &sockets, "dies", &dies, "cores", &cores, "threads", &threads, "model", &model, "enforce",
+                             &enforce, "features", &off, &on) == 0 &&
+           sockets == 3 && dies == 1 && cores == 5 && threads == 2 && enforce && !strcmp(model, "EPYC") &&
+           !strcmp(off, "-topoext") && !strcmp(on, "+x2apic"),
+       "topology and model of the processors");
     json_decref(options.description);
 
     r = parse("--kernel /dev/null", &options, &err);
