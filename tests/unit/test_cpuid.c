@@ -123,8 +123,93 @@ static void test_leaves(void)
     kvm_close(vm);
 }
 
+static const struct kvm_cpuid_entry2 *subleaf(const struct kvm_cpuid2 *cpuid, uint32_t function, uint32_t index)
+{
+    for (unsigned i = 0; i < cpuid->nent; i++) {
+        if (cpuid->entries[i].function == function && cpuid->entries[i].index == index)
+            return &cpuid->entries[i];
+    }
+    abort();
+}
+
+/* Where a vCPU is, as its leaf 0xb or 0x1f says it to itself. */
+static bool placed(const struct kvm_cpuid2 *cpuid, const CpuTopology *t, unsigned index)
+{
+    uint32_t function = t->dies > 1 ? 0x1f : 0xb, at = subleaf(cpuid, function, 0)->edx;
+    unsigned core = subleaf(cpuid, function, 0)->eax, die = subleaf(cpuid, function, 1)->eax,
+             package = t->dies > 1 ? subleaf(cpuid, function, 2)->eax : die;
+
+    return (at & ((1u << core) - 1)) == index % t->threads &&
+           (at & ((1u << die) - 1)) >> core == index / t->threads % t->cores &&
+           (at & ((1u << package) - 1)) >> die == index / t->threads / t->cores % t->dies &&
+           at >> package == index / t->threads / t->cores / t->dies;
+}
+
+static void test_topologies(void)
+{
+    static const CpuTopology topologies[] = {{64, 1, 1, 1}, {2, 1, 16, 2}, {3, 1, 5, 2}, {2, 3, 3, 1}, {2, 2, 4, 2}};
+    static const char *const models[] = {"Conroe", "EPYC", "Opteron_G2"};
+
+    for (size_t k = 0; k < ARRAY_LEN(topologies) * ARRAY_LEN(models); k++) {
+        const CpuTopology *t = &topologies[k / ARRAY_LEN(models)];
+        const CpuModel model = {.name = models[k % ARRAY_LEN(models)]};
+        unsigned per_package = t->dies * t->cores * t->threads, count = t->sockets * per_package, right = 0;
+        bool amd = strcmp(model.name, "Conroe") != 0;
+        KvmVm *vm = fake_kvm_new();
+        struct kvm_cpuid2 *cpuid = NULL;
+        CpuChoice choice;
+        Err err = {0};
+
+        if (cpuid_build(vm, &model, t, &cpuid, &choice, &err) < 0)
+            abort();
+        for (unsigned i = 0; i < count; i++) {
+            uint32_t id = cpu_apic_id(t, i);
+
+            cpuid_specialize(cpuid, t, id);
+            right += placed(cpuid, t, i) && leaf(cpuid, 1)->ebx >> 24 == id;
+        }
+        ok(right == count, "%s, %u.%u.%u.%u: every vCPU finds its place (%u)", model.name, t->sockets, t->dies, t->cores,
+           t->threads, right);
+        ok(subleaf(cpuid, 0xb, 0)->ebx == t->threads && subleaf(cpuid, 0xb, 1)->ebx == per_package &&
+               (leaf(cpuid, 1)->ebx >> 16 & 0xff) >= per_package && leaf(cpuid, 0)->eax >= (t->dies > 1 ? 0x1f : 0xb),
+           "and the counts are those of the definition");
+        ok((leaf(cpuid, 0x80000008)->ecx & 0xff) == per_package - 1 &&
+               ((leaf(cpuid, 0x80000001)->ecx & 2) != 0) == (amd && per_package > 1),
+           "AMD's too");
+        free(cpuid);
+        kvm_close(vm);
+    }
+}
+
+/* Topology extensions and caches: AMD's leaves, on a host (the fake one) that has none of them. */
+static void test_amd_nodes(void)
+{
+    const CpuTopology t = {.sockets = 2, .dies = 2, .cores = 3, .threads = 2};
+    const CpuModel model = {.name = "EPYC"}, host = {.name = "host"};
+    KvmVm *vm = fake_kvm_new();
+    struct kvm_cpuid2 *cpuid = NULL;
+    CpuChoice choice;
+    Err err = {0};
+    uint32_t id = cpu_apic_id(&t, 12 + 6 + 4); /* the last core of the last die of the second package */
+
+    ok(cpuid_build(vm, &model, &t, &cpuid, &choice, &err) == 0 && id == (1 << 4 | 1 << 3 | 2 << 1), "an APIC id: %#x", id);
+    cpuid_specialize(cpuid, &t, id);
+    ok(leaf(cpuid, 0x80000000)->eax >= 0x8000001e && leaf(cpuid, 0x8000001e)->eax == id &&
+           leaf(cpuid, 0x8000001e)->ebx == (1 << 8 | 6) && leaf(cpuid, 0x8000001e)->ecx == (1 << 8 | 3),
+       "core 6 of the package, with 2 threads, on node 3, of 2 in the package");
+    ok((leaf(cpuid, 4)->eax >> 14 & 0xfff) == 1 && leaf(cpuid, 0x8000001d)->eax == (0x121 | 1 << 14),
+       "a first-level cache belongs to the core; Intel's leaf has it, so AMD's does");
+    ok(!has(&choice.missing, "topoext") && cpuid_choose(&host, &choice.missing, &choice, &err) == 0 &&
+           !has(&choice.given, "topoext"),
+       "whoever asks for topology extensions has them, the host's own model does not ask");
+    free(cpuid);
+    kvm_close(vm);
+}
+
 int main(void)
 {
+    test_topologies();
+    test_amd_nodes();
     test_named();
     test_lacking();
     test_host();

@@ -89,20 +89,35 @@ bool cpuid_has_feature(const struct kvm_cpuid2 *cpuid, const char *name)
     return reg != NULL && (*reg & 1u << f->bit) != 0;
 }
 
-/* Leaves 0xb and 0x1f: level by level, from the smallest. */
+static bool of_amd(const struct kvm_cpuid2 *cpuid)
+{
+    const struct kvm_cpuid_entry2 *e = find((struct kvm_cpuid2 *)(uintptr_t)cpuid, 0, 0);
+
+    return e != NULL && (e->ebx == 0x68747541 || e->ebx == 0x6f677948); /* Auth…, Hygo… */
+}
+
+/* The last leaf of a range that the guest is told of, which it asks for before it looks further. */
+static void reach_leaf(struct kvm_cpuid2 *cpuid, uint32_t last)
+{
+    struct kvm_cpuid_entry2 *e = find(cpuid, last & 0x80000000, 0);
+
+    if (e != NULL && e->eax < last)
+        e->eax = last;
+}
+
+/* Leaves 0xb and, where there are dies, 0x1f: level by level, from the smallest, whatever the host's processor has. */
 static void add_topology(struct kvm_cpuid2 *cpuid, const CpuTopology *t)
 {
     Shifts s = shifts(t);
     unsigned per_package = t->threads * t->cores * t->dies;
-    struct kvm_cpuid_entry2 *basic = find(cpuid, 0, 0);
-    bool v2 = t->dies > 1 && basic != NULL && basic->eax >= 0x1f;
 
     drop(cpuid, 0xb);
     drop(cpuid, 0x1f);
+    reach_leaf(cpuid, t->dies > 1 ? 0x1f : 0xb);
     append(cpuid, 0xb, 0, KVM_CPUID_FLAG_SIGNIFCANT_INDEX, s.core, t->threads, 1 << 8 | 0);
     append(cpuid, 0xb, 1, KVM_CPUID_FLAG_SIGNIFCANT_INDEX, s.package, per_package, 2 << 8 | 1);
     append(cpuid, 0xb, 2, KVM_CPUID_FLAG_SIGNIFCANT_INDEX, 0, 0, 2);
-    if (!v2)
+    if (t->dies == 1)
         return;
     append(cpuid, 0x1f, 0, KVM_CPUID_FLAG_SIGNIFCANT_INDEX, s.core, t->threads, 1 << 8 | 0);
     append(cpuid, 0x1f, 1, KVM_CPUID_FLAG_SIGNIFCANT_INDEX, s.die, t->threads * t->cores, 2 << 8 | 1);
@@ -110,11 +125,36 @@ static void add_topology(struct kvm_cpuid2 *cpuid, const CpuTopology *t)
     append(cpuid, 0x1f, 3, KVM_CPUID_FLAG_SIGNIFCANT_INDEX, 0, 0, 3);
 }
 
+/* A guest looks for its caches where its vendor has them: in leaf 4, or (AMD, topology extensions) in 0x8000001d. They are
+ * alike, so a host of the other vendor has them too. */
+static void mirror_caches(struct kvm_cpuid2 *cpuid)
+{
+    uint32_t to = of_amd(cpuid) ? 0x8000001d : 4, from = to == 4 ? 0x8000001d : 4;
+    const struct kvm_cpuid_entry2 *first = find(cpuid, to, 0);
+    unsigned count;
+
+    if ((first != NULL && (first->eax & 0x1f) != 0) || (to != 4 && !cpuid_has_feature(cpuid, "topoext")))
+        return;
+    drop(cpuid, to);
+    count = cpuid->nent;
+    for (unsigned i = 0; i < count; i++) {
+        struct kvm_cpuid_entry2 copy = cpuid->entries[i];
+
+        if (copy.function != from)
+            continue;
+        copy.function = to;
+        cpuid->entries[cpuid->nent++] = copy;
+    }
+    if (cpuid->nent > count)
+        reach_leaf(cpuid, to);
+}
+
 /* Leaf 4 and AMD's 0x8000001d: who shares which cache. */
 static void fix_caches(struct kvm_cpuid2 *cpuid, const CpuTopology *t)
 {
     unsigned cores = t->cores * t->dies;
 
+    mirror_caches(cpuid);
     for (unsigned i = 0; i < cpuid->nent; i++) {
         struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
         unsigned level, sharing;
@@ -122,7 +162,7 @@ static void fix_caches(struct kvm_cpuid2 *cpuid, const CpuTopology *t)
         if ((e->function != 4 && e->function != 0x8000001d) || (e->eax & 0x1f) == 0)
             continue;
         level = e->eax >> 5 & 7;
-        sharing = level >= 3 ? 1u << shifts(t).package : 1u << shifts(t).core;
+        sharing = level >= 3 ? 1u << shifts(t).die : 1u << shifts(t).core;
         e->eax = (e->eax & 0x3fff) | (MIN(sharing, 4096u) - 1) << 14;
         if (e->function == 4)
             e->eax |= (MIN(1u << width(cores), 64u) - 1) << 26;
@@ -149,14 +189,19 @@ static void fix_common(struct kvm_cpuid2 *cpuid, const CpuModel *model, const Cp
     if ((e = find(cpuid, 5, 0)) != NULL)
         e->eax = e->ebx = e->ecx = e->edx = 0;
     if ((e = find(cpuid, 0x80000008, 0)) != NULL)
-        e->ecx = per_package > 1 ? width(per_package) << 12 | (t->threads * t->cores * t->dies - 1) : 0;
+        e->ecx = per_package > 1 ? width(per_package) << 12 | MIN(t->threads * t->cores * t->dies - 1, 255u) : 0;
     if ((e = find(cpuid, 0x80000001, 0)) != NULL) {
-        bool amd = (e->ecx & 1u << 22) != 0; /* topology extensions: leaf 0x8000001e */
+        bool topology_extensions = (e->ecx & 1u << 22) != 0;
 
-        if (per_package > 1 && amd)
+        if (per_package > 1 && of_amd(cpuid)) /* leaf 1's count is one of cores as well as threads */
             e->ecx |= 1u << 1;
         else
             e->ecx &= ~(1u << 1);
+        if (topology_extensions) {
+            reach_leaf(cpuid, 0x8000001e);
+            if (find(cpuid, 0x8000001e, 0) == NULL)
+                append(cpuid, 0x8000001e, 0, 0, 0, 0, 0);
+        }
     }
     if (model->hide_hypervisor) {
         drop(cpuid, 0x40000000);
@@ -206,7 +251,7 @@ static int refuse_missing(const CpuModel *model, const CpuWords *of_model, const
 
 int cpuid_choose(const CpuModel *model, const CpuWords *offered, CpuChoice *ret, Err *err)
 {
-    CpuWords of_model, wanted;
+    CpuWords of_model, wanted, can = *offered;
     int r = cpu_model_words(model->name, offered, &of_model, err);
 
     if (r < 0)
@@ -220,9 +265,11 @@ int cpuid_choose(const CpuModel *model, const CpuWords *offered, CpuChoice *ret,
             return err_set(err, EINVAL, "CPU feature '%s' is not known", name);
         cpu_words_put(&wanted, f, name[0] != '-');
     }
+    /* Its leaves are ours, so whoever asks for it can have it; the host's own model has it where the host has. */
+    cpu_words_put(&can, cpu_feature_find("topoext"), true);
     for (unsigned i = 0; i < CPU_WORDS; i++) {
-        ret->given.bits[i] = wanted.bits[i] & offered->bits[i];
-        ret->missing.bits[i] = wanted.bits[i] & ~offered->bits[i];
+        ret->given.bits[i] = wanted.bits[i] & can.bits[i];
+        ret->missing.bits[i] = wanted.bits[i] & ~can.bits[i];
     }
     return refuse_missing(model, &of_model, &ret->missing, err);
 }
@@ -254,7 +301,7 @@ int cpuid_build(KvmVm *vm, const CpuModel *model, const CpuTopology *topology, s
     r = kvm_supported_cpuid(vm, &supported, err);
     if (r < 0)
         return r;
-    cpuid = calloc(1, sizeof *cpuid + (supported->nent + 16 + CPU_WORDS) * sizeof cpuid->entries[0]);
+    cpuid = calloc(1, sizeof *cpuid + (2 * supported->nent + 16 + CPU_WORDS) * sizeof cpuid->entries[0]);
     if (cpuid == NULL) {
         free(supported);
         return err_set(err, ENOMEM, "out of memory");
@@ -301,9 +348,11 @@ void cpuid_specialize(struct kvm_cpuid2 *cpuid, const CpuTopology *topology, uin
             e->edx = apic_id;
             break;
         case 0x8000001e:
+            /* The core in its package; nodes are dies, counted over all packages. */
             e->eax = apic_id;
-            e->ebx = (apic_id >> s.core & 0xff) | (topology->threads - 1) << 8;
-            e->ecx = apic_id >> s.package & 0xff;
+            e->ebx = ((apic_id & ((1u << s.package) - 1)) >> s.core & 0xff) | (topology->threads - 1) << 8;
+            e->ecx = (apic_id >> s.die & 0xff) | (MIN(topology->dies, 8u) - 1) << 8;
+            e->edx = 0;
             break;
         default:
             break;
