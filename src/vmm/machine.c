@@ -85,6 +85,16 @@ static void on_cpu_ejected(void *opaque, unsigned cpu)
     loop_post(m->loop, &m->post);
 }
 
+static void on_cpu_reported(void *opaque, unsigned cpu)
+{
+    Machine *m = opaque;
+
+    pthread_mutex_lock(&m->lock);
+    m->reported_cpus[cpu / 64] |= 1ull << cpu % 64;
+    pthread_mutex_unlock(&m->lock);
+    loop_post(m->loop, &m->post);
+}
+
 static void on_clock_set(void *opaque, int64_t seconds)
 {
     machine_emit(opaque, "RTC_CHANGE",
@@ -226,6 +236,7 @@ int machine_reset(Machine *m, bool guest, Err *err)
     m->pending &= PENDING_STOP_IO; /* what the old life reported is over */
     memset(m->ejected, 0, sizeof m->ejected);
     memset(m->ejected_cpus, 0, sizeof m->ejected_cpus);
+    memset(m->reported_cpus, 0, sizeof m->reported_cpus);
     pthread_mutex_unlock(&m->lock);
     machine_remove_asked(m);
     pci_host_reset(m->pci);
@@ -319,6 +330,7 @@ static void handle_posts(void *opaque)
 {
     Machine *m = opaque;
     uint64_t ejected[ARRAY_LEN(m->ejected)], ejected_cpus[ARRAY_LEN(m->ejected_cpus)];
+    uint64_t reported_cpus[ARRAY_LEN(m->reported_cpus)];
     char text[sizeof m->error_text];
     QueuedEvent *events;
     unsigned pending;
@@ -330,6 +342,8 @@ static void handle_posts(void *opaque)
     memset(m->ejected, 0, sizeof m->ejected);
     memcpy(ejected_cpus, m->ejected_cpus, sizeof ejected_cpus);
     memset(m->ejected_cpus, 0, sizeof m->ejected_cpus);
+    memcpy(reported_cpus, m->reported_cpus, sizeof reported_cpus);
+    memset(m->reported_cpus, 0, sizeof m->reported_cpus);
     memcpy(text, m->error_text, sizeof text);
     m->error_text[0] = '\0';
     events = m->events;
@@ -353,6 +367,8 @@ static void handle_posts(void *opaque)
     for (unsigned cpu = 0; cpu < ACPI_CPUS_MAX; cpu++) {
         if (ejected_cpus[cpu / 64] & 1ull << cpu % 64)
             machine_handle_cpu_ejected(m, cpu);
+        if (reported_cpus[cpu / 64] & 1ull << cpu % 64)
+            machine_handle_cpu_reported(m, cpu);
     }
     if (text[0] != '\0')
         log_note("%s", text);
@@ -389,6 +405,7 @@ static int make_platform(Machine *m, Err *err)
                             .reset = on_reset,
                             .slot_ejected = on_slot_ejected,
                             .cpu_ejected = on_cpu_ejected,
+                            .cpu_reported = on_cpu_reported,
                             .opaque = m};
     RtcHost rtc_host = {.loop = m->loop, .changed = on_clock_set, .opaque = m};
     LegacyHost legacy_host = {.reset = on_reset, .panicked = on_panicked, .opaque = m};

@@ -5,6 +5,7 @@
  * vCPU, so an unplugged one is parked again.
  *
  *   parked ──device_add──> plugged ──device_del: the guest is asked; it ejects (_EJ0)──> parked, DEVICE_DELETED
+ *                                    or it keeps the CPU and says so (_OST): ACPI_DEVICE_OST with a status that is not 0
  */
 #include <errno.h>
 #include <stdio.h>
@@ -145,4 +146,21 @@ void machine_handle_cpu_ejected(Machine *m, unsigned index)
     if (id[0] != '\0')
         machine_emit(m, "DEVICE_DELETED",
                      json_pack("{s:s, s:s+}", "device", id, "path", "/machine/peripheral/", id));
+}
+
+/* The guest said how a plug or an unplug went. Many reports before the main loop comes here are one: the last. */
+void machine_handle_cpu_reported(Machine *m, unsigned index)
+{
+    const AcpiReport report = acpi_hw_cpu_report(m->acpi_hw, index);
+    char slot[12];
+    json_t *info;
+
+    if (index >= m->vcpu_count)
+        return;
+    snprintf(slot, sizeof slot, "%u", index);
+    info = json_pack("{s:s, s:s, s:I, s:I}", "slot", slot, "slot-type", "CPU", "source", (json_int_t)report.source, "status",
+                     (json_int_t)report.status);
+    if (machine_cpu_plugged(m, index) && m->cpu_slots[index].id[0] != '\0')
+        json_object_set_new(info, "device", json_string(m->cpu_slots[index].id));
+    machine_emit(m, "ACPI_DEVICE_OST", json_pack("{s:o}", "info", info));
 }

@@ -126,6 +126,7 @@ struct Machine {
     QueuedEvent *events, **events_tail; /* lock */
     uint64_t ejected[ACPI_SLOTS_MAX / 64]; /* lock */
     uint64_t ejected_cpus[ACPI_CPUS_MAX / 64]; /* lock */
+    uint64_t reported_cpus[ACPI_CPUS_MAX / 64]; /* lock */
     LoopPost post;
 };
 
@@ -152,6 +153,7 @@ int machine_cpu_add(Machine *m, const char *driver, Props *props, Err *err);
 int machine_find_cpu(const Machine *m, const char *id); /* -1: none */
 int machine_cpu_del(Machine *m, unsigned index, Err *err);
 void machine_handle_cpu_ejected(Machine *m, unsigned index);
+void machine_handle_cpu_reported(Machine *m, unsigned index);
 
 /* machine_iothreads.c */
 Loop *machine_find_iothread(DeviceHost *host, const char *id);

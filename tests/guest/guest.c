@@ -401,8 +401,9 @@ static void test_smbios(void)
     print("no SMBIOS\n");
 }
 
-/* What is inserted is taken note of, what shall go is let go; the button ends it. */
-static void test_obey(void)
+/* What is inserted is taken note of, what shall go is let go; or a CPU is kept, and that reported by what _OST writes. The
+ * button ends it. */
+static void test_obey(bool keeps_cpus)
 {
     static const struct {
         const char *what;
@@ -429,15 +430,20 @@ static void test_obey(void)
         for (unsigned k = 0; k < 2; k++) {
             for (unsigned i = 0; i < kinds[k].count; i++) {
                 uint32_t state;
+                bool keep;
 
                 outl(kinds[k].select, i);
                 state = inl(kinds[k].state);
-                if (state & 6) {
-                    print(state & 2 ? "inserted " : "let go ");
-                    line(kinds[k].what, i, 2);
+                if (!(state & 6))
+                    continue;
+                keep = keeps_cpus && k == 1 && (state & 4);
+                print(state & 2 ? "inserted " : keep ? "kept " : "let go ");
+                line(kinds[k].what, i, 2);
+                outl(kinds[k].state, (state & 6) | (keep ? 0 : (state & 4) << 1));
+                if (keep) {
+                    outl(ACPI + 0x28, 3);
+                    outl(ACPI + 0x2c, 0x82);
                 }
-                if (state & 6)
-                    outl(kinds[k].state, (state & 6) | (state & 4) << 1);
             }
         }
     }
@@ -583,7 +589,9 @@ void guest_main(uint32_t info)
     else if (equal(test, "smbios"))
         test_smbios();
     else if (equal(test, "obey"))
-        test_obey();
+        test_obey(false);
+    else if (equal(test, "keep"))
+        test_obey(true);
     else if (equal(test, "button"))
         test_button(false);
     else if (equal(test, "button-level"))

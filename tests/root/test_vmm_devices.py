@@ -148,6 +148,15 @@ def vcpus():
     wait_for("2 vCPUs", lambda: virsh("vcpucount", "cpus", "--live") == "2")
     assert "let go cpu" in console_text("cpus")
     gone("cpus")
+    start("cpus", "keep", vcpus="<vcpu current='1'>2</vcpu>")
+    wait_console("cpus", "obeying")
+    virsh("setvcpus", "cpus", "2", "--live")
+    wait_console("cpus", "inserted cpu 01")
+    with events("cpus") as log:
+        fails("setvcpus", "cpus", "1", "--live", contains="unplug of device was rejected by the guest")
+        log.wait("device-removal-failed")
+    assert "kept cpu 01" in console_text("cpus") and virsh("vcpucount", "cpus", "--live") == "2"
+    gone("cpus")
     vcpus = ("<vcpu current='2'>3</vcpu><vcpus><vcpu id='0' enabled='yes' hotpluggable='no'/>"
              "<vcpu id='1' enabled='no' hotpluggable='yes'/><vcpu id='2' enabled='yes' hotpluggable='yes'/></vcpus>")
     start("cpus", "spin", vcpus=vcpus)

@@ -148,6 +148,16 @@ static void test_cpus(void)
        fake_in(machine, ACPI_PORT, 4) == 4 && fake_in(machine, ACPI_PORT + 0x24, 4) == 5,
        "device_del asks the guest");
     fake_out(machine, ACPI_PORT + 0x24, 4, 4);
+    fake_out(machine, ACPI_PORT + 0x28, 3, 4);
+    fake_out(machine, ACPI_PORT + 0x2c, 0x82, 4);
+    ok(answers("", "ACPI_DEVICE_OST") && strstr(received, "\"vcpu2\"") && strstr(received, "\"slot\":\"2\"") &&
+           strstr(received, "\"source\":3") && strstr(received, "\"status\":130"),
+       "the guest keeps it: ACPI_DEVICE_OST");
+    ok(answers("{\"execute\": \"query-cpus-fast\"}", "/machine/peripheral/vcpu2"), "and the CPU is still there");
+    ok(answers("{\"execute\": \"device_del\", \"arguments\": {\"id\": \"vcpu2\"}}", "return") &&
+           fake_in(machine, ACPI_PORT + 0x24, 4) == 5,
+       "asked again");
+    fake_out(machine, ACPI_PORT + 0x24, 4, 4);
     fake_out(machine, ACPI_PORT + 0x24, 8, 4);
     ok(answers("", "DEVICE_DELETED") && strstr(received, "vcpu2"), "ejected: DEVICE_DELETED");
     ok(!answers("{\"execute\": \"query-cpus-fast\"}", "vcpu2") && fake_in(machine, ACPI_PORT + 0x24, 4) == 0, "and gone");

@@ -486,7 +486,8 @@ static void on_unplug_error(const VmEvent *event)
     domain_event_device_removal_failed(event->dom, alias);
 }
 
-/* ACPI 6.3, 6.3.5 _OST: a DIMM's ejection (0x3, 0x103) that the guest refuses. */
+/* ACPI 6.3, 6.3.5 _OST: the ejection (0x3, 0x103) of a DIMM or a CPU that the guest refuses. libvirt takes no notice of
+ * CPUs and lets the call run into its timeout. */
 static void on_acpi_ost(const VmEvent *event)
 {
     json_t *info = json_object_get(event->data, "info");
@@ -495,8 +496,8 @@ static void on_acpi_ost(const VmEvent *event)
     json_int_t source = json_integer_value(json_object_get(info, "source"));
     json_int_t status = json_integer_value(json_object_get(info, "status"));
 
-    if (alias != NULL && g_strcmp0(type, "DIMM") == 0 && (source == 0x3 || source == 0x103) &&
-        (status == 0x1 || (status >= 0x80 && status <= 0x83))) {
+    if (alias != NULL && (g_strcmp0(type, "DIMM") == 0 || g_strcmp0(type, "CPU") == 0) &&
+        (source == 0x3 || source == 0x103) && (status == 0x1 || (status >= 0x80 && status <= 0x83))) {
         device_note_refused(event->dom, alias);
         domain_event_device_removal_failed(event->dom, alias);
     }

@@ -107,12 +107,13 @@ static void dsdt_registers(Aml *a)
     aml_integer(a, 0x40);
     aml_bytes(a, field_op, 2);
 
-    /* One field list: EVNT at 0, PSEL 0x10, PSTA 0x14, CSEL 0x20, CSTA 0x24; reserved bits fill the gaps. */
+    /* One field list: EVNT at 0, PSEL 0x10, PSTA 0x14, CSEL 0x20, CSTA 0x24, COEV 0x28, COST 0x2c; reserved bits fill
+     * the gaps. */
     static const struct {
         const char *name;
         unsigned bits;
     } fields[] = {{"EVNT", 32}, {NULL, 96},   {"PSEL", 32}, {"PSTA", 32},
-                  {NULL, 64},   {"CSEL", 32}, {"CSTA", 32}};
+                  {NULL, 64},   {"CSEL", 32}, {"CSTA", 32}, {"COEV", 32}, {"COST", 32}};
     Aml list = {0};
 
     aml_name_string(&list, "KHP");
@@ -344,6 +345,11 @@ static void dsdt_cpu(Aml *a, const AcpiConfig *c, unsigned i)
             aml_begin_method(a, "_EJ0", 1, true);
             aml_store_integer(a, i, "\\_SB.CSEL");
             aml_store_integer(a, 8, "\\_SB.CSTA");
+            aml_end(a);
+            aml_begin_method(a, "_OST", 3, true); /* 6.3.5: how it went */
+            aml_store_integer(a, i, "\\_SB.CSEL");
+            aml_store_arg(a, 0, "\\_SB.COEV");
+            aml_store_arg(a, 1, "\\_SB.COST");
             aml_end(a);
         }
     }

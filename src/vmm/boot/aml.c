@@ -254,6 +254,13 @@ void aml_store_integer(Aml *aml, uint64_t v, const char *to)
     aml_name_string(aml, to);
 }
 
+void aml_store_arg(Aml *aml, unsigned arg, const char *to)
+{
+    aml_op(aml, AML_STORE);
+    aml_arg(aml, arg);
+    aml_name_string(aml, to);
+}
+
 void aml_store_to_local(Aml *aml, const char *from, unsigned local)
 {
     aml_op(aml, AML_STORE);

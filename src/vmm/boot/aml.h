@@ -44,6 +44,7 @@ void aml_local(Aml *aml, unsigned n);
 void aml_arg(Aml *aml, unsigned n);
 /* Store (Local, name) and the like */
 void aml_store_integer(Aml *aml, uint64_t v, const char *to);
+void aml_store_arg(Aml *aml, unsigned arg, const char *to);
 void aml_store_to_local(Aml *aml, const char *from, unsigned local);
 void aml_notify(Aml *aml, const char *path, uint64_t value);
 /* If (Local & mask) { … }: closed with aml_end() */

@@ -22,6 +22,7 @@ struct AcpiHw {
     uint32_t events;
     uint32_t slot, cpu; /* selected */
     uint8_t slots[ACPI_SLOTS_MAX], cpus[ACPI_CPUS_MAX];
+    AcpiReport reports[ACPI_CPUS_MAX];
 };
 
 static uint64_t hw_read(void *opaque, uint64_t offset, unsigned len)
@@ -53,7 +54,7 @@ static void hw_write(void *opaque, uint64_t offset, uint64_t value, unsigned len
 {
     AcpiHw *hw = opaque;
     bool power_off = false, reset = false;
-    int slot = -1, cpu = -1;
+    int slot = -1, cpu = -1, reported = -1;
 
     (void)len;
     pthread_mutex_lock(&hw->lock);
@@ -84,6 +85,16 @@ static void hw_write(void *opaque, uint64_t offset, uint64_t value, unsigned len
                 cpu = (int)hw->cpu;
         }
         break;
+    case 0x28:
+        if (hw->cpu < ACPI_CPUS_MAX)
+            hw->reports[hw->cpu].source = (uint32_t)value;
+        break;
+    case 0x2c:
+        if (hw->cpu < ACPI_CPUS_MAX) {
+            hw->reports[hw->cpu].status = (uint32_t)value;
+            reported = (int)hw->cpu;
+        }
+        break;
     default:
         break;
     }
@@ -96,6 +107,8 @@ static void hw_write(void *opaque, uint64_t offset, uint64_t value, unsigned len
         hw->host.slot_ejected(hw->host.opaque, (unsigned)slot);
     if (cpu >= 0)
         hw->host.cpu_ejected(hw->host.opaque, (unsigned)cpu);
+    if (reported >= 0)
+        hw->host.cpu_reported(hw->host.opaque, (unsigned)reported);
 }
 
 static const BusOps hw_ops = {.read = hw_read, .write = hw_write};
@@ -136,6 +149,7 @@ void acpi_hw_reset(AcpiHw *hw)
         hw->slots[i] &= PRESENT;
     for (unsigned i = 0; i < ACPI_CPUS_MAX; i++)
         hw->cpus[i] &= PRESENT;
+    memset(hw->reports, 0, sizeof hw->reports);
     pthread_mutex_unlock(&hw->lock);
 }
 
@@ -191,4 +205,15 @@ void acpi_hw_ask_cpu_removal(AcpiHw *hw, unsigned cpu)
 {
     if (cpu < ACPI_CPUS_MAX)
         ask(hw, &hw->cpus[cpu], EVENT_CPUS);
+}
+
+AcpiReport acpi_hw_cpu_report(AcpiHw *hw, unsigned cpu)
+{
+    AcpiReport report = {0};
+
+    pthread_mutex_lock(&hw->lock);
+    if (cpu < ACPI_CPUS_MAX)
+        report = hw->reports[cpu];
+    pthread_mutex_unlock(&hw->lock);
+    return report;
 }

@@ -8,6 +8,7 @@
  *        0x610  u32 w   slot select       0x614 u32 slot: r bit 0 present, 1 inserted, 2 removal asked;
  *                                                     w bit 1, 2 seen, bit 3 eject
  *        0x620  u32 w   CPU select        0x624 u32 CPU: the same
+ *        0x628  u32 w   _OST's source event (6.3.5) of that CPU      0x62c u32 w its status code, which reports both
  */
 #pragma once
 
@@ -27,8 +28,15 @@ typedef struct AcpiHwHost {
     void (*reset)(void *opaque);
     void (*slot_ejected)(void *opaque, unsigned slot);
     void (*cpu_ejected)(void *opaque, unsigned cpu);
+    void (*cpu_reported)(void *opaque, unsigned cpu); /* acpi_hw_cpu_report() has what */
     void *opaque;
 } AcpiHwHost;
+
+/* What the guest's _OST said last of a CPU (6.3.5): the notification it is about (or 0x103, 0x200: of its own accord),
+ * and how that went (0: well; 0x80 and more by source). */
+typedef struct AcpiReport {
+    uint32_t source, status;
+} AcpiReport;
 
 typedef struct AcpiHw AcpiHw;
 
@@ -41,3 +49,4 @@ void acpi_hw_set_slot(AcpiHw *hw, unsigned slot, bool present, bool notify);
 void acpi_hw_ask_slot_removal(AcpiHw *hw, unsigned slot);
 void acpi_hw_set_cpu(AcpiHw *hw, unsigned cpu, bool present, bool notify);
 void acpi_hw_ask_cpu_removal(AcpiHw *hw, unsigned cpu);
+AcpiReport acpi_hw_cpu_report(AcpiHw *hw, unsigned cpu);
