@@ -83,6 +83,7 @@ VMM_C_FILES = \
 	%D%/virtio/vsock.c \
 	%D%/virtio/virtio.c \
 	%D%/virtio/virtio_pci.c \
+	%D%/virtio/virtio_pci_regs.c \
 	%D%/virtio/virtqueue.c
 VMM_H_FILES = \
 	%D%/arch/x86_64/cpu_features.h \
@@ -149,6 +150,7 @@ VMM_H_FILES = \
 	%D%/virtio/vhost.h \
 	%D%/virtio/virtio.h \
 	%D%/virtio/virtio_pci.h \
+	%D%/virtio/virtio_pci_internal.h \
 	%D%/virtio/virtqueue.h \
 	%D%/virtio/virtqueue_internal.h
 
