@@ -51,6 +51,7 @@ static char *transform(const char *input, GError **error)
     g_autofree char *second = NULL;
     g_autofree char *live_text = NULL;
     g_autofree char *live_again = NULL;
+    g_autofree char *shown = NULL;
 
     if (def == NULL)
         return NULL;
@@ -61,8 +62,10 @@ static char *transform(const char *input, GError **error)
     second = domain_def_format(again, DOMAIN_DEF_FORMAT_SECURE);
     again->id = 7;
     domain_def_assign_aliases(again);
+    shown = domain_def_format(again, DOMAIN_DEF_FORMAT_SECURE);
+    validate(LIBVIRT_SCHEMA, shown);
+    validate(schema, shown);
     live_text = domain_def_format(again, DOMAIN_DEF_FORMAT_STATUS | DOMAIN_DEF_FORMAT_SECURE);
-    validate(LIBVIRT_SCHEMA, live_text);
     validate(schema, live_text);
     live = parse_ok(live_text, DOMAIN_DEF_PARSE_STATUS);
     live_again = domain_def_format(live, DOMAIN_DEF_FORMAT_STATUS | DOMAIN_DEF_FORMAT_SECURE);

@@ -52,7 +52,8 @@ static void smartcard_format(XmlWriter *w, const DeviceInfo *dev, const DeviceFo
             xml_element_text(w, "certificate", def->certificates[i]);
         xml_element_text(w, "database", def->database);
     }
-    device_info_format(w, dev, fmt->flags);
+    /* libvirt's schema knows no <alias> here. */
+    device_info_format(w, dev, fmt->flags | DEVICE_INFO_FORMAT_NO_OWN_ALIAS);
     xml_close(w);
 }
 

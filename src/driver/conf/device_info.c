@@ -338,13 +338,17 @@ gboolean device_info_parse(DeviceInfo *info, xmlNodePtr node, guint parse_flags,
 
 void device_info_format(XmlWriter *w, const DeviceInfo *info, guint format_flags)
 {
+    gboolean own_alias = !(format_flags & DOMAIN_DEF_FORMAT_INACTIVE);
+
     if (info->boot_index > 0 && !(format_flags & DEVICE_INFO_FORMAT_NO_BOOT)) {
         xml_open(w, "boot");
         xml_attr_u64(w, "order", info->boot_index);
         xml_attr(w, "loadparm", info->loadparm);
         xml_close(w);
     }
-    if (info->alias != NULL && (!(format_flags & DOMAIN_DEF_FORMAT_INACTIVE) || device_alias_is_user(info->alias))) {
+    if ((format_flags & DEVICE_INFO_FORMAT_NO_OWN_ALIAS) && !(format_flags & DOMAIN_DEF_FORMAT_STATUS))
+        own_alias = FALSE;
+    if (info->alias != NULL && (own_alias || device_alias_is_user(info->alias))) {
         xml_open(w, "alias");
         xml_attr(w, "name", info->alias);
         xml_close(w);

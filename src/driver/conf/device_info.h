@@ -168,6 +168,7 @@ void device_info_format(XmlWriter *w, const DeviceInfo *info, guint format_flags
  * where device_info_format() puts it; nothing else needs this). */
 #define DEVICE_INFO_FORMAT_NO_BOOT (1u << 16)
 #define DEVICE_INFO_FORMAT_NO_ADDRESS (1u << 17)
+#define DEVICE_INFO_FORMAT_NO_OWN_ALIAS (1u << 18) /* but a user's, and in the run-state file */
 
 /* One <address type='pci'.../> of any element ("address" of hostdev sources too). */
 gboolean pci_address_parse(PciAddress *address, xmlNodePtr node, GError **error);
