@@ -92,6 +92,11 @@ gboolean xml_attr_get_on_off(xmlNodePtr node, const char *name, XmlGetFlags flag
 /* from_string is an ENUM_TABLE's. */
 gboolean xml_attr_get_enum(xmlNodePtr node, const char *name, int (*from_string)(const char *),
                            XmlGetFlags flags, int *ret, GError **error);
+/* The same where libvirt, for the attributes that are older than its common reader, calls a word that it does
+ * not know VIR_ERR_CONFIG_UNSUPPORTED of VIR_FROM_DOMAIN; unknown is its text before the word: "unknown
+ * watchdog model". NULL: as above. */
+gboolean xml_attr_get_word(xmlNodePtr node, const char *name, int (*from_string)(const char *),
+                           XmlGetFlags flags, const char *unknown, int *ret, GError **error);
 const char *tristate_yes_no(Tristate t); /* NULL when absent */
 const char *tristate_on_off(Tristate t);
 

@@ -383,6 +383,12 @@ const char *tristate_on_off(Tristate t)
 gboolean xml_attr_get_enum(xmlNodePtr node, const char *name, int (*from_string)(const char *),
                            XmlGetFlags flags, int *ret, GError **error)
 {
+    return xml_attr_get_word(node, name, from_string, flags, NULL, ret, error);
+}
+
+gboolean xml_attr_get_word(xmlNodePtr node, const char *name, int (*from_string)(const char *),
+                           XmlGetFlags flags, const char *unknown, int *ret, GError **error)
+{
     g_autofree char *text = xml_get_attr(node, name);
     int value;
 
@@ -390,7 +396,9 @@ gboolean xml_attr_get_enum(xmlNodePtr node, const char *name, int (*from_string)
         return missing(node, name, flags, error);
     value = from_string(text);
     if (value < 0 || ((flags & XML_NONZERO) && value == 0))
-        return invalid(node, name, text, NULL, error);
+        return unknown != NULL ? error_set_from(error, VIR_FROM_DOMAIN, VIR_ERR_CONFIG_UNSUPPORTED, "%s '%s'",
+                                                unknown, text)
+                               : invalid(node, name, text, NULL, error);
     *ret = value;
     return TRUE;
 }

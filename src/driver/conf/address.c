@@ -479,12 +479,12 @@ gboolean address_from_disk_target(DeviceInfo *dev, GError **error)
     /* Without a target it has no place; validation says so. */
     if (dev->address.type != ADDRESS_NONE || disk->target == NULL)
         return TRUE;
-    if (disk->bus != DISK_BUS_SCSI && disk->bus != DISK_BUS_IDE && disk->bus != DISK_BUS_SATA &&
-        disk->bus != DISK_BUS_FDC)
-        return TRUE;
     if (!disk_name_to_index(disk->target, &index))
         return error_set(error, VIR_ERR_XML_ERROR, "Unknown disk name '%s' and no address specified",
                          disk->target);
+    if (disk->bus != DISK_BUS_SCSI && disk->bus != DISK_BUS_IDE && disk->bus != DISK_BUS_SATA &&
+        disk->bus != DISK_BUS_FDC)
+        return TRUE;
     switch (disk->bus) {
     case DISK_BUS_SCSI:
         drive.controller = index / SCSI_UNITS_NARROW;

@@ -98,7 +98,7 @@ static gboolean parse_adjustment(ClockDef *clock, xmlNodePtr node, GError **erro
     if (basis != NULL && strcmp(basis, "localtime") == 0)
         clock->basis_localtime = TRUE;
     else if (basis != NULL && strcmp(basis, "utc") != 0)
-        return error_set(error, VIR_ERR_XML_ERROR, "unknown clock basis '%s'", basis);
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "unknown clock basis '%s'", basis);
     return TRUE;
 }
 
@@ -109,14 +109,15 @@ gboolean clock_def_parse(ClockDef *clock, xmlNodePtr domain, GError **error)
 
     if (node == NULL)
         return TRUE;
-    if (!xml_attr_get_enum(node, "offset", clock_offset_from_string, XML_OPTIONAL, &offset, error))
+    if (!xml_attr_get_word(node, "offset", clock_offset_from_string, XML_OPTIONAL, "unknown clock offset",
+                           &offset, error))
         return FALSE;
     clock->offset = offset;
     switch (clock->offset) {
     case CLOCK_TIMEZONE:
         clock->timezone = xml_get_attr(node, "timezone");
         if (clock->timezone == NULL)
-            return error_set(error, VIR_ERR_XML_ERROR,
+            return error_set(error, VIR_ERR_INTERNAL_ERROR,
                              "missing 'timezone' attribute for clock with offset='timezone'");
         break;
     case CLOCK_ABSOLUTE:

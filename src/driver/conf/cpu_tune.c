@@ -300,13 +300,16 @@ static gboolean parse_pins(DomainDef *def, xmlNodePtr node, GError **error)
         if (!parse_cpuset(child, &domain_def_vcpu(def, id)->pin, error))
             return FALSE;
         if (domain_def_vcpu(def, id)->pin == NULL)
-            return error_set(error, VIR_ERR_XML_ERROR,
-                             "Missing required cpuset attribute in element 'vcpupin'");
+            return error_set(error, VIR_ERR_INTERNAL_ERROR, "missing cpuset for vcpupin");
     }
     if (xml_count(node, "emulatorpin") > 1)
         return error_set(error, VIR_ERR_XML_ERROR, "only one emulatorpin is supported");
-    if (emulator != NULL && !parse_cpuset(emulator, &def->cputune.emulator_pin, error))
-        return FALSE;
+    if (emulator != NULL) {
+        if (!parse_cpuset(emulator, &def->cputune.emulator_pin, error))
+            return FALSE;
+        if (def->cputune.emulator_pin == NULL)
+            return error_set(error, VIR_ERR_INTERNAL_ERROR, "missing cpuset for emulatorpin");
+    }
     XML_FOREACH(child, node, "iothreadpin")
     {
         IothreadDef *iothread;
@@ -316,7 +319,7 @@ static gboolean parse_pins(DomainDef *def, xmlNodePtr node, GError **error)
             return FALSE;
         iothread = domain_def_iothread(def, id);
         if (iothread == NULL)
-            return error_set(error, VIR_ERR_XML_ERROR, "Cannot find 'iothread' : %u", id);
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Cannot find 'iothread' : %u", id);
         if (iothread->pin != NULL)
             return error_set(error, VIR_ERR_INTERNAL_ERROR, "duplicate iothreadpin for same iothread '%u'",
                              id);

@@ -114,7 +114,7 @@ static gboolean chr_parse(DeviceInfo *dev, xmlNodePtr node, const DeviceContext 
     if (target != NULL && !parse_target(def, target, ctx->flags, error))
         return FALSE;
     if (dev->kind == DEVICE_CHANNEL && def->target.channel == CHANNEL_TARGET_NONE)
-        return error_set(error, VIR_ERR_XML_ERROR,
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                          "target type must be specified for character device <channel>");
     if (def->port < -1)
         return error_set(error, VIR_ERR_XML_ERROR, "Invalid port number: %d", def->port);

@@ -63,7 +63,7 @@ static const Field log_fields[] = {
     FIELD_END,
 };
 static const Field protocol_fields[] = {
-    FIELD_ENUM_ALWAYS(ChrSource, protocol, "type", chr_protocol, 0),
+    FIELD_ENUM_ALWAYS(ChrSource, protocol, "type", chr_protocol, 0, .unknown = "Unknown protocol"),
     FIELD_END,
 };
 

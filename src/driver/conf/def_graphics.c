@@ -294,8 +294,10 @@ static gboolean parse_ports(xmlNodePtr node, GraphicsDef *def, guint flags, GErr
     Tristate automatic = TRISTATE_ABSENT;
     gboolean inactive = (flags & DOMAIN_DEF_PARSE_INACTIVE) != 0;
 
-    if (!xml_attr_get_int(node, "port", XML_OPTIONAL, &def->port, error) ||
-        !xml_attr_get_int(node, "tlsPort", XML_OPTIONAL, &def->tls_port, error) ||
+    if (!xml_attr_get_int(node, "port", XML_OPTIONAL, &def->port, def->type == GRAPHICS_VNC ? NULL : error))
+        return def->type == GRAPHICS_VNC &&
+               error_set(error, VIR_ERR_INTERNAL_ERROR, "cannot parse vnc port %s", port);
+    if (!xml_attr_get_int(node, "tlsPort", XML_OPTIONAL, &def->tls_port, error) ||
         !xml_attr_get_int(node, "websocket", XML_OPTIONAL, &def->websocket, error) ||
         !xml_attr_get_yes_no(node, "autoport", XML_OPTIONAL, &automatic, error))
         return FALSE;

@@ -122,8 +122,7 @@ static gboolean parse_scsi(xmlNodePtr source, HostdevDef *def, GError **error)
                error_set(error, VIR_ERR_XML_ERROR, "iscsi <hostdev> needs exactly one <host>");
     }
     if (protocol != NULL && strcmp(protocol, "adapter") != 0)
-        return error_set(error, VIR_ERR_XML_ERROR,
-                         "Invalid value for attribute 'protocol' in element 'source': '%s'.", protocol);
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Unknown SCSI subsystem protocol '%s'", protocol);
     node = need(source, "adapter", "scsi adapter", error);
     if (node == NULL || !fields_parse(adapter_fields, node, def, error))
         return FALSE;
@@ -212,16 +211,17 @@ static gboolean hostdev_parse(DeviceInfo *dev, xmlNodePtr node, const DeviceCont
     HostdevDef *def = (HostdevDef *)dev;
     Tristate managed = TRISTATE_ABSENT;
 
-    if (!xml_attr_get_enum(node, "mode", hostdev_mode_from_string, XML_OPTIONAL, (int *)&def->mode, error))
+    if (!xml_attr_get_word(node, "mode", hostdev_mode_from_string, XML_OPTIONAL, "unknown hostdev mode",
+                           (int *)&def->mode, error))
         return FALSE;
     if (def->mode == HOSTDEV_MODE_CAPABILITIES) {
-        if (!xml_attr_get_enum(node, "type", hostdev_caps_from_string, XML_REQUIRED, (int *)&def->caps,
-                               error) ||
+        if (!xml_attr_get_word(node, "type", hostdev_caps_from_string, XML_REQUIRED,
+                               "unknown host device source address type", (int *)&def->caps, error) ||
             !parse_caps(node, def, error))
             return FALSE;
     } else {
-        if (!xml_attr_get_enum(node, "type", hostdev_type_from_string, XML_REQUIRED, (int *)&def->type,
-                               error) ||
+        if (!xml_attr_get_word(node, "type", hostdev_type_from_string, XML_REQUIRED,
+                               "unknown host device source address type", (int *)&def->type, error) ||
             !xml_attr_get_yes_no(node, "managed", XML_OPTIONAL, &managed, error) ||
             (type_fields[def->type] != NULL && !fields_parse(type_fields[def->type], node, def, error)) ||
             !hostdev_parse_source(node, def, error))

@@ -8,7 +8,7 @@
 ENUM_TABLE(hub_type, HubType, HUB_LAST, "usb")
 
 static const Field hub_fields[] = {
-    FIELD_ENUM_ALWAYS(HubDef, type, "type", hub_type, FIELD_REQUIRED),
+    FIELD_ENUM_ALWAYS(HubDef, type, "type", hub_type, FIELD_REQUIRED, .unknown = "unknown hub device type"),
     FIELD_END,
 };
 

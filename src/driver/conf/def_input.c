@@ -12,7 +12,8 @@ ENUM_TABLE(input_grab, InputGrab, INPUT_GRAB_LAST, "default", "all")
 ENUM_TABLE(input_grab_toggle, InputGrabToggle, GRAB_TOGGLE_LAST, "default", "ctrl-ctrl", "alt-alt",
            "shift-shift", "meta-meta", "scrolllock", "ctrl-scrolllock")
 
-static const Field model_fields[] = {FIELD_ENUM(InputDef, model, "model", virtio_model), FIELD_END};
+static const Field model_fields[] = {
+    FIELD_ENUM(InputDef, model, "model", virtio_model, .unknown = "unknown input model"), FIELD_END};
 static const Field driver_fields[] = {FIELDS_VIRTIO_OPTIONS(InputDef, virtio), FIELD_END};
 static const Field passthrough_fields[] = {FIELD_STR(InputDef, evdev, "evdev"), FIELD_END};
 static const Field evdev_fields[] = {

@@ -79,7 +79,8 @@ static const Field backend_fields[] = {
     FIELD_STR(InterfaceDef, backend_log_file, "logFile"),
     FIELD_END,
 };
-static const Field link_fields[] = {FIELD_ENUM(InterfaceDef, link, "state", net_link), FIELD_END};
+static const Field link_fields[] = {
+    FIELD_ENUM(InterfaceDef, link, "state", net_link, .unknown = "unknown interface link state"), FIELD_END};
 static const Field mtu_fields[] = {FIELD_UINT(InterfaceDef, mtu, "size"), FIELD_END};
 static const Field frames_fields[] = {FIELD_UINT(InterfaceDef, coalesce_rx_frames, "max"), FIELD_END};
 static const Field rx_fields[] = {FIELD_ELEMENT("frames", frames_fields), FIELD_END};

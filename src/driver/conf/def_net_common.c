@@ -23,7 +23,7 @@ static const Field route_fields[] = {
     FIELD_END,
 };
 static const Field virtualport_fields[] = {
-    FIELD_ENUM(NetVirtualport, type, "type", virtualport_type),
+    FIELD_ENUM(NetVirtualport, type, "type", virtualport_type, .unknown = "unknown virtualport type"),
     FIELD_END,
 };
 static const Field parameter_fields[] = {
@@ -43,7 +43,7 @@ static const Field rate_fields[] = {
     FIELD_END,
 };
 static const Field teaming_fields[] = {
-    FIELD_ENUM(NetTeaming, type, "type", teaming_type),
+    FIELD_ENUM(NetTeaming, type, "type", teaming_type, .unknown = "unknown teaming type"),
     FIELD_STR(NetTeaming, persistent, "persistent"),
     FIELD_END,
 };

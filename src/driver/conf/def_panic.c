@@ -8,7 +8,8 @@
 
 ENUM_TABLE(panic_model, PanicModel, PANIC_LAST, "default", "isa", "pseries", "hyperv", "s390", "pvpanic")
 
-static const Field panic_fields[] = {FIELD_ENUM(PanicDef, model, "model", panic_model), FIELD_END};
+static const Field panic_fields[] = {
+    FIELD_ENUM(PanicDef, model, "model", panic_model, .unknown = "unknown panic model"), FIELD_END};
 
 static gboolean panic_parse(DeviceInfo *dev, xmlNodePtr node, const DeviceContext *ctx, GError **error)
 {

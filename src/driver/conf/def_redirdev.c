@@ -10,7 +10,7 @@
 ENUM_TABLE(redirdev_bus, RedirdevBus, REDIRDEV_BUS_LAST, "usb")
 
 static const Field redirdev_fields[] = {
-    FIELD_ENUM_ALWAYS(RedirdevDef, bus, "bus", redirdev_bus, 0),
+    FIELD_ENUM_ALWAYS(RedirdevDef, bus, "bus", redirdev_bus, 0, .unknown = "unknown redirdev bus"),
     FIELD_END,
 };
 

@@ -12,7 +12,7 @@ ENUM_TABLE(rng_backend, RngBackend, RNG_BACKEND_LAST, "random", "egd", "builtin"
 
 static const Field rng_fields[] = {
     FIELD_OF(RngDef, model, "model", FIELD_KIND_ENUM, .flags = FIELD_REQUIRED | FIELD_NONZERO,
-             FIELD_TABLE(virtio_model)),
+             FIELD_TABLE(virtio_model), .unknown = "unknown RNG model"),
     FIELD_END,
 };
 static const Field rate_fields[] = {
@@ -21,7 +21,8 @@ static const Field rate_fields[] = {
     FIELD_END,
 };
 static const Field backend_fields[] = {
-    FIELD_ENUM_ALWAYS(RngDef, backend, "model", rng_backend, FIELD_REQUIRED),
+    FIELD_ENUM_ALWAYS(RngDef, backend, "model", rng_backend, FIELD_REQUIRED,
+                      .unknown = "unknown RNG backend model"),
     FIELD_END,
 };
 static const Field driver_fields[] = {FIELDS_VIRTIO_OPTIONS(RngDef, virtio), FIELD_END};

@@ -40,7 +40,8 @@ static gboolean sound_parse(DeviceInfo *dev, xmlNodePtr node, const DeviceContex
         {
             int codec = 0;
 
-            if (!xml_attr_get_enum(child, "type", sound_codec_from_string, XML_REQUIRED, &codec, error))
+            if (!xml_attr_get_word(child, "type", sound_codec_from_string, XML_REQUIRED, "unknown codec type",
+                                   &codec, error))
                 return FALSE;
             if (def->codecs == NULL)
                 def->codecs = g_array_new(FALSE, FALSE, sizeof(int));

@@ -34,7 +34,7 @@ static const Field dir_fields[] = {FIELD_STR(StorageSource, path, "dir"), FIELD_
 static const Field volume_fields[] = {
     FIELD_STR(StorageSource, pool, "pool"),
     FIELD_STR(StorageSource, volume, "volume"),
-    FIELD_ENUM(StorageSource, pool_mode, "mode", storage_pool_mode),
+    FIELD_ENUM(StorageSource, pool_mode, "mode", storage_pool_mode, .unknown = "unknown source mode"),
     FIELD_END,
 };
 static const Field nvme_fields[] = {
@@ -80,7 +80,8 @@ static const Field network_children_late[] = {
 static const Field host_fields[] = {
     FIELD_STR(StorageHost, name, "name"),
     FIELD_UINT(StorageHost, port, "port"),
-    FIELD_ENUM_ALWAYS(StorageHost, transport, "transport", storage_transport, 0),
+    FIELD_ENUM_ALWAYS(StorageHost, transport, "transport", storage_transport, 0,
+                      .unknown = "unknown protocol transport type"),
     FIELD_STR(StorageHost, socket, "socket"),
     FIELD_END,
 };
@@ -321,16 +322,21 @@ gboolean storage_source_parse(xmlNodePtr node, StorageSource *source, guint pars
     return TRUE;
 }
 
-/* <format type=…><metadata_cache>…: shared by <backingStore> and <mirror>. */
+/* <format type=…><metadata_cache>…: shared by <backingStore>, <mirror> and a disk's <driver>. */
 gboolean storage_format_parse(xmlNodePtr node, StorageSource *source, GError **error)
 {
     xmlNodePtr cache = xml_child(node, "metadata_cache");
     g_autofree char *type = xml_get_attr(node, "type");
     g_autofree char *size = NULL;
+    gboolean driver = xml_is(node, "driver");
 
     if (type != NULL) {
         int format = storage_format_from_string(type);
 
+        if (driver && strcmp(type, "aio") == 0)
+            format = STORAGE_FORMAT_RAW; /* definitions of old Xen hosts */
+        if (format <= 0 && driver)
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "unknown driver format value '%s'", type);
         if (format <= 0)
             return error_set(error, VIR_ERR_XML_ERROR, "unknown storage source format '%s'", type);
         source->format = format;

@@ -34,7 +34,7 @@ static const Field resolution_fields[] = {
     FIELD_END,
 };
 static const Field model_fields[] = {
-    FIELD_ENUM_ALWAYS(VideoDef, model, "type", video_model, 0),
+    FIELD_ENUM_ALWAYS(VideoDef, model, "type", video_model, 0, .unknown = "unknown video model"),
     FIELD_UINT(VideoDef, ram, "ram"),
     FIELD_UINT(VideoDef, vram, "vram"),
     FIELD_UINT(VideoDef, vram64, "vram64"),

@@ -11,8 +11,10 @@ ENUM_TABLE(watchdog_action, WatchdogAction, WATCHDOG_ACTION_LAST, "reset", "shut
            "dump", "none", "inject-nmi")
 
 static const Field watchdog_fields[] = {
-    FIELD_ENUM_ALWAYS(WatchdogDef, model, "model", watchdog_model, FIELD_REQUIRED),
-    FIELD_ENUM_ALWAYS(WatchdogDef, action, "action", watchdog_action, 0),
+    FIELD_ENUM_ALWAYS(WatchdogDef, model, "model", watchdog_model, FIELD_REQUIRED,
+                      .unknown = "unknown watchdog model"),
+    FIELD_ENUM_ALWAYS(WatchdogDef, action, "action", watchdog_action, 0,
+                      .unknown = "unknown watchdog action"),
     FIELD_END,
 };
 

@@ -328,14 +328,14 @@ static gboolean check_names(const DiskDef *def, GError **error)
     if ((def->vendor != NULL || def->product != NULL) && def->bus != DISK_BUS_SCSI)
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Only scsi disk supports vendor and product");
     if (def->serial != NULL && def->serial[strspn(def->serial, SERIAL_CHARACTERS)] != '\0')
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "driver serial '%s' contains unsafe characters",
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "driver serial '%s' contains unsafe characters",
                          def->serial);
     if (wwn == NULL)
         return TRUE;
     if (g_str_has_prefix(wwn, "0x"))
         wwn += 2;
     if (strlen(wwn) != 16 || strspn(wwn, "0123456789abcdefABCDEF") != 16)
-        return error_set(error, VIR_ERR_XML_ERROR, "malformed wwn: %s", def->wwn);
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "Malformed wwn: %s", def->wwn);
     return def->bus == DISK_BUS_SCSI || def->bus == DISK_BUS_IDE || def->bus == DISK_BUS_SATA ||
            error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Only ide and scsi disk support wwn");
 }

@@ -115,7 +115,7 @@ static gboolean parse_identity(DomainDef *def, xmlNodePtr domain, guint flags, G
     int virt_type = virt_type_from_string(type);
 
     if (type == NULL)
-        return error_set(error, VIR_ERR_XML_ERROR, "Missing required attribute 'type' in element 'domain'");
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "missing domain type attribute");
     if (virt_type <= VIRT_NONE)
         return error_set(
             error, VIR_ERR_CONFIG_UNSUPPORTED,
@@ -206,7 +206,7 @@ static gboolean parse_action(xmlNodePtr domain, const char *name, int (*from_str
         return TRUE;
     value = from_string(text);
     if (value < 0)
-        return error_set(error, VIR_ERR_INTERNAL_ERROR, "unknown %s action: %s", name, text);
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "unknown %s action: %s", name, text);
     *ret = value;
     return TRUE;
 }

@@ -315,6 +315,12 @@ static gboolean check_iommu(const DomainDef *def, GError **error)
            error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "IOMMU device: '%s' needs a PCI address", model);
 }
 
+static gboolean check_tpms(const DomainDef *def, GError **error)
+{
+    return domain_def_n(def, DEVICE_TPM) <= 1 ||
+           error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "only a single TPM non-proxy device is supported");
+}
+
 /* --- USB ---------------------------------------------------------------------------------------------- */
 
 static gboolean check_usb_bus(const DomainDef *def, GError **error)
@@ -351,7 +357,7 @@ static gboolean check_usb_bus(const DomainDef *def, GError **error)
 gboolean domain_rules_check(const DomainDef *def, GError **error)
 {
     return check_firmware(def, error) && check_cpu_details(def->cpu, error) && check_hugepages(def, error) &&
-           check_numatune(&def->numatune, error) && check_numa_places(def, error) && check_shared_memory(def, error) &&
-           check_displays(def, error) && check_spice(def, error) &&
-           check_iommu(def, error) && check_usb_bus(def, error);
+           check_numatune(&def->numatune, error) && check_numa_places(def, error) &&
+           check_shared_memory(def, error) && check_displays(def, error) && check_spice(def, error) &&
+           check_iommu(def, error) && check_tpms(def, error) && check_usb_bus(def, error);
 }

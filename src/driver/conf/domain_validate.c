@@ -23,7 +23,7 @@ gboolean domain_name_check(const char *name, GError **error)
     if (strchr(name, '/') != NULL)
         return error_set(error, VIR_ERR_XML_ERROR, "name %s cannot contain '/'", name);
     if (strchr(name, '\n') != NULL)
-        return error_set(error, VIR_ERR_XML_ERROR, "domain name must not contain a newline");
+        return error_set(error, VIR_ERR_XML_DETAIL, "invalid char in name: a newline");
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return error_set(error, VIR_ERR_XML_ERROR, "'%s' cannot be the name of a domain", name);
     if (strlen(name) > DOMAIN_NAME_MAX)
@@ -258,8 +258,7 @@ static gboolean check_cpu(const DomainDef *def, const DomainDefEnv *env, GError 
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                          "Maximum CPUs greater than specified machine type limit %u", max);
     if (numa_def_max_cpu(&def->numa) > domain_def_vcpus_max(def))
-        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
-                         "Number of CPUs in <numa> exceeds the desired maximum vcpu count");
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "Number of CPUs in <numa> exceeds the <vcpu> count");
     if (cpu != NULL && !cpu_def_validate(cpu, error))
         return FALSE;
     if (cpu == NULL || cpu->sockets == 0)

@@ -25,7 +25,7 @@ guint domain_def_vcpus_max(const DomainDef *def)
 gboolean domain_def_set_vcpus_max(DomainDef *def, guint max, GError **error)
 {
     if (max == 0)
-        return error_set(error, VIR_ERR_INVALID_ARG, "domain config can't have 0 maximum vCPUs");
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "domain config can't have 0 maximum vCPUs");
     if (max > DOMAIN_VCPUS_MAX)
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "%u vCPUs are more than the limit of %u", max,
                          DOMAIN_VCPUS_MAX);
@@ -36,7 +36,7 @@ gboolean domain_def_set_vcpus_max(DomainDef *def, guint max, GError **error)
 gboolean domain_def_set_vcpus(DomainDef *def, guint online, GError **error)
 {
     if (online == 0)
-        return error_set(error, VIR_ERR_INVALID_ARG, "domain config can't have 0 current vCPUs");
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "vcpu 0 can't be offline");
     if (online > def->vcpus->len)
         return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                          "maxvcpus must not be less than current vcpus (%u < %u)", def->vcpus->len, online);

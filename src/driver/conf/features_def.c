@@ -210,7 +210,7 @@ gboolean features_def_parse(FeaturesDef *features, xmlNodePtr domain, GError **e
         int f = feature_from_string((const char *)child->name);
 
         if (f < 0)
-            return error_set(error, VIR_ERR_INTERNAL_ERROR, "unexpected feature '%s'",
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "unexpected feature '%s'",
                              (const char *)child->name);
         switch (styles[f].style) {
         case STYLE_BARE:

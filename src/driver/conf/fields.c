@@ -98,7 +98,8 @@ static gboolean parse_field(const Field *f, xmlNodePtr node, gpointer object, GE
                    ? xml_child_get_u64(node, f->name, flags, &AT(guint64, object, f), error)
                    : xml_attr_get_u64(node, f->name, flags, &AT(guint64, object, f), error);
     case FIELD_KIND_ENUM:
-        return xml_attr_get_enum(node, f->name, f->from_string, flags, &AT(int, object, f), error);
+        return xml_attr_get_word(node, f->name, f->from_string, flags, f->unknown, &AT(int, object, f),
+                                 error);
     case FIELD_KIND_YES_NO:
         return xml_attr_get_yes_no(node, f->name, flags, &AT(Tristate, object, f), error);
     case FIELD_KIND_ON_OFF:

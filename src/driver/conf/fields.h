@@ -52,6 +52,7 @@ struct Field {
     int absent;
     const char *(*to_string)(int value);
     int (*from_string)(const char *name);
+    const char *unknown; /* ENUM: see xml_attr_get_word() */
     const Field *items;
 };
 
@@ -71,12 +72,14 @@ struct Field {
 #define FIELD_U64(Type, member, name) FIELD_OF(Type, member, name, FIELD_KIND_U64, )
 #define FIELD_U64_CHILD(Type, member, name) FIELD_OF(Type, member, name, FIELD_KIND_U64, .flags = FIELD_CHILD)
 #define FIELD_KIB(Type, member, name) FIELD_OF(Type, member, name, FIELD_KIND_KIB, .flags = FIELD_CHILD)
-/* Enums whose value 0 means "nothing said" and has no name in XML. */
-#define FIELD_ENUM(Type, member, name, table)                                                                \
-    FIELD_OF(Type, member, name, FIELD_KIND_ENUM, .flags = FIELD_NONZERO, FIELD_TABLE(table))
+/* Enums whose value 0 means "nothing said" and has no name in XML. More members may follow, such as .unknown.
+ */
+#define FIELD_ENUM(Type, member, name, ...)                                                                  \
+    FIELD_OF(Type, member, name, FIELD_KIND_ENUM, .flags = FIELD_NONZERO, FIELD_TABLE_AND(__VA_ARGS__, ))
 /* Enums whose every value is a word in XML; always written. */
-#define FIELD_ENUM_ALWAYS(Type, member, name, table, flags_)                                                 \
-    FIELD_OF(Type, member, name, FIELD_KIND_ENUM, .absent = -1, .flags = (flags_), FIELD_TABLE(table))
+#define FIELD_ENUM_ALWAYS(Type, member, name, table, ...)                                                    \
+    FIELD_OF(Type, member, name, FIELD_KIND_ENUM, .absent = -1, FIELD_TABLE(table), .flags = __VA_ARGS__)
+#define FIELD_TABLE_AND(table, ...) FIELD_TABLE(table), __VA_ARGS__
 #define FIELD_TABLE(table)                                                                                   \
     .to_string = (const char *(*)(int))table##_to_string, .from_string = table##_from_string
 #define FIELD_YES_NO(Type, member, name) FIELD_OF(Type, member, name, FIELD_KIND_YES_NO, )

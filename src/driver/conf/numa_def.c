@@ -198,8 +198,8 @@ static gboolean parse_cell(NumaDef *numa, guint position, xmlNodePtr node, GErro
             return FALSE;
         for (guint i = 0; i < numa->cells->len; i++) {
             if (i != id && bitmap_overlaps(numa_def_cell(numa, i)->cpus, cell->cpus))
-                return error_set(error, VIR_ERR_XML_ERROR, "NUMA cells %u and %u have overlapping vCPU ids",
-                                 MAX(i, id), MIN(i, id));
+                return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                                 "NUMA cells %u and %u have overlapping vCPU ids", MAX(i, id), MIN(i, id));
         }
     }
     if (memory == NULL)

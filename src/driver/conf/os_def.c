@@ -164,7 +164,7 @@ static gboolean parse_boot(OsDef *os, xmlNodePtr node, GError **error)
             return FALSE;
         os->bios_reboot_timeout_set = timeout != NULL;
         if (os->bios_reboot_timeout < -1 || os->bios_reboot_timeout > REBOOT_TIMEOUT_MAX)
-            return error_set(error, VIR_ERR_XML_ERROR,
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
                              "invalid value for rebootTimeout, must be in range [-1,%d]", REBOOT_TIMEOUT_MAX);
     }
     return TRUE;
@@ -199,8 +199,8 @@ gboolean os_def_parse(OsDef *os, xmlNodePtr domain, GError **error)
         os->slic_table = xml_get_text(table);
     }
     if (smbios != NULL) {
-        if (!xml_attr_get_enum(smbios, "mode", smbios_mode_from_string, XML_REQUIRED | XML_NONZERO, &mode,
-                               error))
+        if (!xml_attr_get_word(smbios, "mode", smbios_mode_from_string, XML_REQUIRED | XML_NONZERO,
+                               "unknown smbios mode", &mode, error))
             return FALSE;
         os->smbios = mode;
     }

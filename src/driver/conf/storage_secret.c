@@ -24,7 +24,8 @@ static const Field auth_fields[] = {
     FIELD_END,
 };
 static const Field encryption_fields[] = {
-    FIELD_ENUM_ALWAYS(StorageEncryption, format, "format", encryption_format, FIELD_REQUIRED),
+    FIELD_ENUM_ALWAYS(StorageEncryption, format, "format", encryption_format, FIELD_REQUIRED,
+                      .unknown = "unknown volume encryption format type"),
     FIELD_ENUM(StorageEncryption, engine, "engine", encryption_engine),
     FIELD_END,
 };

@@ -73,18 +73,19 @@ static gboolean parse_backing(MemoryTune *tune, xmlNodePtr node, GError **error)
     tune->nosharepages = xml_child(node, "nosharepages") != NULL;
     tune->locked = xml_child(node, "locked") != NULL;
     tune->discard = xml_child(node, "discard") != NULL ? TRISTATE_YES : TRISTATE_ABSENT;
-    if (source != NULL &&
-        !xml_attr_get_enum(source, "type", memory_source_from_string, XML_NONZERO, &value, error))
+    if (source != NULL && !xml_attr_get_word(source, "type", memory_source_from_string, XML_NONZERO,
+                                             "unknown memoryBacking/source/type", &value, error))
         return FALSE;
     tune->source = value;
     value = 0;
-    if (access != NULL &&
-        !xml_attr_get_enum(access, "mode", memory_access_from_string, XML_NONZERO, &value, error))
+    if (access != NULL && !xml_attr_get_word(access, "mode", memory_access_from_string, XML_NONZERO,
+                                             "unknown memoryBacking/access/mode", &value, error))
         return FALSE;
     tune->access = value;
     value = 0;
     if (allocation != NULL &&
-        (!xml_attr_get_enum(allocation, "mode", memory_allocation_from_string, XML_NONZERO, &value, error) ||
+        (!xml_attr_get_word(allocation, "mode", memory_allocation_from_string, XML_NONZERO,
+                            "unknown memoryBacking/allocation/mode", &value, error) ||
          !xml_attr_get_uint(allocation, "threads", XML_NONZERO, &tune->allocation_threads, error)))
         return FALSE;
     tune->allocation = value;
@@ -212,7 +213,8 @@ gboolean blkio_tune_parse(BlkioTune *tune, xmlNodePtr domain, GError **error)
             return FALSE;
         device.path = xml_get_child_text(child, "path");
         if (device.path == NULL)
-            return error_set(error, VIR_ERR_XML_ERROR, "missing per-device path of element 'blkiotune'");
+            return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED,
+                             "missing per-device path of element 'blkiotune'");
         if (tune->devices == NULL) {
             tune->devices = g_array_new(FALSE, TRUE, sizeof(BlkioDevice));
             g_array_set_clear_func(tune->devices, blkio_device_clear);
