@@ -26,7 +26,7 @@ gboolean fd_write_all(int fd, const void *data, gsize length, GError **error)
         if (n < 0) {
             if (errno == EINTR)
                 continue;
-            return error_set_errno(error, errno, "cannot write to descriptor %d", fd);
+            return error_set_errno(error, errno, "write failed");
         }
         p += n;
         length -= (gsize)n;

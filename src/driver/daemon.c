@@ -88,7 +88,7 @@ static gboolean set_up_log(const Daemon *d, GError **error)
 {
     const char *filters = g_getenv("LIBVIRT_LOG_FILTERS"), *outputs = g_getenv("LIBVIRT_LOG_OUTPUTS");
     const char *debug = g_getenv("LIBVIRT_DEBUG");
-    guint level = d->config->log_level;
+    guint level = d->config->log_level > 0 ? d->config->log_level : LOG_LEVEL_WARNING;
     g_autofree char *standard = NULL;
 
     if (d->options->verbose)

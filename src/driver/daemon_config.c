@@ -67,17 +67,17 @@ static const Key keys[] = {
     STRING(tls_priority),
     UINT(tcp_min_ssf, 56, 1024),
     UINT(max_clients, 1, 1000000),
-    UINT(max_queued_clients, 1, 1000000),
+    UINT(max_queued_clients, 0, 1000000),
     UINT(max_anonymous_clients, 0, 1000000),
-    UINT(min_workers, 1, 1000),
+    UINT(min_workers, 0, 1000),
     UINT(max_workers, 1, 10000),
-    UINT(prio_workers, 1, 1000),
+    UINT(prio_workers, 0, 1000),
     UINT(max_requests, 1, 1000000),
     UINT(max_client_requests, 1, 100000),
     {"keepalive_interval", KIND_INT, AT(keepalive_interval), -1, 86400, NULL},
     UINT(keepalive_count, 0, 10000),
     UINT(ovs_timeout, 0, 3600),
-    UINT(log_level, 1, 4),
+    UINT(log_level, 0, 4),
     STRING(log_filters),
     STRING(log_outputs),
     BOOL(audit_logging),
@@ -100,11 +100,11 @@ static const Key keys[] = {
     UINT(vm_id_max, 0, G_MAXINT32),
     BOOL(autostart_domains),
     LIST(also),
+    LIST(access_drivers),
     LIST(cgroup_controllers),
     LIST(cgroup_device_acl),
     IGNORED("mdns_adv"),
     IGNORED("mdns_name"),
-    IGNORED("access_drivers"),
     IGNORED("unix_sock_admin_perms"),
     IGNORED("keepalive_required"),
     IGNORED("admin_keepalive_required"),
@@ -290,15 +290,22 @@ static gboolean apply(const ConfEntry *entry, gpointer data, GError **error)
 static gboolean check(const DaemonConfig *c, const char *name, GError **error)
 {
     if (c->max_anonymous_clients > c->max_clients)
-        return error_set(error, VIR_ERR_CONF_SYNTAX, "%s: max_anonymous_clients %u is more than max_clients %u", name,
+        return error_set(error, VIR_ERR_CONF_SYNTAX,
+                         "%s: max_anonymous_clients %u is more than max_clients %u", name,
                          c->max_anonymous_clients, c->max_clients);
-    if (c->min_workers > c->max_workers)
-        return error_set(error, VIR_ERR_CONF_SYNTAX, "%s: min_workers %u is more than max_workers %u", name,
-                         c->min_workers, c->max_workers);
     if (c->remote_display_port_min > c->remote_display_port_max)
         return error_set(error, VIR_ERR_CONF_SYNTAX,
                          "%s: remote_display_port_min %u is more than remote_display_port_max %u", name,
                          c->remote_display_port_min, c->remote_display_port_max);
+    /* Who asks for rules of access must not believe that they hold. */
+    for (guint i = 0; c->access_drivers != NULL && c->access_drivers[i] != NULL; i++) {
+        if (!g_str_equal(c->access_drivers[i], "none"))
+            return error_set(
+                error, VIR_ERR_CONF_SYNTAX,
+                "%s: access_drivers: \"%s\" is not supported; there is no access control below that of "
+                "the sockets (auth_unix_rw, unix_sock_group)",
+                name, c->access_drivers[i]);
+    }
     for (guint i = 0; c->also != NULL && c->also[i] != NULL; i++) {
         if (!g_str_equal(c->also[i], "qemu"))
             return error_set(error, VIR_ERR_CONF_SYNTAX, "%s: 'also' knows \"qemu\" only, not \"%s\"", name,

@@ -40,7 +40,7 @@ typedef struct DaemonConfig {
     guint keepalive_count;        /* 5 */
     guint ovs_timeout;            /* 5 s */
     /* logging */
-    guint log_level;   /* 1 debug .. 4 error; 3 */
+    guint log_level; /* 1 debug .. 4 error; 3, which 0 means too */
     char *log_filters; /* NULL: none */
     char *log_outputs; /* NULL: journald when stderr is the journal, else stderr or, detached, a file */
     gboolean audit_logging;
@@ -63,6 +63,7 @@ typedef struct DaemonConfig {
     char **cgroup_controllers;    /* that VMs are limited and counted by: "cpu", "memory"...; NULL: all there are */
     char **cgroup_device_acl;     /* paths that every VM may open; NULL: libvirt's list */
     gboolean autostart_domains;   /* start domains marked autostart: 1 */
+    char **access_drivers; /* "none" only */
     char **also;                  /* further names to answer to: [ "qemu" ]; --also adds to it */
 } DaemonConfig;
 

@@ -71,7 +71,7 @@ static void test_wrong(void)
         {"also = [ \"qemu\"", "expected ',' or ']'"},
         {"also = [ \"xen\" ]", "knows \"qemu\" only"},
         {"= 3", "expected a key"},
-        {"min_workers = 30", "min_workers 30 is more than max_workers 20"},
+        {"access_drivers = [ \"polkit\" ]", "\"polkit\" is not supported"},
         {"host_uuid = \"x\"", "is no UUID"},
     };
 
