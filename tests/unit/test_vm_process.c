@@ -70,7 +70,8 @@ static void end(Fixture *f)
 static VmProcess *start(Fixture *f, const char *script, const int *fds, guint n_fds)
 {
     const char *argv[] = {"/bin/sh", "-c", script, NULL};
-    const char *env[] = {"PATH=/usr/bin:/bin", NULL};
+    g_autofree char *home = g_strconcat("HOME=", f->folder, NULL);
+    const char *env[] = {"PATH=/usr/bin:/bin", home, NULL};
     int log = open(f->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600), pidfd;
     VmSpawn spawn = {.argv = argv,
                      .env = env,
@@ -136,6 +137,28 @@ static void test_kill_stopped(void)
     g_assert_true(vm_process_kill(vm, TRUE)); /* once more: already gone */
     vm_process_unref(vm);
     end(&f);
+}
+
+/* A daemon that was killed in the middle of a start has left it nothing but the folder. */
+static void test_stray(void)
+{
+    Fixture f, other;
+    VmProcess *vm, *stays;
+
+    begin(&f);
+    begin(&other);
+    vm = start(&f, "exec sleep 30", NULL, 0);
+    stays = start(&other, "exec sleep 30", NULL, 0);
+    processes_kill_of(f.folder);
+    g_assert_true(vm_process_wait(vm, 5000));
+    g_assert_cmpint(vm_process_exit(vm)->signal_number, ==, SIGKILL);
+    g_assert_true(vm_process_is_running(stays));
+    vm_process_kill(stays, TRUE);
+    g_assert_true(vm_process_wait(stays, 5000));
+    vm_process_unref(vm);
+    vm_process_unref(stays);
+    end(&f);
+    end(&other);
 }
 
 static void test_detach(void)
@@ -284,6 +307,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/vm-process/exit-code", test_exit_code);
     g_test_add_func("/vm-process/kill-stopped", test_kill_stopped);
+    g_test_add_func("/vm-process/stray", test_stray);
     g_test_add_func("/vm-process/detach", test_detach);
     g_test_add_func("/vm-process/inheritance", test_inheritance);
     g_test_add_func("/vm-process/no-program", test_no_program);

@@ -26,9 +26,11 @@ void helper_free(Helper *helper)
 }
 
 static gboolean spawn(const BackendConfig *config, const GPtrArray *argv, const int *fds, guint n_fds,
-                      const char *log_path, gboolean as_vm_user, pid_t *ret_pid, int *ret_pidfd, GError **error)
+                      const char *log_path, const char *home, gboolean as_vm_user, pid_t *ret_pid,
+                      int *ret_pidfd, GError **error)
 {
-    static const char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", NULL};
+    g_autofree char *home_is = home != NULL ? g_strconcat("HOME=", home, NULL) : NULL;
+    const char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", home_is, NULL};
     autofd log = open(log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
     VmSpawn spawn = {
         .argv = (const char *const *)argv->pdata,
@@ -69,8 +71,9 @@ static gboolean on_end(gint fd, GIOCondition condition, gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-Helper *helper_start_with(const BackendConfig *config, const char *what, const GPtrArray *argv, const int *fds, guint n_fds,
-                          const char *log_path, gboolean as_vm_user, GError **error)
+Helper *helper_start_with(const BackendConfig *config, const char *what, const GPtrArray *argv,
+                          const int *fds, guint n_fds, const char *log_path, const char *home,
+                          gboolean as_vm_user, GError **error)
 {
     Helper *helper;
     Watch *watch;
@@ -78,7 +81,7 @@ Helper *helper_start_with(const BackendConfig *config, const char *what, const G
     int pidfd;
     pid_t pid;
 
-    if (!spawn(config, argv, fds, n_fds, log_path, as_vm_user, &pid, &pidfd, error))
+    if (!spawn(config, argv, fds, n_fds, log_path, home, as_vm_user, &pid, &pidfd, error))
         return NULL;
     helper = g_new0(Helper, 1);
     helper->what = g_strdup(what);
@@ -97,7 +100,7 @@ Helper *helper_start_with(const BackendConfig *config, const char *what, const G
 Helper *helper_start(const BackendConfig *config, const char *what, const GPtrArray *argv, int fd, const char *log_path,
                      gboolean as_vm_user, GError **error)
 {
-    return helper_start_with(config, what, argv, &fd, fd >= 0, log_path, as_vm_user, error);
+    return helper_start_with(config, what, argv, &fd, fd >= 0, log_path, NULL, as_vm_user, error);
 }
 
 char *helper_log_path(const char *domain_log, const char *alias, const char *what)
@@ -151,7 +154,7 @@ gboolean helper_run(const BackendConfig *config, const GPtrArray *argv, const ch
     gint64 left;
     pid_t pid;
 
-    if (!spawn(config, argv, NULL, 0, log_path, TRUE, &pid, &pidfd, error))
+    if (!spawn(config, argv, NULL, 0, log_path, NULL, TRUE, &pid, &pidfd, error))
         return FALSE;
     pfd.fd = pidfd;
     while ((left = deadline - g_get_monotonic_time()) > 0 && poll(&pfd, 1, (int)(left / 1000) + 1) <= 0)

@@ -21,9 +21,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Helper, helper_free)
  * VM thread reaps it. NULL with *error when it cannot be executed. */
 Helper *helper_start(const BackendConfig *config, const char *what, const GPtrArray *argv, int fd, const char *log_path,
                      gboolean as_vm_user, GError **error);
-/* The same with several descriptors. */
-Helper *helper_start_with(const BackendConfig *config, const char *what, const GPtrArray *argv, const int *fds, guint n_fds,
-                          const char *log_path, gboolean as_vm_user, GError **error);
+/* The same with several descriptors; home: the VM's run folder, by which processes_kill_of() finds it, or
+ * NULL. */
+Helper *helper_start_with(const BackendConfig *config, const char *what, const GPtrArray *argv,
+                          const int *fds, guint n_fds, const char *log_path, const char *home,
+                          gboolean as_vm_user, GError **error);
 /* NAME-ALIAS-WHAT.log beside the domain's log. Caller frees. */
 char *helper_log_path(const char *domain_log, const char *alias, const char *what);
 /* FALSE, with its last words, when it has ended meanwhile. */

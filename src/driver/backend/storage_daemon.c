@@ -263,7 +263,7 @@ StorageServer *storage_server_start(const BackendConfig *config, const DiskDef *
     server->life = fd_steal(&ours);
     server->target = g_strdup(disk->target);
     server->helper = helper_start_with(config, "qemu-storage-daemon, a disk of the domain", argv,
-                                       (const int[]){listener, life}, 2, log, FALSE, error);
+                                       (const int[]){listener, life}, 2, log, run_dir, FALSE, error);
     if (server->helper == NULL || !write_pid(server, run_dir, index, error)) {
         if (server->helper != NULL)
             storage_server_end(server);

@@ -88,7 +88,8 @@ Helper *virtiofsd_start(const BackendConfig *config, const FilesystemDef *fs, co
     for (char **arg = args; *arg != NULL; arg++)
         g_ptr_array_add(argv, *arg);
     g_ptr_array_add(argv, NULL);
-    helper = helper_start(config, "virtiofsd, a folder of the domain", argv, fd, log, FALSE, error);
+    helper = helper_start_with(config, "virtiofsd, a folder of the domain", argv, &fd, 1, log,
+                               options->run_dir, FALSE, error);
     if (helper == NULL) {
         unlink(path);
         return NULL;

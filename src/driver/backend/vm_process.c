@@ -26,6 +26,7 @@
 enum {
     LAST_WORDS_MAX = 4096,
     LOST_GRACE_MS = 3000, /* between the end of the monitor and that of the process */
+    STRAY_END_MS = 5000,
 };
 
 typedef struct HeldEvent {
@@ -166,6 +167,46 @@ gboolean process_is(pid_t pid, guint64 start_time)
     guint64 found;
 
     return pid > 0 && process_start_time(pid, &found) && found == start_time;
+}
+
+static gboolean has_home(const char *pid, const char *home)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%s/environ", pid);
+    g_autofree char *text = NULL;
+    gsize length = 0;
+
+    if (!g_file_get_contents(path, &text, &length, NULL))
+        return FALSE;
+    for (const char *at = text; at < text + length; at += strlen(at) + 1) {
+        if (strcmp(at, home) == 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+void processes_kill_of(const char *run_dir)
+{
+    g_autofree char *home = g_strdup_printf("HOME=%s", run_dir);
+    GDir *proc = g_dir_open("/proc", 0, NULL);
+    const char *name;
+
+    while (proc != NULL && (name = g_dir_read_name(proc)) != NULL) {
+        autofd pidfd = -1;
+        struct pollfd end = {.events = POLLIN};
+
+        if (!g_ascii_isdigit(name[0]) || !has_home(name, home))
+            continue;
+        pidfd = pidfd_open((pid_t)g_ascii_strtoll(name, NULL, 10), 0);
+        if (pidfd < 0 || !has_home(name, home))
+            continue;
+        log_warning("process %s of '%s' was started by a daemon that was killed meanwhile; it is ended", name,
+                    run_dir);
+        pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+        end.fd = pidfd;
+        poll(&end, 1, STRAY_END_MS);
+    }
+    if (proc != NULL)
+        g_dir_close(proc);
 }
 
 /* --- last words --- */

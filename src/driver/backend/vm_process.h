@@ -83,6 +83,9 @@ char *vm_exit_describe(const VmExit *exit);
 gboolean process_start_time(pid_t pid, guint64 *ret_start_time);
 /* Whether pid lives (is no zombie) and is the one that started then. */
 gboolean process_is(pid_t pid, guint64 start_time);
+/* Ends the processes that were started for run_dir (they have it as HOME: backend_environment()) by a daemon
+ * that was killed before it could note them. Waits for their end, 5 s at most. */
+void processes_kill_of(const char *run_dir);
 
 /* --- for the back ends --- */
 typedef struct VmSpawn {

@@ -35,6 +35,7 @@ enum { CHILD_STACK = 256 * 1024 };
 typedef struct ChildContext {
     const VmSpawn *spawn;
     int null_fd;
+    pid_t parent;
     int here[2], go[2]; /* the gate's: it says its pid, and waits for a byte */
     int errnum; /* set by the child when it failed */
     const char *step; /* at which step */
@@ -54,7 +55,6 @@ static int child_fail(ChildContext *context, const char *step)
     _exit(127);
 }
 
-/* Should we end meanwhile, so does it: copies of the pipe's other end may be in other children that wait. */
 static int child_wait(ChildContext *context)
 {
     pid_t pid = (pid_t)syscall(SYS_getpid);
@@ -62,14 +62,14 @@ static int child_wait(ChildContext *context)
     char word;
 
     close(context->go[1]);
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || write(context->here[1], &pid, sizeof(pid)) != (ssize_t)sizeof(pid))
+    if (write(context->here[1], &pid, sizeof(pid)) != (ssize_t)sizeof(pid))
         return -1;
     do {
         n = read(context->go[0], &word, 1);
     } while (n < 0 && errno == EINTR);
     if (n == 0)
         errno = ECANCELED;
-    return n == 1 ? prctl(PR_SET_PDEATHSIG, 0) : -1;
+    return n == 1 ? 0 : -1;
 }
 
 static int child_main(void *data)
@@ -80,6 +80,9 @@ static int child_main(void *data)
     sigset_t none;
 
     setsid();
+    /* Should we be killed before it has a name to be found by (processes_kill_of()), it ends too. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || (pid_t)syscall(SYS_getppid) != context->parent)
+        return child_fail(context, "tie it to its parent");
     for (int sig = 1; sig < NSIG; sig++)
         sigaction(sig, &dfl, NULL); /* fails for SIGKILL, SIGSTOP and glibc's own: no matter */
     if (dup2(context->null_fd, 0) < 0 || dup2(spawn->output_fd, 1) < 0 || dup2(spawn->output_fd, 2) < 0)
@@ -117,6 +120,7 @@ static int child_main(void *data)
     umask(0002);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    prctl(PR_SET_PDEATHSIG, 0);
     execve(spawn->argv[0], (char *const *)spawn->argv, (char *const *)spawn->env);
     return child_fail(context, "execute it");
 }
@@ -232,7 +236,7 @@ gboolean vm_spawn(const VmSpawn *spawn, pid_t *ret_pid, int *ret_pidfd, GError *
     stack = map_memory(CHILD_STACK, MAP_PRIVATE | MAP_STACK);
     context = map_memory(sizeof(*context), MAP_SHARED);
     if (stack != NULL && context != NULL) {
-        *context = (ChildContext){.spawn = spawn, .null_fd = null_fd};
+        *context = (ChildContext){.spawn = spawn, .null_fd = null_fd, .parent = getpid()};
         done = run_child(context, stack, ret_pid, ret_pidfd, error);
     } else {
         done = error_set_errno(error, ENOMEM, "cannot start '%s': no memory for a stack", spawn->argv[0]);

@@ -301,7 +301,8 @@ static void found_run(const char *folder, const char *text, gpointer data)
     g_autoptr(GError) error = NULL;
 
     if (text == NULL) {
-        /* Whoever was killed before it had started a process left an empty house. */
+        /* Whoever was killed in the middle of a start left a house that is not lived in. */
+        processes_kill_of(folder);
         backend_qemu.cleanup(driver->backend_config, NULL, folder);
         clear_placement(driver, folder);
         persist_remove_run_folder(folder);
