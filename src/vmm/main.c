@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "vmm/chardev/chardev.h"
 #include "vmm/log.h"
 #include "vmm/machine.h"
 #include "vmm/options.h"
@@ -97,6 +98,7 @@ static int run(const Options *options, Vmm *vmm, Err *err)
         .drop_privileges = !options->no_sandbox,
         .uid = options->no_sandbox ? -1 : vmm->desc->sandbox_uid,
         .gid = options->no_sandbox ? -1 : vmm->desc->sandbox_gid,
+        .before_kill = chardev_restore_terminal,
     };
     if (sandbox.seccomp)
         host.enter_thread = sandbox_enter_thread;

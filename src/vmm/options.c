@@ -71,12 +71,14 @@ static int add_net(json_t *desc, const char *spec, Err *err)
 
     if (len == 0 || len >= IFNAMSIZ || (spec[4 + len] != '\0' && strcmp(spec + 4 + len, ",vhost") != 0))
         return err_set(err, EINVAL, "--net takes tap:NAME or tap:NAME,vhost");
+    memcpy(ifr.ifr_name, spec + 4, len);
+    if (if_nametoindex(ifr.ifr_name) == 0) /* the kernel would make one that nothing is connected to */
+        return err_set(err, ENODEV, "there is no tap %s: ip tuntap add %s mode tap", ifr.ifr_name, ifr.ifr_name);
     if (spec[4 + len] != '\0' && (vhost = options_open("/dev/vhost-net", O_RDWR, "device", err)) < 0)
         return vhost;
     fd = options_open("/dev/net/tun", O_RDWR | O_NONBLOCK, "device", err);
     if (fd < 0)
         return fd;
-    memcpy(ifr.ifr_name, spec + 4, len);
     if (ioctl(fd, TUNSETIFF, &ifr) < 0)
         return err_set(err, errno, "cannot use the tap %s: %s", ifr.ifr_name, strerror(errno));
     snprintf(net_id, sizeof net_id, "net%u", n);

@@ -147,6 +147,8 @@ static const char *call_name(int number)
     return "?";
 }
 
+static void (*before_kill)(void);
+
 /* Only async-signal-safe calls that every filter allows. */
 static void on_violation(int signum, siginfo_t *info, void *context)
 {
@@ -167,6 +169,8 @@ static void on_violation(int signum, siginfo_t *info, void *context)
     while (n > 0)
         *at++ = digits[--n];
     at = stpcpy(at, ") is not allowed in this thread; the VM is killed\n");
+    if (before_kill != NULL)
+        before_kill();
     (void)!write(STDERR_FILENO, text, (size_t)(at - text));
     _exit(159); /* 128 + SIGSYS */
 }
@@ -222,6 +226,7 @@ int sandbox_enter(const SandboxOptions *o, Err *err)
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
             return err_set(err, errno, "cannot forbid new privileges: %s", strerror(errno));
     }
+    before_kill = o->before_kill;
     if (o->seccomp && (r = install_handler()) < 0)
         return err_set(err, -r, "cannot set the sandbox's signal handler: %s", strerror(-r));
     return 0;

@@ -17,6 +17,7 @@ typedef struct SandboxOptions {
     bool chroot; /* where allowed: an empty root of its own, and namespaces for IPC and host name */
     bool drop_privileges; /* capabilities, no_new_privs, limits */
     int64_t uid, gid; /* -1: keep */
+    void (*before_kill)(void); /* async-signal-safe, what every thread may do; NULL: nothing */
 } SandboxOptions;
 
 int sandbox_enter(const SandboxOptions *options, Err *err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Kernels: each refusal with its words, and what a loaded one finds in memory. */
 #include <elf.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -74,7 +75,7 @@ static void test_bzimage_refusals(void)
         {"old protocol", 0x206, 2, 0x20b, 0, "cannot be entered in 64-bit mode (boot protocol 2.11)"},
         {"a 32-bit kernel", 0x236, 2, 0, 0, "cannot be entered in 64-bit mode"},
         {"a truncated file", 0, 0, 0, 5000, "the kernel is truncated: 5000 bytes instead of 9216"},
-        {"no body", 0x1f4, 4, 0, 0, "the kernel is truncated"},
+        {"no body", 0x1f4, 4, 0, 0, "nothing behind it"},
         {"a setup part beyond the file", 0x1f1, 1, 200, 0, "the kernel is truncated"},
         {"an address below 1 MiB", 0x258, 8, 0x1000, 0, "wants to be loaded at 0x1000"},
         {"an address out of reach", 0x258, 8, 1ull << 45, 0, "which cannot be"},
@@ -142,6 +143,30 @@ static void test_elf_refusals(void)
         r = open_bytes(file, (size_t)len, "", 64 * MIB, 0, &err);
         ok(r < 0 && strstr(err.text, c->says) != NULL, "%s is refused: %s", c->what, err.text);
     }
+    memcpy(file, good, sizeof file);
+    put(file, 120 + offsetof(Elf64_Phdr, p_type), PT_LOAD, 4);
+    put(file, 120 + offsetof(Elf64_Phdr, p_paddr), MIB + 100, 8);
+    ok(open_bytes(file, (size_t)len, "", 64 * MIB, 0, &err) < 0 && strstr(err.text, "two segments") != NULL,
+       "segments in one place are refused: %s", err.text);
+}
+
+static void test_no_files(void)
+{
+    uint8_t file[16384];
+    int kernel = fake_file(file, make_bzimage(file)), folder = open(".", O_RDONLY | O_CLOEXEC), pipes[2];
+    LinuxKernel k;
+    Err err;
+
+    ok(linux_open(folder, -1, "", 64 * MIB, &k, &err) < 0 && strstr(err.text, "the kernel is no file, but a folder"),
+       "a folder is no kernel: %s", err.text);
+    ok(linux_open(kernel, folder, "", 64 * MIB, &k, &err) < 0 && strstr(err.text, "the initrd is no file, but a folder"),
+       "nor an initrd: %s", err.text);
+    ok(pipe(pipes) == 0 && linux_open(kernel, pipes[0], "", 64 * MIB, &k, &err) < 0 && strstr(err.text, "device or pipe"),
+       "nor is a pipe: %s", err.text);
+    close(pipes[0]);
+    close(pipes[1]);
+    close(folder);
+    close(kernel);
 }
 
 static void test_loading(void)
@@ -186,6 +211,7 @@ int main(void)
 {
     test_bzimage_refusals();
     test_elf_refusals();
+    test_no_files();
     test_loading();
     return done();
 }

@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The console with its ports through a fake guest, on socket pairs. */
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
+#include "config.h"
 #include "lib/fake_guest.h"
 #include "lib/tap.h"
 #include "vmm/chardev/chardev.h"
@@ -20,6 +27,49 @@ static Props *props_from(json_t *object)
     if (props_new(object, NULL, NULL, &props, &err) < 0)
         printf("# %s\n", err.text);
     return props;
+}
+
+static int stdio_and_die(FakeGuest *g, int terminal, int signum)
+{
+    json_t *object = json_pack("{s:s, s:s}", "id", "s", "backend", "stdio");
+    struct termios now;
+    Chardev *c = NULL;
+    Err err;
+
+    if (dup2(terminal, STDIN_FILENO) < 0 || chardev_new(props_from(object), g->loop, &c, &err) < 0 ||
+        tcgetattr(STDIN_FILENO, &now) < 0 || (now.c_lflag & ICANON))
+        return 1;
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0});
+    raise(signum);
+    return 2;
+}
+
+/* A VM that ends on a terminal leaves it as it was, however it ends. */
+static void test_terminal(FakeGuest *g)
+{
+    static const int signals[] = {SIGSEGV, SIGABRT, SIGQUIT};
+    int pty = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), terminal = -1;
+    const char *name = pty >= 0 && grantpt(pty) == 0 && unlockpt(pty) == 0 ? ptsname(pty) : NULL;
+
+    if (name != NULL)
+        terminal = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0] && terminal >= 0; i++) {
+        struct termios before, after;
+        int status = 0;
+        pid_t pid;
+
+        tcgetattr(terminal, &before);
+        pid = fork();
+        if (pid == 0)
+            _exit(stdio_and_die(g, terminal, signals[i]));
+        waitpid(pid, &status, 0);
+        tcgetattr(terminal, &after);
+        ok(WIFSIGNALED(status) && WTERMSIG(status) == signals[i] && after.c_lflag == before.c_lflag &&
+               after.c_iflag == before.c_iflag,
+           "the terminal is as before after signal %d", signals[i]);
+    }
+    close(terminal);
+    close(pty);
 }
 
 static Chardev *make_chardev(FakeGuest *g, int *ret_peer)
@@ -110,6 +160,9 @@ int main(void)
     char text[100];
 
     fake_guest_init(&t.g, 16 << 20);
+#ifndef KITE_SANITIZED
+    test_terminal(&t.g);
+#endif
     t.g.chardevs[0] = make_chardev(&t.g, &console);
     t.g.chardevs[1] = make_chardev(&t.g, &agent);
     t.g.chardevs[2] = make_chardev(&t.g, &extra);

@@ -48,6 +48,7 @@ static void test_refusals(void)
     check_refused("--kernel /nonexistent/kernel", "cannot open the kernel /nonexistent/kernel");
     check_refused("--console teletype --kernel /dev/null", "--console takes stdio, virtio or none");
     check_refused("--net bridge:br0 --kernel /dev/null", "--net takes tap:NAME");
+    check_refused("--net tap:kite-none --kernel /dev/null", "there is no tap kite-none");
     check_refused("--device {} --kernel /dev/null", "no JSON object with a \"driver\"");
     check_refused("--no-such-option", "see kite-vmm --help");
     check_refused("--kernel /dev/null word", "'word' is not understood");

@@ -72,9 +72,11 @@ static int open_bzimage(LinuxKernel *k, const uint8_t *head, uint64_t size, uint
             "the kernel cannot be entered in 64-bit mode (boot protocol %u.%02u); a 64-bit kernel of 3.8 or "
             "later is needed",
             version >> 8, version & 0xff);
-    if (body == 0 || setup >= size || body > size - setup) {
+    if (body == 0)
+        return err_set(err, ENOEXEC, "the kernel has a header and nothing behind it");
+    if (setup >= size || body > size - setup) {
         /* What follows the setup part must be there; padding of the last paragraph need not. */
-        if (body == 0 || setup >= size || body - MIN(body, 15) > size - setup)
+        if (setup >= size || body - MIN(body, 15) > size - setup)
             return err_set(err, ENOEXEC, "the kernel is truncated: %" PRIu64 " bytes instead of %" PRIu64,
                            size, setup + body);
         body = size - setup;
@@ -158,9 +160,16 @@ static int add_segment(LinuxKernel *k, const Elf64_Phdr *ph, uint64_t size, uint
                        ph->p_paddr);
     if (!range_inside(ph->p_paddr, ph->p_memsz, low_ram))
         return err_set(err, E2BIG,
-                       "the kernel needs memory up to 0x%" PRIx64 ", the guest has %" PRIu64
+                       "the kernel needs %" PRIu64 " KiB of memory at 0x%" PRIx64 ", the guest has %" PRIu64
                        " MiB below 3 GiB",
-                       ph->p_paddr + ph->p_memsz, low_ram >> 20);
+                       (ph->p_memsz + 1023) >> 10, ph->p_paddr, low_ram >> 20);
+    for (unsigned i = 0; i < k->segment_count; i++) {
+        const LinuxSegment *other = &k->segments[i];
+
+        if (ph->p_paddr < other->address + other->memory_size && other->address < ph->p_paddr + ph->p_memsz)
+            return err_set(err, ENOEXEC, "two segments of the kernel want to be at 0x%" PRIx64,
+                           MAX(ph->p_paddr, other->address));
+    }
     k->segments[k->segment_count++] = (LinuxSegment){.file_offset = ph->p_offset,
                                                      .file_size = ph->p_filesz,
                                                      .address = ph->p_paddr,
@@ -243,20 +252,23 @@ static int open_elf(LinuxKernel *k, const uint8_t *head, uint64_t size, uint64_t
 /* --- opening
  * -------------------------------------------------------------------------------------------------- */
 
-static int file_size(int fd, uint64_t *ret)
+static int file_size(int fd, const char *what, uint64_t *ret, Err *err)
 {
     struct stat st;
     off_t end;
 
     if (fstat(fd, &st) < 0)
-        return -errno;
+        return err_set(err, errno, "cannot read the %s: %s", what, strerror(errno));
     if (S_ISREG(st.st_mode)) {
         *ret = (uint64_t)st.st_size;
         return 0;
     }
+    if (!S_ISBLK(st.st_mode))
+        return err_set(err, S_ISDIR(st.st_mode) ? EISDIR : EINVAL, "the %s is no file, but a %s", what,
+                       S_ISDIR(st.st_mode) ? "folder" : "device or pipe");
     end = lseek(fd, 0, SEEK_END);
     if (end < 0)
-        return -errno;
+        return err_set(err, errno, "cannot read the %s: %s", what, strerror(errno));
     *ret = (uint64_t)end;
     return 0;
 }
@@ -283,9 +295,9 @@ int linux_open(int kernel_fd, int initrd_fd, const char *cmdline, uint64_t memor
     memset(ret, 0, sizeof *ret);
     ret->kernel_fd = kernel_fd;
     ret->initrd_fd = initrd_fd;
-    r = file_size(kernel_fd, &size);
+    r = file_size(kernel_fd, "kernel", &size, err);
     if (r < 0)
-        return err_set(err, -r, "cannot read the kernel: %s", strerror(-r));
+        return r;
     if (size < sizeof head || size > KERNEL_MAX)
         return err_set(err, ENOEXEC, "the kernel has %" PRIu64 " bytes: no kernel is that %s", size,
                        size < sizeof head ? "short" : "long");
@@ -304,10 +316,8 @@ int linux_open(int kernel_fd, int initrd_fd, const char *cmdline, uint64_t memor
     else
         r = err_set(err, ENOEXEC, "the kernel is neither a Linux bzImage nor an ELF file for x86-64");
     if (r == 0 && initrd_fd >= 0) {
-        r = file_size(initrd_fd, &ret->initrd_size);
-        if (r < 0)
-            r = err_set(err, -r, "cannot read the initrd: %s", strerror(-r));
-        else if (ret->initrd_size != 0 && initrd_address(ret, low_ram) == 0)
+        r = file_size(initrd_fd, "initrd", &ret->initrd_size, err);
+        if (r == 0 && ret->initrd_size != 0 && initrd_address(ret, low_ram) == 0)
             r = err_set(err, E2BIG,
                         "the initrd of %" PRIu64 " MiB does not fit into the guest's %" PRIu64
                         " MiB of memory",

@@ -54,10 +54,30 @@ struct Chardev {
 static struct termios saved_terminal;
 static bool terminal_changed;
 
-static void restore_terminal(void)
+void chardev_restore_terminal(void)
 {
     if (terminal_changed)
         tcsetattr(STDIN_FILENO, TCSANOW, &saved_terminal);
+}
+
+/* Of a crash, which goes on then. */
+static void on_crash(int signum)
+{
+    chardev_restore_terminal();
+    raise(signum);
+}
+
+static void watch_crashes(void)
+{
+    static const int signals[] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGQUIT, SIGSEGV};
+    const struct sigaction action = {.sa_handler = on_crash, .sa_flags = SA_RESETHAND | SA_NODEFER};
+
+    for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
+        struct sigaction old;
+
+        if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+            (void)sigaction(signals[i], &action, NULL);
+    }
 }
 
 static void raw_terminal(void)
@@ -74,7 +94,8 @@ static void raw_terminal(void)
     raw.c_cc[VTIME] = 0;
     if (tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0) {
         terminal_changed = true;
-        atexit(restore_terminal);
+        atexit(chardev_restore_terminal);
+        watch_crashes();
     }
 }
 

@@ -31,6 +31,9 @@ typedef struct ChardevUser {
 /* {"backend": "stdio" | "pty" | "socket" | "file" | "null", "id", "fd", "server", "logfd"} */
 int chardev_new(Props *props, Loop *loop, Chardev **ret, Err *err);
 void chardev_free(Chardev *chardev);
+/* Of "stdio": as it was before it was made raw. Also done at exit() and when a signal ends the process. Any thread,
+ * async-signal-safe. */
+void chardev_restore_terminal(void);
 const char *chardev_id(const Chardev *chardev);
 /* -EBUSY when it already has a user. user NULL: detach. */
 int chardev_attach(Chardev *chardev, const ChardevUser *user, void *opaque);
