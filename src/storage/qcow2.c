@@ -398,8 +398,11 @@ static int load_tables(Qcow2 *q, Err *err)
         return ret;
     if (q->l1_dirty == NULL)
         return err_set(err, ENOMEM, "out of memory");
-    for (uint32_t i = 0; i < q->reftable_size; i++)
+    q->reftable_odd = false;
+    for (uint32_t i = 0; i < q->reftable_size; i++) {
+        q->reftable_odd |= (q->reftable[i] & QCOW2_REFTABLE_RESERVED) != 0;
         q->reftable[i] &= ~QCOW2_REFTABLE_RESERVED;
+    }
     ret = host_file_size(&q->image->file, &file_size);
     if (ret < 0)
         return err_set(err, -ret, "%s: cannot tell the size: %s", q->image->name, strerror(-ret));

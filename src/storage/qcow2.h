@@ -149,6 +149,7 @@ typedef struct Qcow2 {
     unsigned n_retired;
     uint64_t *reftable;
     uint32_t reftable_size; /* entries */
+    bool reftable_odd; /* the file's has reserved bits set, which are left out here */
     MetaCache l2, rc;
     MetaSet meta;
 

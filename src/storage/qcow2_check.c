@@ -266,6 +266,11 @@ static int count_refcounts(Check *c)
     int ret = count_range(c, q->h.reftable_offset, (uint64_t)q->h.reftable_clusters << q->cluster_bits,
                           "refcount table");
 
+    if (q->reftable_odd) {
+        say(c, "ERROR the refcount table has reserved bits set");
+        c->result->corruptions++;
+        c->rebuild = true;
+    }
     for (uint32_t i = 0; i < q->reftable_size && ret == 0; i++) {
         uint64_t block = q->reftable[i];
 

@@ -379,6 +379,14 @@ static void test_corrupt(void)
     ok(image_check(image, IMAGE_REPAIR_ALL, NULL, NULL, &check, NULL) == 0 && check.corruptions == 0, "and built anew");
     image_close(image);
     ok(mem_check(f, NULL) == 0 && qemu_img_is_content(f, "rebuilt", false), "checks");
+
+    memcpy(&l1, f->data + 48, 8);
+    f->data[__builtin_bswap64(l1) + 15] |= 1;
+    ok(mem_check(f, NULL) == 1, "reserved bits in the refcount table are found");
+    image = mem_open(f, IMAGE_FORMAT_QCOW2, IMAGE_OPEN_CHECK, NULL);
+    ok(image_check(image, IMAGE_REPAIR_ALL, NULL, NULL, &check, NULL) == 0 && check.corruptions_fixed > 0, "and cleared");
+    image_close(image);
+    ok(mem_check(f, NULL) == 0, "checks");
     mem_file_free(f);
 }
 
