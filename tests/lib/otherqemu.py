@@ -14,18 +14,18 @@ import subprocess
 
 PROGRAMS = ("qemu-system-x86_64", "qemu-img", "qemu-storage-daemon", "qemu-io", "qemu-nbd")
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
+PLACE = "/usr/src"  # where a tree is mounted: what is confined sees /usr, and overlays need a folder that exists
 
 
 def script(tree, name):
     """What starts a program of the tree. The loader is told of the libraries, not the environment: nobody inherits."""
-    program = os.path.join(tree, "usr/bin", name)
-    words = [os.path.join(tree, LIBRARIES, "ld-linux-x86-64.so.2"), "--library-path",
-             ":".join(os.path.join(tree, LIBRARIES, sub) for sub in ("", "pulseaudio", "blas", "lapack")),
-             "--argv0", "/usr/bin/" + name, program]
+    words = [os.path.join(PLACE, LIBRARIES, "ld-linux-x86-64.so.2"), "--library-path",
+             ":".join(os.path.join(PLACE, LIBRARIES, sub) for sub in ("", "pulseaudio", "blas", "lapack")),
+             "--argv0", "/usr/bin/" + name, os.path.join(PLACE, "usr/bin", name)]
     if name.startswith("qemu-system"):
         for data in ("usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu"):
             if os.path.isdir(os.path.join(tree, data)):
-                words += ["-L", os.path.join(tree, data)]
+                words += ["-L", os.path.join(PLACE, data)]
         words += shlex.split(os.environ.get("KITE_TEST_QEMU_ARGS", ""))
     return "#!/bin/sh\nexec %s \"$@\"\n" % " ".join(shlex.quote(w) for w in words)
 
@@ -40,7 +40,7 @@ def programs(where, folder):
         if os.path.exists(os.path.join(where, "usr/bin", name)):
             found[name] = os.path.join(folder, name)
             with open(found[name], "w", encoding="utf-8") as f:
-                f.write(script(os.path.abspath(where), name))
+                f.write(script(where, name))
             os.chmod(found[name], stat.S_IRWXU | stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH)
     return found
 
@@ -50,6 +50,8 @@ def install(where, folder):
     in a folder that was compiled in."""
     mounts = [(path, "/usr/bin/" + name) for name, path in programs(where, folder).items()]
     modules = os.path.join(where, LIBRARIES, "qemu")
+    if os.path.isdir(where):
+        mounts.append((where, PLACE))
     if os.path.isdir(modules):
         mounts.append((modules, "/%s/qemu" % LIBRARIES))
     for source, target in mounts:
