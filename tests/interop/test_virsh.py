@@ -214,6 +214,30 @@ def events():
 
 
 @case
+def messages(daemon):
+    """what makes a run hard to support is told while it lasts, over a restart of the daemon too"""
+    xml = domain_xml("odd", machine="pc", serial_log=False).replace("<domain ", "<domain xmlns:qemu='http://libvirt.org/"
+                                                                    "schemas/domain/qemu/1.0' ")
+    xml = xml.replace("</domain>", "<qemu:commandline><qemu:env name='ODD' value='1'/></qemu:commandline></domain>")
+    old = ET.fromstring(virsh("capabilities")).find("guest/arch[@name='x86_64']/machine[@deprecated='yes']")
+    if old is not None:
+        xml = xml.replace("machine='pc'", "machine='%s'" % old.text)
+    virsh("define", write("odd.xml", xml))
+    assert "tainted" not in virsh("dominfo", "odd")
+    virsh("start", "odd", "--paused")
+    for again in (True, False):
+        told = virsh("dominfo", "odd")
+        assert "tainted: custom configuration parameters specified" in told, told
+        assert old is None or "deprecated configuration: machine type '%s'" % old.text in told, told
+        assert ("tainted: use of deprecated configuration settings" in told) == (old is not None), told
+        if again:
+            daemon.restart()
+    virsh("destroy", "odd")
+    assert "tainted" not in virsh("dominfo", "odd")
+    virsh("undefine", "odd")
+
+
+@case
 def done_with_it():
     """destroy --graceful and undefine leave no domain"""
     virsh("destroy", "rt", "--graceful")

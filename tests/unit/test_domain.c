@@ -752,20 +752,25 @@ static void test_status_file(void)
                       .pid = 4711,
                       .start_time = 99,
                       .backend = (char *)"qemu",
-                      .taints = 1 << DOMAIN_TAINT_HOST_CPU,
+                      .taints = 1 << DOMAIN_TAINT_DEPRECATED_CONFIG,
+                      .deprecations = g_ptr_array_new(),
                       .fake_reboot = TRUE,
                       .info = &info,
                       .def = def};
-    g_autofree char *text = status_file_format(&out);
+    g_autofree char *text = NULL;
     g_auto(StatusFile) in = {0};
     GError *error = NULL;
 
+    g_ptr_array_add(out.deprecations, (gpointer)"machine type 'pc-q35-5.2'");
+    text = status_file_format(&out);
+    g_ptr_array_unref(out.deprecations);
     g_assert_true(status_file_parse(text, NULL, &in, &error));
     g_assert_cmpint(in.state, ==, VIR_DOMAIN_PAUSED);
     g_assert_cmpint(in.reason, ==, VIR_DOMAIN_PAUSED_IOERROR);
     g_assert_cmpint(in.pid, ==, 4711);
     g_assert_cmpuint(in.start_time, ==, 99);
     g_assert_cmpuint(in.taints, ==, out.taints);
+    g_assert_cmpstr(in.deprecations->pdata[0], ==, "machine type 'pc-q35-5.2'");
     g_assert_true(in.fake_reboot && !in.updated && in.info->kvm);
     g_assert_cmpint(in.info->vcpus[0].tid, ==, 77);
     g_assert_cmpint(in.info->vcpus[0].place.id[CPU_LEVEL_DIE], ==, -1);

@@ -24,17 +24,6 @@ gint64 domain_job_wait_us = JOB_WAIT_SECONDS * G_USEC_PER_SEC;
 
 /* --- life ----------------------------------------------------------------------------------------------- */
 
-static const struct {
-    const char *name, *text;
-} taints[] = {
-    [DOMAIN_TAINT_CUSTOM_MONITOR] = {"custom-monitor", "custom monitor control commands issued"},
-    [DOMAIN_TAINT_CUSTOM_ARGV] = {"custom-argv", "custom configuration parameters specified"},
-    [DOMAIN_TAINT_HOST_CPU] = {"host-cpu", "use of host cpu passthrough"},
-    [DOMAIN_TAINT_CUSTOM_GA_COMMAND] = {"custom-ga-command", "custom guest agent control commands issued"},
-    [DOMAIN_TAINT_DEPRECATED_CONFIG] = {"deprecated-config", "use of deprecated configuration settings"},
-};
-_Static_assert(G_N_ELEMENTS(taints) == DOMAIN_TAINT_LAST, "a line a taint");
-
 /* What waits in the graveyard to be freed. */
 typedef struct Grave {
     gpointer what;
@@ -398,28 +387,6 @@ DomainDef *domain_one_def_for(Domain *dom, guint flags, gboolean *ret_is_live, G
     if (ret_is_live != NULL)
         *ret_is_live = (flags & VIR_DOMAIN_AFFECT_LIVE) != 0;
     return (flags & VIR_DOMAIN_AFFECT_LIVE) ? dom->live : dom->config;
-}
-
-/* --- taints --------------------------------------------------------------------------------------------- */
-
-const char *domain_taint_name(DomainTaint taint)
-{
-    return taint < DOMAIN_TAINT_LAST ? taints[taint].name : "unknown";
-}
-
-const char *domain_taint_text(DomainTaint taint)
-{
-    return taint < DOMAIN_TAINT_LAST ? taints[taint].text : "unknown";
-}
-
-void domain_taint(Domain *dom, DomainTaint taint)
-{
-    LOCK_SCOPE(&dom->lock);
-
-    if (dom->taints & (G_GUINT64_CONSTANT(1) << taint))
-        return;
-    dom->taints |= G_GUINT64_CONSTANT(1) << taint;
-    log_info("domain '%s' (%s) is tainted: %s", dom->name, dom->uuid_text, domain_taint_text(taint));
 }
 
 /* --- saving --------------------------------------------------------------------------------------------- */

@@ -53,13 +53,19 @@ typedef struct Placement Placement;
 
 enum { JOB_WAIT_SECONDS = 30 };
 
-/* Reasons to write into the log and to show to clients (virDomainGetMessages). */
+/* Reasons to write into the log and to show to clients (domain_taint.h). */
 typedef enum {
-    DOMAIN_TAINT_CUSTOM_MONITOR,
     DOMAIN_TAINT_CUSTOM_ARGV,
+    DOMAIN_TAINT_CUSTOM_MONITOR,
+    DOMAIN_TAINT_HIGH_PRIVILEGES,
+    DOMAIN_TAINT_SHELL_SCRIPTS,
     DOMAIN_TAINT_HOST_CPU,
+    DOMAIN_TAINT_CDROM_PASSTHROUGH,
+    DOMAIN_TAINT_CUSTOM_DTB,
     DOMAIN_TAINT_CUSTOM_GA_COMMAND,
+    DOMAIN_TAINT_CUSTOM_FEATURE,
     DOMAIN_TAINT_DEPRECATED_CONFIG,
+    DOMAIN_TAINT_CUSTOM_DEVICE,
     DOMAIN_TAINT_LAST
 } DomainTaint;
 
@@ -240,9 +246,6 @@ void domain_save_status(Domain *dom);
  * changed. Takes def in any case. */
 gboolean domain_replace_config(Domain *dom, DomainDef *def, GError **error);
 
-void domain_taint(Domain *dom, DomainTaint taint); /* takes the state lock; logs once a run */
-const char *domain_taint_name(DomainTaint taint);
-const char *domain_taint_text(DomainTaint taint);
 
 /* Publishes def as the live definition (NULL: none) or as the persistent one, or the ids of the run. What was there is
  * kept until no job can be looking at it any more. State lock held; takes def. */

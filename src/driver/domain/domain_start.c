@@ -12,9 +12,11 @@
 #include "driver/domain/domain_list.h"
 #include "driver/domain/domain_private.h"
 #include "driver/domain/domain_run.h"
+#include "driver/domain/domain_taint.h"
 #include "driver/domain/persist.h"
 #include "driver/domain/placement.h"
 #include "driver/driver.h"
+#include "driver/host/qemu_caps.h"
 #include "driver/rpc/client.h"
 
 /* Said before the definition is looked at: a transient domain that runs has none to start from. */
@@ -72,7 +74,7 @@ static gboolean claim_start(Domain *dom, const DomainStart *start, GError **erro
     dom->stop_reason = 0;
     dom->pause_reason = dom->run_reason = 0;
     dom->guest_shutdown = dom->fake_reboot = dom->paused_shutdown = FALSE;
-    dom->taints = 0;
+    domain_taint_clear(dom);
     return TRUE;
 }
 
@@ -171,6 +173,15 @@ static gboolean save_first_status(Domain *dom, guint64 run, GError **error)
     return FALSE;
 }
 
+static void taint_start(Domain *dom, const BackendOps *ops, const DomainDef *live)
+{
+    QemuCapsCache *cache = dom->driver->qemu_caps;
+    g_autoptr(QemuCaps) caps =
+        ops == &backend_qemu && cache != NULL ? qemu_caps_cache_get(cache, live->emulator, NULL) : NULL;
+
+    domain_taint_start(dom, live, caps);
+}
+
 gboolean domain_start(Domain *dom, DomainDef *given, const DomainStart *start, GError **error)
 {
     Driver *driver = dom->driver;
@@ -229,6 +240,7 @@ gboolean domain_start(Domain *dom, DomainDef *given, const DomainStart *start, G
         return FALSE;
     }
 
+    taint_start(dom, ops, live);
     run = publish_run(dom, id, g_steal_pointer(&live), vm, info, cgroup, perf, start);
     if (!save_first_status(dom, run, error) || !run_guest(dom, vm, run, start, error)) {
         lock_acquire(&dom->lock);

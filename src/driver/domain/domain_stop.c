@@ -17,6 +17,7 @@
 #include "driver/domain/domain_list.h"
 #include "driver/domain/domain_private.h"
 #include "driver/domain/domain_run.h"
+#include "driver/domain/domain_taint.h"
 #include "driver/domain/persist.h"
 #include "driver/domain/placement.h"
 #include "driver/driver.h"
@@ -124,7 +125,7 @@ void domain_finish_run(Domain *dom, guint64 run)
     domain_set_state(dom, VIR_DOMAIN_SHUTOFF, reason);
     dom->stop_reason = dom->pause_reason = dom->run_reason = 0;
     dom->guest_shutdown = dom->fake_reboot = dom->paused_shutdown = dom->updated = FALSE;
-    dom->taints = 0;
+    domain_taint_clear(dom);
     dom->autodestroy = NULL;
     if (transient) {
         /* Its name and uuid are free before anybody hears that it has gone. */

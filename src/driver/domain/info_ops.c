@@ -12,6 +12,7 @@
 #include "driver/conf/domain_def.h"
 #include "driver/domain/domain_list.h"
 #include "driver/domain/domain_private.h"
+#include "driver/domain/domain_taint.h"
 #include "driver/driver.h"
 #include "driver/host/vmm_caps.h"
 #include "driver/rpc/call.h"

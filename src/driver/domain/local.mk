@@ -9,7 +9,7 @@ libkitedomain_a_SOURCES = \
 	%D%/devices.h %D%/device_config.c %D%/device_live.c %D%/device_update.c \
 	%D%/graphics_ops.c %D%/key_codes.h %D%/key_codes.c %D%/key_ops.c %D%/screenshot_ops.c \
 	%D%/lifecycle_ops.c %D%/lookup_ops.c %D%/metadata_ops.c %D%/snapshot_ops.c \
-	%D%/domain_run.h %D%/disk_revive.c %D%/domain_start.c %D%/domain_stop.c %D%/vm_events.c %D%/vm_events_device.c %D%/vm_events_priv.h \
+	%D%/domain_run.h %D%/disk_revive.c %D%/domain_start.c %D%/domain_stop.c %D%/domain_taint.h %D%/domain_taint.c %D%/vm_events.c %D%/vm_events_device.c %D%/vm_events_priv.h \
 	%D%/domain_events.h %D%/domain_events.c \
 	%D%/domain_list.h %D%/domain_list.c \
 	%D%/events.h %D%/events.c \

@@ -14,6 +14,7 @@
 #include "driver/backend/monitor.h"
 #include "driver/backend/vm_process.h"
 #include "driver/domain/domain_private.h"
+#include "driver/domain/domain_taint.h"
 #include "driver/rpc/call.h"
 
 /* Without blanks between words, as libvirt hands replies on: scripts look for "status":"running". What cannot be taken

@@ -272,6 +272,7 @@ gboolean persist_write_status(Domain *dom, GError **error)
                              .guest_shutdown = dom->guest_shutdown,
                              .autodestroy = dom->autodestroy != NULL,
                              .taints = dom->taints,
+                             .deprecations = dom->deprecations,
                              .info = dom->info,
                              .def = dom->live};
 

@@ -276,6 +276,7 @@ static gboolean adopt_status(Driver *driver, const char *folder, StatusFile *sta
     dom->guest_shutdown = status->guest_shutdown;
     dom->autodestroy_lost = status->autodestroy;
     dom->taints = status->taints;
+    dom->deprecations = g_steal_pointer(&status->deprecations);
     dom->listed = TRUE;
     domain_set_state(dom, status->state, status->reason);
     lock_release(&dom->lock);

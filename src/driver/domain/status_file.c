@@ -7,6 +7,7 @@
 #include "common/enum_table.h"
 #include "common/error.h"
 #include "driver/domain/domain.h"
+#include "driver/domain/domain_taint.h"
 
 enum { VCPUS_MAX = DOMAIN_VCPUS_MAX };
 
@@ -20,6 +21,7 @@ void status_file_clear(StatusFile *status)
     g_clear_pointer(&status->backend, g_free);
     g_clear_pointer(&status->info, vm_live_info_free);
     g_clear_pointer(&status->def, domain_def_free);
+    g_clear_pointer(&status->deprecations, g_ptr_array_unref);
 }
 
 /* --- writing -------------------------------------------------------------------------------------------- */
@@ -85,6 +87,8 @@ char *status_file_format(const StatusFile *status)
         xml_attr(w, "name", domain_taint_name(taint));
         xml_close(w);
     }
+    for (guint i = 0; status->deprecations != NULL && i < status->deprecations->len; i++)
+        xml_element_text(w, "deprecation", g_ptr_array_index(status->deprecations, i));
     if (status->info != NULL) {
         xml_open(w, "balloon");
         xml_attr_u64(w, "kib", status->info->balloon_kib);
@@ -195,6 +199,12 @@ static gboolean parse_flags(xmlNodePtr root, StatusFile *status, GError **error)
             if (g_strcmp0(name, domain_taint_name(taint)) == 0)
                 status->taints |= G_GUINT64_CONSTANT(1) << taint;
         }
+    }
+    XML_FOREACH(node, root, "deprecation")
+    {
+        if (status->deprecations == NULL)
+            status->deprecations = g_ptr_array_new_with_free_func(g_free);
+        g_ptr_array_add(status->deprecations, xml_get_text(node));
     }
     return shutdown == NULL ||
            xml_attr_get_int(shutdown, "reason", XML_REQUIRED, &status->shutdown_reason, error);

@@ -33,6 +33,7 @@ typedef struct StatusFile {
     int shutdown_reason; /* VIR_DOMAIN_SHUTOFF_*, 0: not decided */
     gboolean updated, fake_reboot, guest_shutdown, autodestroy;
     guint64 taints; /* 1 << DomainTaint */
+    GPtrArray *deprecations; /* char *; NULL: none */
     VmLiveInfo *info; /* never NULL once parsed */
     DomainDef *def;
 } StatusFile;
