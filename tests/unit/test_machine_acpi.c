@@ -214,6 +214,26 @@ static void test_cells(void)
     fake_machine_free(m, desc);
 }
 
+/* Each CPU but the first can be let go of, and has the method by which the guest says how that went. */
+static void test_cpu_methods(const AcpiConfig *config)
+{
+    static const uint8_t ost[] = {0x14, 0xff, 0xff, 0xff, '_', 'O', 'S', 'T', 3 | 8}; /* Method (_OST, 3, Serialized) */
+    uint8_t *t = NULL;
+    size_t len = 0;
+    unsigned reports = 0, ejects = 0;
+    Err err = {0};
+
+    if (acpi_build(config, BASE, &t, &len, &err) < 0)
+        abort();
+    for (size_t i = 4; i + 5 <= len; i++) {
+        reports += t[i - 4] == ost[0] && memcmp(t + i, ost + 4, 5) == 0;
+        ejects += t[i - 4] == ost[0] && memcmp(t + i, "_EJ0", 4) == 0;
+    }
+    ok(reports == config->cpus_max - 1 && ejects == reports + config->slots + config->root_slots,
+       "%u CPUs report, and %u things are ejected", reports, ejects);
+    free(t);
+}
+
 int main(void)
 {
     uint32_t apic_ids[240];
@@ -254,6 +274,7 @@ int main(void)
     for (unsigned i = 0; i < ARRAY_LEN(nodes); i++)
         nodes[i] = i & 1;
     check("everything", &config, (const char *const[]){"FACP", "DSDT", "APIC", "MCFG", "SRAT", "SLIT", NULL});
+    test_cpu_methods(&config);
     test_smbios();
     test_cells();
     return done();
