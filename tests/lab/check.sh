@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # One job of the lab as a TAP test: numbers the points that the job prints, and adds one for its end.
 # usage: check.sh JOB [run.sh's options...]
+# LAB_ARGS: arguments for the job.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 build=${abs_top_builddir:-$here/../../build}
@@ -18,7 +19,7 @@ start=$SECONDS
 # nothing about us, who are a process there: another lab, and if none lives long enough, what it did not come to is skipped.
 died=0
 for attempt in 1 2 3; do
-    bash "$here/run.sh" -f "$here/lib.sh" -f "$build/tests/lab/qmp_pipe" "$@" "$here/$job" >"$log" 2>&1
+    bash "$here/run.sh" -f "$here/lib.sh" -f "$build/tests/lab/qmp_pipe" "$@" "$here/$job" ${LAB_ARGS:-} >"$log" 2>&1
     status=$?
     [ $status != 0 ] && grep -q 'Kernel panic - not syncing' "$log" && ! grep -q '^not ok' "$log" || break
     echo "# attempt $attempt: the lab's own kernel died"

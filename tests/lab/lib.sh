@@ -68,7 +68,8 @@ vm_end() {
 # What no log of a machine that is right has in it.
 complaints='WARNING:|BUG:|Call Trace|Oops|general protection|lockup|blocked for more|self-detected stall|detected stalls|ACPI.*Error|Firmware Bug|probe of .* failed|assign: no space|not claimed|nobody cared|[Tt]imed out|virtio.*(fail|error)|insmod .* failed|FW_BUG|no GSI|spurious'
 complain() { # WORDS: a point on the kernel's log, which the guest printed with "K " before each line
-    grep '^K ' $console | grep -E "$complaints" >/tmp/complaints
+    # Emulated processors with the name of a vulnerable one have no microcode against that.
+    grep '^K ' $console | grep -E "$complaints" | grep -v 'Speculative Return Stack Overflow' >/tmp/complaints
     ok $([ -s /tmp/complaints ] && echo 1 || echo 0) "$1"
     sed 's/^/# /' /tmp/complaints | cut -c1-200
 }

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The whole stack in the nested lab: virtkited and plain virsh, kite-vmm on KVM, Debian guests with systemd.
 
-Runs inside the lab (run.sh -r): real cgroup v2, taps, bridges, vhost-net. One guest, "deb", lives through most of it.
+Runs inside the lab (run.sh -r): real cgroup v2, taps, bridges, vhost-net. One guest, "deb" with 4 vCPUs of 6, lives through
+most of it; another has 1.
 """
 import glob
 import json
@@ -70,7 +71,7 @@ def overlay(name, size=None):
     return path
 
 
-def xml(name, number, vcpus="<vcpu current='2'>3</vcpu>", memory=512, devices="", head="", cpu="", machine="q35"):
+def xml(name, number, vcpus="<vcpu current='4'>6</vcpu>", memory=512, devices="", head="", cpu="", machine="q35"):
     return f"""<domain type='kvm'><name>{name}</name>{head}<memory unit='MiB'>{memory}</memory>{vcpus}
 <os><type arch='x86_64' machine='{machine}'>hvm</type><kernel>/lab/vmlinuz</kernel><initrd>/lab/inner.img</initrd>
 <cmdline>console=ttyS0 panic=-1 root=/dev/vda rw lab=root quiet loglevel=5 systemd.show_status=0
@@ -160,6 +161,15 @@ def ping(address, count=3):
     assert ", 0% packet loss" in out, out
 
 
+def processors(name, places):
+    """The guest's processors are those (number, socket, core, node) and run programs, on KVM's clock."""
+    out = guest(name, "lscpu -p=CPU,SOCKET,CORE,NODE | grep -v '#'; nproc; grep -c ^processor /proc/cpuinfo; "
+                "cat /sys/devices/system/clocksource/clocksource0/current_clocksource; "
+                "for c in $(seq 0 $(($(nproc) - 1))); do taskset -c $c cut -d ' ' -f 39 /proc/self/stat; done").split()
+    count = str(len(places))
+    assert out == places + [count, count, "kvm-clock"] + [str(i) for i in range(len(places))], out
+
+
 def define_deb():
     path = overlay("data", "200M")
     second = """<disk type='file' device='disk'><driver name='qemu' type='qcow2' queues='2'/><source file='%s'/>
@@ -168,9 +178,9 @@ def define_deb():
 <requested unit='MiB'>0</requested></target><alias name='ua-mem'/></memory>"""
     virsh("define", write("deb.xml", xml(
         "deb", 1, memory=768, devices=second + more, head="<maxMemory slots='2' unit='MiB'>2048</maxMemory>",
-        cpu="""<cpu mode='host-passthrough'><numa>
-<cell id='0' cpus='0' memory='256' unit='MiB'><distances><sibling id='0' value='10'/><sibling id='1' value='25'/></distances></cell>
-<cell id='1' cpus='1-2' memory='256' unit='MiB'><distances><sibling id='0' value='25'/><sibling id='1' value='10'/></distances></cell>
+        cpu="""<cpu mode='host-passthrough'><topology sockets='3' dies='1' cores='2' threads='1'/><numa>
+<cell id='0' cpus='0-1' memory='256' unit='MiB'><distances><sibling id='0' value='10'/><sibling id='1' value='25'/></distances></cell>
+<cell id='1' cpus='2-5' memory='256' unit='MiB'><distances><sibling id='0' value='25'/><sibling id='1' value='10'/></distances></cell>
 </numa></cpu>""")), timeout=SLOW)
 
 
@@ -191,8 +201,9 @@ def boots():
     assert sorted(set(drivers)) == ["virtio_balloon", "virtio_blk", "virtio_console", "virtio_mem", "virtio_net",
                                     "virtio_rng"], drivers
     nodes = guest("deb", "cd /sys/devices/system/node; cat node*/cpulist node*/distance; grep -h MemTotal node*/meminfo").split("\n")
-    assert nodes[:4] == ["0", "1", "10 25", "25 10"], nodes
+    assert nodes[:4] == ["0-1", "2-3", "10 25", "25 10"], nodes
     assert all(100 << 10 < int(row.split()[3]) <= 256 << 10 for row in nodes[4:6]), nodes
+    processors("deb", ["0,0,0,0", "1,0,1,0", "2,1,2,1", "3,1,3,1"])
     assert guest("deb", "systemctl is-system-running || :").strip() in ("running", "starting"), guest("deb", "systemctl --failed")
 
 
@@ -264,13 +275,23 @@ def plug_net():
 
 @case
 def plug_vcpu():
-    """a vCPU is plugged and unplugged"""
-    virsh("setvcpus", "deb", "3", "--live", timeout=SLOW)
-    until_guest("deb", "for c in /sys/devices/system/cpu/cpu*/online; do echo 1 >$c; done 2>/dev/null; nproc | grep -x 3", "3 CPUs")
-    assert "3" == re.search(r"current\s+live\s+(\d+)", virsh("vcpucount", "deb")).group(1)
-    assert guest("deb", "taskset -c 2 cat /proc/self/stat").split()[38] == "2"
-    virsh("setvcpus", "deb", "2", "--live", timeout=SLOW)
-    until_guest("deb", "nproc | grep -x 2", "2 CPUs")
+    """a vCPU is plugged; the guest refuses to give it back while it needs it, and says so; then it is unplugged"""
+    virsh("setvcpus", "deb", "5", "--live", timeout=SLOW)
+    until_guest("deb", "for c in /sys/devices/system/cpu/cpu*/online; do echo 1 >$c; done 2>/dev/null; nproc | grep -x 5", "5 CPUs")
+    assert "5" == re.search(r"current\s+live\s+(\d+)", virsh("vcpucount", "deb")).group(1)
+    assert guest("deb", "lscpu -p=CPU,SOCKET,CORE,NODE | tail -n 1; taskset -c 4 cut -d ' ' -f 39 /proc/self/stat") == "4,2,4,1\n4\n"
+    # Four tasks that were promised 96 % of a processor each: more than is left of 4 when 5 % are kept for the others.
+    guest("deb", "for i in 1 2 3 4; do chrt -d -T 960000000 -P 1000000000 -D 1000000000 0 sleep 1000 >/dev/null 2>&1 & done; "
+          "until [ $(awk '$2 == \"(sleep)\" && $41 == 6' /proc/[0-9]*/stat 2>/dev/null | wc -l) = 4 ]; do :; done")
+    since = len(event_text())
+    status, out = virsh("setvcpus", "deb", "4", "--live", check=False, timeout=SLOW)
+    assert status and "unplug of device was rejected by the guest" in out, out
+    wait_event("device-removal-failed.*vcpu4", since)
+    assert guest("deb", "nproc") == "5\n"
+    guest("deb", "kill $(pidof sleep)")
+    # What they were promised is free at the end of their second.
+    wait_for("unplug", lambda: virsh("setvcpus", "deb", "4", "--live", check=False, timeout=SLOW)[0] == 0, SLOW, 0.5)
+    until_guest("deb", "nproc | grep -x 4", "4 CPUs")
     no_complaints("deb")
 
 
@@ -326,7 +347,7 @@ def agent_calls():
 def statistics():
     """domstats has every group; the guest's processors and its memory are counted"""
     text = virsh("domstats", "deb")
-    for key in ("state.state=1", "cpu.time=", "balloon.current=", "balloon.unused=", "vcpu.current=2", "vcpu.0.time=",
+    for key in ("state.state=1", "cpu.time=", "balloon.current=", "balloon.unused=", "vcpu.current=4", "vcpu.0.time=",
                 "net.0.rx.bytes=", "block.0.rd.reqs=", "block.1.wr.bytes=", "block.count="):
         assert key in text, "%s is not in %s" % (key, text)
     assert int(re.search(r"cpu.time=(\d+)", text).group(1)) > 10 ** 9, text
@@ -405,6 +426,7 @@ def two_guests():
     virsh("start", "two", timeout=SLOW)
     wait_up("two")
     wait_agent("two")
+    processors("two", ["0,0,0,0"])
     address = wait_for("address of two", lambda: address_of("two"), SLOW, 0.5)
     assert " 0% packet loss" in guest("deb", "ping -q -c 5 -W 20 " + address)
     assert " 0% packet loss" in guest("two", "ping -q -c 5 -W 20 " + address_of("deb"))
@@ -447,6 +469,7 @@ def reboot():
     assert vmm_pid("deb") == pid
     wait_event("reboot", since)
     wait_agent("deb")
+    assert guest("deb", "nproc") == "4\n"
     no_complaints("deb")
 
 
