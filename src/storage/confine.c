@@ -11,10 +11,10 @@
  *     --read PATH, --write PATH   and in that, under their names, these files, folders or devices
  *     --network host  it has the host's network, else none
  *
- * With --root it also has nobody's shared memory. Of the capabilities it keeps one: to read and write
- * files whoever owns them, of which there are none but those that were named. Without --root it keeps none. A host that
- * does not let us make namespaces (a container) is taken as it is, with a line on standard error. An ordinary user's
- * daemon has nothing to give up: then the options say nothing but --life.
+ * With --root it also has nobody's shared memory. Of the capabilities it keeps one: to read and write files whoever
+ * owns them, of which there are none but those that were named. Without --root it keeps none. System calls that it has no
+ * business with fail. A host that does not let us make namespaces (a container) is taken as it is, with a line on standard
+ * error. An ordinary user's daemon has no rights to give up: then the options say nothing but --life.
  *
  * The process that was started becomes the program, so that whoever waits for it learns how it ended; beside it a child
  * waits for the end of either side.
@@ -25,11 +25,15 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/audit.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -226,6 +230,53 @@ static int drop_rights(void)
     return set_capabilities(keep);
 }
 
+/*
+ * qemu-storage-daemon filters no system calls itself (7.2 to 10.0 have no --sandbox). It cannot be told here what all that
+ * drivers and their libraries may call, so this is a list of what none of them has business with: other processes, mounts
+ * and namespaces, keys, the kernel's own affairs. Such a call fails.
+ */
+static const int forbidden[] = {
+    SYS_acct, SYS_add_key, SYS_adjtimex, SYS_bpf, SYS_chroot, SYS_clock_adjtime, SYS_clock_settime, SYS_delete_module,
+    SYS_finit_module, SYS_fsconfig, SYS_fsmount, SYS_fsopen, SYS_fspick, SYS_init_module, SYS_kcmp, SYS_kexec_file_load,
+    SYS_kexec_load, SYS_keyctl, SYS_kill, SYS_mount, SYS_move_mount, SYS_name_to_handle_at, SYS_open_by_handle_at,
+    SYS_open_tree, SYS_perf_event_open, SYS_personality, SYS_pidfd_getfd, SYS_pidfd_open, SYS_pidfd_send_signal,
+    SYS_pivot_root, SYS_process_vm_readv, SYS_process_vm_writev, SYS_ptrace, SYS_quotactl, SYS_reboot, SYS_request_key,
+    SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo, SYS_setdomainname, SYS_sethostname, SYS_setns, SYS_settimeofday,
+    SYS_swapoff, SYS_swapon, SYS_syslog, SYS_tkill, SYS_umount2, SYS_unshare, SYS_userfaultfd, SYS_vhangup,
+#ifdef __x86_64__
+    SYS_ioperm, SYS_iopl, SYS_modify_ldt,
+#endif
+};
+
+static int forbid_calls(void)
+{
+#ifdef __x86_64__
+    const uint32_t machine = AUDIT_ARCH_X86_64, last_number = 0x3fffffff; /* above: x32 */
+#else
+    const uint32_t machine = AUDIT_ARCH_AARCH64, last_number = 0x7fffffff;
+#endif
+    const uint32_t refused = SECCOMP_RET_ERRNO | EPERM;
+    struct sock_filter code[ARRAY_LEN(forbidden) + 7];
+    struct sock_fprog program = {.filter = code};
+    unsigned n = 0;
+
+    code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
+    code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, machine, 1, 0);
+    code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, refused);
+    code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+    code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, last_number, ARRAY_LEN(forbidden) + 1, 0);
+    for (size_t i = 0; i < ARRAY_LEN(forbidden); i++)
+        code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)forbidden[i],
+                                                 (uint8_t)(ARRAY_LEN(forbidden) - i), 0);
+    code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, refused);
+    program.len = (unsigned short)n;
+    /* A kernel without filters runs it as it is, with a line. */
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+        (void)fail("filter system calls of", args.command[0]);
+    return 0;
+}
+
 static int confine(void)
 {
     const struct rlimit none = {0, 0};
@@ -241,7 +292,9 @@ static int confine(void)
         if (drop_rights() < 0)
             return -1;
     }
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? fail("give up new privileges", "") : 0;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return fail("give up new privileges", "");
+    return forbid_calls();
 }
 
 /* --- the other end --- */

@@ -2,6 +2,7 @@
 """Disks of kite-vmm that qemu-storage-daemon or an NBD server has: other formats, other places."""
 import glob
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -75,6 +76,9 @@ def life(daemon):
           + disk(None, "sdb", "scsi", device="cdrom"))
     (vm,), (server,) = vmm_pids(), servers()
     assert uid(server) == uid(vm) and uid(vm)[0] != "0", (uid(server), uid(vm))
+    with open("/proc/%d/status" % server) as f:
+        status = f.read()
+    assert re.search(r"^NoNewPrivs:\t1$", status, re.M) and re.search(r"^Seccomp:\t2$", status, re.M), status
     root = "/proc/%d/root" % server
     assert os.listdir(root + WORK) == ["one.vmdk"], os.listdir(root + WORK)
     assert not os.path.exists(root + "/etc/passwd") and not os.path.exists(root + "/proc/self")
