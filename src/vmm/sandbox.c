@@ -68,11 +68,9 @@ static int enter_detached_root(void)
     return r;
 }
 
-/* Where the kernel is older than 5.2: a mount namespace of our own with nothing in it. */
+/* In a mount namespace of our own: it is emptied. */
 static int enter_own_root(void)
 {
-    if (unshare(CLONE_NEWNS) < 0)
-        return -errno;
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
         mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,nr_inodes=2,mode=0555") <
             0)
@@ -89,14 +87,47 @@ static int enter_own_root(void)
     return 0;
 }
 
+/* One line into a file below /proc/self. */
+static int write_self(const char *name, const char *text)
+{
+    int fd = open(name, O_WRONLY | O_CLOEXEC), r;
+
+    if (fd < 0)
+        return -errno;
+    r = write(fd, text, strlen(text)) < 0 ? -errno : 0;
+    close(fd);
+    return r;
+}
+
+/* An ordinary user may do all that in a user namespace of his own, where the host allows these; a mount namespace belongs
+ * to it, which would keep the host's file systems busy if it were not emptied. */
+static int enter_users_root(void)
+{
+    char uids[32], gids[32];
+    uid_t uid = geteuid();
+    gid_t gid = getegid();
+    int r;
+
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET) < 0)
+        return -EPERM;
+    snprintf(uids, sizeof uids, "%u %u 1", uid, uid);
+    snprintf(gids, sizeof gids, "%u %u 1", gid, gid);
+    if ((r = write_self("/proc/self/setgroups", "deny")) < 0 || (r = write_self("/proc/self/gid_map", gids)) < 0 ||
+        (r = write_self("/proc/self/uid_map", uids)) < 0)
+        return r;
+    return enter_own_root();
+}
+
 static int enter_empty_root(void)
 {
     int r;
 
     if (unshare(CLONE_NEWIPC | CLONE_NEWUTS) < 0)
-        return -errno;
+        return errno == EPERM && geteuid() != 0 ? enter_users_root() : -errno;
     r = enter_detached_root();
-    return r == -ENOSYS ? enter_own_root() : r;
+    if (r == -ENOSYS) /* older than 5.2 */
+        r = unshare(CLONE_NEWNS) < 0 ? -errno : enter_own_root();
+    return r;
 }
 
 /* While we may: the last right that goes is the one to give up others. */

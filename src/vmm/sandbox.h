@@ -14,7 +14,9 @@
 
 typedef struct SandboxOptions {
     bool seccomp;
-    bool chroot; /* where allowed: an empty root of its own, and namespaces for IPC and host name */
+    /* Where allowed: an empty root of its own, namespaces for IPC and host name. For who is not root also one for users,
+     * and for the network; root is given an empty one by the daemon. */
+    bool chroot;
     bool drop_privileges; /* capabilities, no_new_privs, limits */
     int64_t uid, gid; /* -1: keep */
     void (*before_kill)(void); /* async-signal-safe, what every thread may do; NULL: nothing */

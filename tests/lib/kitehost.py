@@ -302,16 +302,17 @@ def events(name, probe=None):
 
 
 def processes(pattern):
-    """Pids whose command line matches, of this test's namespaces only (kite-vmm has a mount namespace of its own)."""
+    """Pids whose command line matches, of this test's namespaces only (kite-vmm leaves all but that of control groups)."""
     found = []
-    ours = {os.readlink("/proc/self/ns/mnt"), os.readlink("/proc/self/ns/net")} - {os.environ.get("KITE_TEST_OUTER_NET")}
+    kinds = ("mnt", "net", "cgroup")
+    ours = {os.readlink("/proc/self/ns/" + kind) for kind in kinds} - {os.environ.get("KITE_TEST_OUTER_NET")}
     for path in glob.glob("/proc/[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             with open(path, "rb") as f:
                 line = f.read().replace(b"\0", b" ").decode(errors="replace")
             if line and re.search(pattern, line):
                 folder = os.path.dirname(path) + "/ns/"
-                if {os.readlink(folder + "mnt"), os.readlink(folder + "net")} & ours:
+                if {os.readlink(folder + kind) for kind in kinds} & ours:
                     found.append(int(path.split("/")[2]))
     return [p for p in found if p != os.getpid()]
 

@@ -356,6 +356,9 @@ def session():
         assert re.search(r"^Uid:\t65534\t65534\t65534\t65534$", status, re.M), status
         assert re.search(r"^CapEff:\t0+$", status, re.M) and re.search(r"^NoNewPrivs:\t1$", status, re.M), status
         assert re.search(r"^Seccomp:\t2$", status, re.M), status
+        if subprocess.run(user + ["unshare", "-Unm", "true"], stderr=subprocess.DEVNULL).returncode == 0:
+            assert os.listdir("/proc/%d/root" % pid) == []
+            assert os.readlink("/proc/%d/ns/net" % pid) != os.readlink("/proc/self/ns/net")
 
         def greeted():
             return os.path.exists(home + "/mine.console") and "guest button" in open(home + "/mine.console").read()

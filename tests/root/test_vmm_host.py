@@ -78,14 +78,23 @@ def isolation(daemon):
         assert s["Groups"].strip() == "" and s["NoNewPrivs"] == "1" and s["Seccomp"] == "2", s
         assert {int(s[c], 16) for c in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {0}, s
         assert os.listdir("/proc/%d/root/" % pid) == [], os.listdir("/proc/%d/root/" % pid)
-        assert os.readlink("/proc/%d/ns/ipc" % pid) != os.readlink("/proc/self/ns/ipc")
+        for kind in ("ipc", "net", "uts"):
+            assert os.readlink("/proc/%d/ns/%s" % (pid, kind)) != os.readlink("/proc/self/ns/" + kind), kind
+        with open("/proc/%d/net/unix" % pid) as f:
+            assert len(f.readlines()) == 1 # its heading
     assert found[0]["Uid"] != found[1]["Uid"]
     daemon.kill9()
     daemon.start()
     start("three", "spin")
-    new = status((set(vmm_pids()) - set(pids)).pop())["Uid"]
+    third = (set(vmm_pids()) - set(pids)).pop()
+    new = status(third)["Uid"]
     assert new not in (found[0]["Uid"], found[1]["Uid"]), (new, found)
-    for name in ("one", "two", "three"):
+    os.kill(third, signal.SIGSYS) # what a filter does
+    wait_for("end", lambda: virsh("domstate", "three", "--reason") == "shut off (crashed)")
+    for log in (open("/var/log/kite/three.log").read(), daemon.log_text()):
+        assert re.search(r"system call \w+ \(\d+\) is not allowed in this thread", log), log[-500:]
+    virsh("undefine", "three")
+    for name in ("one", "two"):
         gone(name)
     # A page that the VM cuts harms nobody: the daemon copies, it does not map.
     start("one", "spin", devices=disk(image("cut.raw"), "vda"))

@@ -133,6 +133,7 @@ static gboolean vmm_launch(const BackendConfig *config, DomainDef *live, const V
         .output_fd = log,
         .uid = (uid_t)-1, /* its sandbox does that, after it made its root empty */
         .gid = (gid_t)-1,
+        .no_network = TRUE, /* whatever it speaks with is open */
         .max_locked = live->memtune.locked ? G_MAXUINT64 : 0,
     };
 

@@ -106,6 +106,7 @@ typedef struct VmSpawn {
     gboolean (*gate)(pid_t pid, gpointer opaque, GError **error);
     gpointer gate_opaque;
     gboolean own_memory; /* a copy of ours while it waits: the kernel would move ours with it */
+    gboolean no_network; /* where we may: in a network namespace with nothing in it, the same for all */
     int memory_policy; /* MPOL_*, set_mempolicy(2); 0: as we have */
     const gulong *memory_nodes; /* bits */
     gulong memory_nodes_max; /* how many bits */

@@ -26,6 +26,7 @@
 
 #include "common/error.h"
 #include "common/fd.h"
+#include "common/log.h"
 #include "common/thread.h"
 #include "driver/backend/vm_process.h"
 
@@ -35,6 +36,7 @@ enum { CHILD_STACK = 256 * 1024 };
 typedef struct ChildContext {
     const VmSpawn *spawn;
     int null_fd;
+    int network; /* namespace to enter; -1: ours */
     pid_t parent;
     int here[2], go[2]; /* the gate's: it says its pid, and waits for a byte */
     int errnum; /* set by the child when it failed */
@@ -107,6 +109,8 @@ static int child_main(void *data)
     }
     if (spawn->gate != NULL && child_wait(context) < 0)
         return child_fail(context, "wait until it is placed");
+    if (context->network >= 0 && setns(context->network, CLONE_NEWNET) < 0)
+        return child_fail(context, "leave the network");
     if (spawn->memory_policy != 0 &&
         syscall(SYS_set_mempolicy, spawn->memory_policy, spawn->memory_nodes, spawn->memory_nodes_max) < 0)
         return child_fail(context, "set the memory policy");
@@ -161,6 +165,36 @@ static void close_gate(ChildContext *context, GThread *thread)
     fd_clear(&context->here[0]);
     fd_clear(&context->go[0]);
     fd_clear(&context->go[1]);
+}
+
+static gpointer make_empty_network(gpointer data)
+{
+    /* A thread's namespaces are its own; what is open stays when it ends. */
+    if (unshare(CLONE_NEWNET) < 0)
+        return GINT_TO_POINTER(-1);
+    return GINT_TO_POINTER(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+}
+
+/*
+ * A network namespace with nothing in it but a loopback device that is down. One for all: making one takes the kernel
+ * half a millisecond. -1: we may not make any, or there is no room for a thread. io_uring makes sockets past a system
+ * call filter, so this is what keeps a VM that was taken over off the host's network and its abstract sockets.
+ */
+static int empty_network(void)
+{
+    static gsize once;
+    static int network = -1;
+
+    if (g_once_init_enter(&once)) {
+        GThread *thread = thread_new("network", make_empty_network, NULL, NULL);
+
+        if (thread != NULL)
+            network = GPOINTER_TO_INT(g_thread_join(thread));
+        if (network < 0)
+            log_info("no network namespaces can be made here: VMs stay in ours");
+        g_once_init_leave(&once, 1);
+    }
+    return network;
 }
 
 static void *map_memory(gsize size, int how)
@@ -236,7 +270,8 @@ gboolean vm_spawn(const VmSpawn *spawn, pid_t *ret_pid, int *ret_pidfd, GError *
     stack = map_memory(CHILD_STACK, MAP_PRIVATE | MAP_STACK);
     context = map_memory(sizeof(*context), MAP_SHARED);
     if (stack != NULL && context != NULL) {
-        *context = (ChildContext){.spawn = spawn, .null_fd = null_fd, .parent = getpid()};
+        *context = (ChildContext){.spawn = spawn, .null_fd = null_fd, .parent = getpid(),
+                                  .network = spawn->no_network ? empty_network() : -1};
         done = run_child(context, stack, ret_pid, ret_pidfd, error);
     } else {
         done = error_set_errno(error, ENOMEM, "cannot start '%s': no memory for a stack", spawn->argv[0]);
