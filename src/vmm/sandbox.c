@@ -166,6 +166,8 @@ static void set_limits(void)
     }
 }
 
+#define FILTER_MAX 512 /* instructions */
+
 /* --- stage 2: system calls of a thread
  * ------------------------------------------------------------------------- */
 
@@ -220,10 +222,16 @@ void sandbox_enter_thread(const char *thread_class)
 #else
     for (size_t i = 0; i < ARRAY_LEN(seccomp_filters); i++) {
         const SeccompFilter *f = &seccomp_filters[i];
-        struct sock_fprog program = {.len = f->len, .filter = (struct sock_filter *)(uintptr_t)f->code};
+        struct sock_filter code[FILTER_MAX];
+        struct sock_fprog program = {.len = f->len, .filter = code};
 
-        if (strcmp(f->thread_class, thread_class) != 0)
+        if (strcmp(f->thread_class, thread_class) != 0 || f->len > FILTER_MAX)
             continue;
+        for (unsigned k = 0; k < f->len; k++) {
+            code[k] = f->code[k];
+            if (code[k].k == SECCOMP_OWN_PID)
+                code[k].k = (uint32_t)getpid();
+        }
         if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0) {
             log_error("cannot install the system call filter for %s threads: %s", thread_class,
                       strerror(errno));

@@ -18,6 +18,11 @@ static void make_call(long number)
     (void)syscall(number, -1, 0, 0, 0, 0, 0);
 }
 
+static void signal_process(long pid)
+{
+    (void)syscall(SYS_tgkill, pid != 0 ? pid : getpid(), pid != 0 ? pid : gettid(), 0);
+}
+
 static int by_value(const void *a, const void *b)
 {
     return *(const int *)a - *(const int *)b;
@@ -96,6 +101,11 @@ int main(void)
         ok(status == 159 && strstr(text, "system call ") && strstr(text, forbidden[i].name), "vcpu, %s: %.100s",
            forbidden[i].name, strtok(text, "\n"));
     }
+    ok(act("vcpu", signal_process, 0, text, sizeof text) == 0 && act("main", signal_process, 0, text, sizeof text) == 0,
+       "threads are signalled");
+    ok(act("vcpu", signal_process, getpid(), text, sizeof text) == 159 && strstr(text, "tgkill") &&
+           act("main", signal_process, getpid(), text, sizeof text) == 159,
+       "other processes are not, even of the same user: %.100s", strtok(text, "\n"));
     ok(run("vcpu", SYS_poll, text, sizeof text) == 0, "it looks for pending interrupts");
     ok(act("iothread", use_library, 0, text, sizeof text) == 0 && act("main", use_library, 0, text, sizeof text) == 0,
        "sorting and large blocks of memory work: %.100s", text);
