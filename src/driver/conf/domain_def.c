@@ -114,13 +114,6 @@ static gboolean parse_identity(DomainDef *def, xmlNodePtr domain, guint flags, G
     g_autofree char *type = xml_get_attr(domain, "type");
     int virt_type = virt_type_from_string(type);
 
-    if (type == NULL)
-        return error_set(error, VIR_ERR_INTERNAL_ERROR, "missing domain type attribute");
-    if (virt_type <= VIRT_NONE)
-        return error_set(
-            error, VIR_ERR_CONFIG_UNSUPPORTED,
-            "Invalid value for attribute 'type' in element 'domain': '%s': supported are kvm, qemu", type);
-    def->virt_type = virt_type;
     if (!(flags & DOMAIN_DEF_PARSE_INACTIVE) &&
         !xml_attr_get_int(domain, "id", XML_OPTIONAL, &def->id, error))
         return FALSE;
@@ -129,6 +122,13 @@ static gboolean parse_identity(DomainDef *def, xmlNodePtr domain, guint flags, G
         return error_set(error, VIR_ERR_NO_NAME, "missing or empty 'name' element of the domain");
     if (!parse_uuid_element(domain, "uuid", def->uuid, error))
         return FALSE;
+    if (type == NULL)
+        return error_set(error, VIR_ERR_INTERNAL_ERROR, "missing domain type attribute");
+    if (virt_type <= VIRT_NONE)
+        return error_set(
+            error, VIR_ERR_CONFIG_UNSUPPORTED,
+            "Invalid value for attribute 'type' in element 'domain': '%s': supported are kvm, qemu", type);
+    def->virt_type = virt_type;
     if (xml_child(domain, "genid") != NULL) {
         def->genid_given = TRUE;
         if (!parse_uuid_element(domain, "genid", def->genid, error))
