@@ -249,6 +249,25 @@ def full_run_folder(daemon):
 
 
 @case
+def damaged_status_file(daemon):
+    """a running VM whose status file was damaged is not managed, and no second one is started on its disks"""
+    virsh("define", write("lost.xml", domain_xml("lost")))
+    virsh("start", "lost")
+    pid = kitehost.processes("guest=lost,")[0]
+    daemon.kill9()
+    with open("/run/kite/domains/lost/status.xml", "w") as f:
+        f.write("<domstatus")
+    daemon.start()
+    assert virsh("domstate", "lost") == "shut off"
+    fails("start", "lost", contains=["'lost' runs already", "process %d" % pid, "status.xml"])
+    assert kitehost.processes("guest=lost,") == [pid]
+    os.kill(pid, signal.SIGKILL)
+    wait_for("start", lambda: virsh("start", "lost", check=False)[0] == 0)
+    virsh("destroy", "lost")
+    virsh("undefine", "lost")
+
+
+@case
 def clients_and_guests_when_killed(daemon):
     """kill -9 with 1,000 clients and several guests, some stopped: the next daemon has them all; nothing leaks, three times over"""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -149,8 +149,10 @@ static void test_stray(void)
     begin(&other);
     vm = start(&f, "exec sleep 30", NULL, 0);
     stays = start(&other, "exec sleep 30", NULL, 0);
+    g_assert_cmpint(process_find_of(f.folder), ==, vm_process_pid(vm));
     processes_kill_of(f.folder);
     g_assert_true(vm_process_wait(vm, 5000));
+    g_assert_cmpint(process_find_of(f.folder), ==, 0);
     g_assert_cmpint(vm_process_exit(vm)->signal_number, ==, SIGKILL);
     g_assert_true(vm_process_is_running(stays));
     vm_process_kill(stays, TRUE);

@@ -184,26 +184,51 @@ static gboolean has_home(const char *pid, const char *home)
     return FALSE;
 }
 
+/* The next process of dir (of /proc) with that in its environment; 0: no more. *ret_pidfd is that process's.
+ */
+static pid_t next_with_home(GDir *dir, const char *home, int *ret_pidfd)
+{
+    const char *name;
+
+    while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
+        pid_t pid = (pid_t)g_ascii_strtoll(name, NULL, 10);
+
+        if (pid <= 0 || !has_home(name, home) || (*ret_pidfd = pidfd_open(pid, 0)) < 0)
+            continue;
+        if (has_home(name, home))
+            return pid;
+        close(*ret_pidfd);
+    }
+    return 0;
+}
+
+pid_t process_find_of(const char *run_dir)
+{
+    g_autofree char *home = g_strdup_printf("HOME=%s", run_dir);
+    GDir *proc = g_dir_open("/proc", 0, NULL);
+    autofd pidfd = -1;
+    pid_t pid = next_with_home(proc, home, &pidfd);
+
+    if (proc != NULL)
+        g_dir_close(proc);
+    return pid;
+}
+
 void processes_kill_of(const char *run_dir)
 {
     g_autofree char *home = g_strdup_printf("HOME=%s", run_dir);
     GDir *proc = g_dir_open("/proc", 0, NULL);
-    const char *name;
+    int pidfd = -1;
+    pid_t pid;
 
-    while (proc != NULL && (name = g_dir_read_name(proc)) != NULL) {
-        autofd pidfd = -1;
-        struct pollfd end = {.events = POLLIN};
+    while ((pid = next_with_home(proc, home, &pidfd)) > 0) {
+        struct pollfd end = {.fd = pidfd, .events = POLLIN};
 
-        if (!g_ascii_isdigit(name[0]) || !has_home(name, home))
-            continue;
-        pidfd = pidfd_open((pid_t)g_ascii_strtoll(name, NULL, 10), 0);
-        if (pidfd < 0 || !has_home(name, home))
-            continue;
-        log_warning("process %s of '%s' was started by a daemon that was killed meanwhile; it is ended", name,
-                    run_dir);
+        log_warning("process %d of '%s' was started by a daemon that was killed meanwhile; it is ended",
+                    (int)pid, run_dir);
         pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
-        end.fd = pidfd;
         poll(&end, 1, STRAY_END_MS);
+        close(pidfd);
     }
     if (proc != NULL)
         g_dir_close(proc);

@@ -86,6 +86,8 @@ gboolean process_is(pid_t pid, guint64 start_time);
 /* Ends the processes that were started for run_dir (they have it as HOME: backend_environment()) by a daemon
  * that was killed before it could note them. Waits for their end, 5 s at most. */
 void processes_kill_of(const char *run_dir);
+/* One of them, or 0. */
+pid_t process_find_of(const char *run_dir);
 
 /* --- for the back ends --- */
 typedef struct VmSpawn {

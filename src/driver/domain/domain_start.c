@@ -78,6 +78,19 @@ static gboolean claim_start(Domain *dom, const DomainStart *start, GError **erro
     return TRUE;
 }
 
+/* A VM whose status file was damaged is nobody's and runs on: a second one beside it would write to the same
+ * disks. */
+static gboolean nobody_in(const Domain *dom, const char *folder, GError **error)
+{
+    g_autofree char *status = g_build_filename(folder, "status.xml", NULL);
+    pid_t pid = g_file_test(status, G_FILE_TEST_EXISTS) ? process_find_of(folder) : 0;
+
+    return pid == 0 || error_set(error, VIR_ERR_OPERATION_FAILED,
+                                 "domain '%s' runs already: process %d, which cannot be managed as '%s' is "
+                                 "damaged; end it first",
+                                 dom->name, (int)pid, status);
+}
+
 /* A start that came to nothing: as before. */
 static void unclaim_start(Domain *dom, const char *folder, GError **error)
 {
@@ -209,6 +222,10 @@ gboolean domain_start(Domain *dom, DomainDef *given, const DomainStart *start, G
         return FALSE;
     folder = persist_run_folder(driver, dom->name, dom->uuid);
     log_path = persist_log_path(driver, dom->name);
+    if (!nobody_in(dom, folder, error)) {
+        unclaim_start(dom, NULL, error);
+        return FALSE;
+    }
     ops->cleanup(driver->backend_config, NULL, folder);
     if (!persist_make_run_folder(folder, error)) {
         unclaim_start(dom, NULL, error);
