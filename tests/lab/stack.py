@@ -399,8 +399,8 @@ def disk_full():
     run("mount", "-t", "tmpfs", "-o", "size=24m", "small", "/scratch/small")
     path = "/scratch/small/full.qcow2"
     run("qemu-img", "create", "-q", "-f", "qcow2", path, "100M")
-    with open("/scratch/small/ballast", "wb") as f:
-        f.write(b"x" * (8 << 20))
+    with open("/scratch/small/ballast", "wb") as f: # what is left must be full within the load's 5 seconds, also on a slow machine
+        f.write(b"x" * (20 << 20))
     virsh("attach-disk", "deb", path, "vdc", "--driver", "qemu", "--subdriver", "qcow2", timeout=SLOW)
     until_guest("deb", "ls /dev/vdc 2>/dev/null", "/dev/vdc")
     since = len(event_text())
