@@ -244,6 +244,10 @@ def errors_are_clear():
     define("bad", "spin", kernel="/nowhere/kernel")
     fails("start", "bad", contains=["kernel", "/nowhere/kernel"])
     virsh("undefine", "bad")
+    define("bad", "spin", kernel=kitehost.WORK + "/fifo")
+    os.mkfifo(kitehost.WORK + "/fifo")
+    fails("start", "bad", contains="it is a pipe")
+    virsh("undefine", "bad")
     define("bad", "spin", kernel=write("nokernel", "this is no kernel\n" * 100))
     text = fails("start", "bad")
     assert "kernel" in text, text

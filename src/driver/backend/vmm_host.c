@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -102,8 +103,13 @@ int vmm_host_open_kvm(GError **error)
 static gboolean open_path(VmmHost *host, const char *what, const char *path, int flags, const char *purpose,
                           GError **error)
 {
-    int fd = open(path, flags | O_CLOEXEC | O_NOCTTY, 0600);
+    struct stat st;
+    int fd;
 
+    /* Opening a pipe waits for whoever opens its other end. */
+    if (stat(path, &st) == 0 && S_ISFIFO(st.st_mode))
+        return error_set(error, VIR_ERR_CONFIG_UNSUPPORTED, "Cannot open %s '%s': it is a pipe", what, path);
+    fd = open(path, flags | O_CLOEXEC | O_NOCTTY, 0600);
     if (fd < 0)
         return error_set_errno(error, errno, "Cannot open %s '%s'", what, path);
     keep(host, fd, "%s", purpose);
