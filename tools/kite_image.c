@@ -144,9 +144,12 @@ int fill_params(const char *path, ImageFormat format, unsigned flags, ImageOpenP
 static int open_ref(void *opaque, ImageRef ref, const char *name, const char *format, ImageOpenParams *ret, Err *err)
 {
     PathOpener *opener = opaque;
-    char *path = resolve(opener->dir, name); /* params->name points at it */
     unsigned flags = opener->flags & (IMAGE_OPEN_NO_LOCK | IMAGE_OPEN_NO_SYNC);
+    char *path;
 
+    if (strncmp(name, "json:", 5) == 0 || strstr(name, "://") != NULL)
+        return err_set(err, ENOTSUP, "'%s' is no path, and only files are opened here: use qemu-img", name);
+    path = resolve(opener->dir, name); /* params->name points at it */
     flags |= ref == IMAGE_REF_BACKING ? IMAGE_OPEN_RDONLY : opener->flags & IMAGE_OPEN_RDONLY;
     int status = fill_params(path, format[0] != 0 ? parse_format(format) : IMAGE_FORMAT_AUTO, flags, ret, err);
 

@@ -152,6 +152,11 @@ refused convert -O qcow2 n.qcow2 n.qcow2
 run "$kite" create -u -f qcow2 -b nobody -F raw n2.qcow2 1M
 run "$kite" create n.raw 9007199254740
 [ "$(stat -c %s n.raw)" = 9007199254740 ] || bad=1
+for name in 'json:{"driver":"file","filename":"n.raw"}' nbd://localhost/x; do
+    run "$kite" create -u -f qcow2 -b "$name" -F raw n2.qcow2 1M
+    refused io n2.qcow2 r:0:1:0
+    grep -q "is no path" out || bad=1
+done
 rm -f n.raw n.qcow2 n2.qcow2
 point
 
