@@ -348,6 +348,82 @@ static void test_transient(void)
     domain_unref(dom);
 }
 
+static gpointer claim_again(gpointer data)
+{
+    g_autoptr(DomainDef) def = parse("guest", 4);
+    GError *error = NULL;
+    Domain *dom = domain_claim_locked(&driver, def, DOMAIN_CLAIM_DEFINE, "define", &error);
+
+    g_assert_no_error(error);
+    domain_job_end(dom);
+    return dom;
+}
+
+/* Who is about to be removed is nobody's domain any more: a VM started in it would be found by no look-up. */
+static void test_claim_at_the_end(void)
+{
+    g_autoptr(DomainDef) def = parse("guest", 4);
+    Domain *ending = domain_list_claim(driver.domains, def->uuid, "guest", DOMAIN_CLAIM_CREATE, NULL), *fresh;
+    gboolean claimed = FALSE;
+    GThread *thread;
+
+    ending->stopping = TRUE;
+    thread = g_thread_new("define", claim_again, NULL);
+    while (!claimed) {
+        g_mutex_lock(&ending->job.mutex);
+        claimed = ending->job.owner != NULL;
+        g_mutex_unlock(&ending->job.mutex);
+    }
+    domain_list_remove(driver.domains, ending);
+    lock_acquire(&ending->lock);
+    ending->stopping = FALSE;
+    g_cond_broadcast(&ending->stopped);
+    lock_release(&ending->lock);
+    fresh = g_thread_join(thread);
+    g_assert_true(fresh != ending);
+    domain_list_abandon(driver.domains, fresh);
+    domain_unref(fresh);
+    domain_unref(ending);
+}
+
+static gpointer destroy_it(gpointer data)
+{
+    must_destroy(data);
+    return NULL;
+}
+
+/* Its definition is on its way to the disk when the VM of a transient domain ends: it stays. */
+static void test_define_at_the_end(void)
+{
+    g_autoptr(DomainDef) def = parse("guest", 4);
+    Domain *dom = domain_list_claim(driver.domains, def->uuid, "guest", DOMAIN_CLAIM_CREATE, NULL);
+    gboolean ending = FALSE;
+    GError *error = NULL;
+    GThread *thread;
+
+    g_assert_true(start(dom, parse("guest", 4), 0, &error));
+    domain_unref(domain_claim_locked(&driver, def, DOMAIN_CLAIM_DEFINE, "define", &error));
+    g_assert_no_error(error);
+    thread = g_thread_new("destroy", destroy_it, dom);
+    while (!ending) {
+        lock_acquire(&dom->lock);
+        ending = dom->stopping;
+        lock_release(&dom->lock);
+    }
+    g_assert_true(domain_replace_config(dom, g_steal_pointer(&def), &error));
+    lock_acquire(&dom->lock);
+    dom->defining = FALSE;
+    g_cond_broadcast(&dom->stopped);
+    lock_release(&dom->lock);
+    domain_job_end(dom);
+    g_thread_join(thread);
+    expect_heard("guest:4/0 guest:2/0 guest:5/1 ");
+    g_assert_true(domain_persistent(dom));
+    g_assert_true(domain_list_find_name(driver.domains, "guest") == dom);
+    domain_unref(dom); /* of the look-up */
+    undefine(dom);
+}
+
 static void test_start_fails(void)
 {
     Domain *dom = define("fails", 5);
@@ -795,6 +871,8 @@ int main(int argc, char **argv)
     g_test_add_func("/domain/guest-powers-off", test_guest_powers_off);
     g_test_add_func("/domain/crash", test_crash);
     g_test_add_func("/domain/transient", test_transient);
+    g_test_add_func("/domain/claim-at-the-end", test_claim_at_the_end);
+    g_test_add_func("/domain/define-at-the-end", test_define_at_the_end);
     g_test_add_func("/domain/start-fails", test_start_fails);
     g_test_add_func("/domain/pause-and-errors", test_pause_and_errors);
     g_test_add_func("/domain/destroy-beside-stuck-job", test_destroy_beside_stuck_job);

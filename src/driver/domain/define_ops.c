@@ -43,32 +43,21 @@ void domain_def_settle(const DomainDef *live, DomainDef *def)
 
 /* --- define --------------------------------------------------------------------------------------------- */
 
-/* The domain of this identity, with its modify lock; one that was removed while we waited makes us begin
- * anew. */
-Domain *domain_claim_locked(Driver *driver, const DomainDef *def, guint flags, const char *api,
-                            GError **error)
-{
-    for (;;) {
-        g_autoptr(Domain) dom = domain_list_claim(driver->domains, def->uuid, def->name, flags, error);
-        g_autoptr(GError) cause = NULL;
-
-        if (dom == NULL)
-            return NULL;
-        if (domain_job_begin(dom, api, &cause))
-            return g_steal_pointer(&dom);
-        if (!error_is(cause, VIR_ERR_NO_DOMAIN)) {
-            g_propagate_error(error, g_steal_pointer(&cause));
-            return NULL;
-        }
-    }
-}
-
 guint domain_new_flags(Call *call)
 {
     const char *uri = client_get_data(call_client(call), CLIENT_URI_KEY);
     guint flags = DOMAIN_DEF_PARSE_INACTIVE | DOMAIN_DEF_PARSE_ABI_UPDATE;
 
     return uri != NULL && g_str_has_prefix(uri, "qemu:") ? flags | DOMAIN_DEF_PARSE_NO_RICH : flags;
+}
+
+static void end_define(Domain *dom)
+{
+    lock_acquire(&dom->lock);
+    dom->defining = FALSE;
+    g_cond_broadcast(&dom->stopped);
+    lock_release(&dom->lock);
+    domain_job_end(dom);
 }
 
 static gboolean define(Call *call, const char *xml, guint flags, WireDomain *ret, GError **error)
@@ -99,7 +88,7 @@ static gboolean define(Call *call, const char *xml, guint flags, WireDomain *ret
         persist_set_autostart(driver, dom->name, FALSE, NULL); /* what a namesake of old may have left */
     if (!domain_replace_config(dom, g_steal_pointer(&def), error)) {
         domain_list_abandon(driver->domains, dom);
-        domain_job_end(dom);
+        end_define(dom);
         return FALSE;
     }
     lock_acquire(&dom->lock);
@@ -108,7 +97,7 @@ static gboolean define(Call *call, const char *xml, guint flags, WireDomain *ret
                            added ? VIR_DOMAIN_EVENT_DEFINED_ADDED : VIR_DOMAIN_EVENT_DEFINED_UPDATED);
     lock_release(&dom->lock);
     domain_to_wire(dom, ret);
-    domain_job_end(dom);
+    end_define(dom);
     return TRUE;
 }
 

@@ -567,3 +567,42 @@ void domain_defer(Domain *dom, DomainWork func, gpointer data, GDestroyNotify fr
     }
     g_mutex_unlock(&dom->defer_mutex);
 }
+
+/* --- the domain of a definition ---------------------------------------------------------------------------
+ */
+
+/* Whether dom stays when the run that is just ending has ended. defining: and if another one ends from here
+ * on. */
+static gboolean outlives_its_run(Domain *dom, gboolean defining)
+{
+    LOCK_SCOPE(&dom->lock);
+
+    while (dom->stopping)
+        lock_wait(&dom->lock, &dom->stopped, -1);
+    dom->defining = defining && !dom->removed;
+    return !dom->removed;
+}
+
+/* The domain of this identity, with its modify lock; one that was removed while we waited makes us begin
+ * anew. */
+Domain *domain_claim_locked(Driver *driver, const DomainDef *def, guint flags, const char *api,
+                            GError **error)
+{
+    for (;;) {
+        g_autoptr(Domain) dom = domain_list_claim(driver->domains, def->uuid, def->name, flags, error);
+        g_autoptr(GError) cause = NULL;
+
+        if (dom == NULL)
+            return NULL;
+        if (domain_job_begin(dom, api, &cause)) {
+            if (outlives_its_run(dom, flags == DOMAIN_CLAIM_DEFINE))
+                return g_steal_pointer(&dom);
+            domain_job_end(dom);
+            continue;
+        }
+        if (!error_is(cause, VIR_ERR_NO_DOMAIN)) {
+            g_propagate_error(error, g_steal_pointer(&cause));
+            return NULL;
+        }
+    }
+}

@@ -111,6 +111,8 @@ struct Domain {
     gboolean updated; /* (s) the live definition was changed since the start */
     gboolean starting; /* (s) a start job is at work: not to be stopped by process-exit alone */
     gboolean stopping; /* (s) somebody is taking down this run */
+    gboolean defining; /* (s) becomes persistent, or not, in a moment: whoever ends a run waits for that, on
+                          stopped */
     int stop_reason; /* (s) VIR_DOMAIN_SHUTOFF_*: decided before it ends, by whoever ends it; 0: not */
     int pause_reason; /* (s) VIR_DOMAIN_PAUSED_* for the next STOP event, set by whoever asks for it; 0: not
                        */

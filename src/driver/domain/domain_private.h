@@ -27,7 +27,9 @@ void domain_note_status(Domain *dom, const char *status);
 void domain_agent_update(Domain *dom, int reason);
 void domain_agent_drop(Domain *dom);
 
-/* define_ops.c: the domain that a definition belongs to (domain_list_claim) with its modify lock held. */
+/* domain.c: the domain that a definition belongs to (domain_list_claim) with its modify lock held; no run of
+ * it is about to end. With DOMAIN_CLAIM_DEFINE dom->defining is set, which the caller clears, telling
+ * `stopped`. */
 Domain *domain_claim_locked(Driver *driver, const DomainDef *def, guint claim_flags, const char *api,
                             GError **error);
 /* Takes out of a new definition what came from the live XML of the domain (live may be NULL) and is not the

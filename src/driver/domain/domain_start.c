@@ -70,6 +70,8 @@ static gboolean claim_start(Domain *dom, const DomainStart *start, GError **erro
         lock_wait(&dom->lock, &dom->stopped, -1);
     if (domain_active(dom))
         return error_set(error, VIR_ERR_OPERATION_INVALID, "domain is already running");
+    if (dom->removed)
+        return error_set(error, VIR_ERR_NO_DOMAIN, "domain '%s' is transient and has just ended", dom->name);
     dom->starting = TRUE;
     dom->stop_reason = 0;
     dom->pause_reason = dom->run_reason = 0;

@@ -105,6 +105,8 @@ void domain_finish_run(Domain *dom, guint64 run)
     domain_list_deactivate(dom->list, dom);
 
     lock_acquire(&dom->lock);
+    while (dom->defining)
+        lock_wait(&dom->lock, &dom->stopped, -1);
     decide_reason(dom, dom->vm, &reason, &detail);
     vm = g_steal_pointer(&dom->vm);
     domain_put_info(dom, NULL);
