@@ -97,7 +97,7 @@ static void test_no_binary(void)
     g_assert_null(qemu_caps_cache_get(cache, "/no/such/qemu", &missing));
     g_assert_true(error_is(missing, VIR_ERR_SYSTEM_ERROR));
     g_assert_null(qemu_caps_cache_get(cache, "/bin/false", &dead));
-    g_assert_true(error_is(dead, VIR_ERR_OPERATION_FAILED));
+    g_assert_true(error_is(dead, VIR_ERR_INTERNAL_ERROR));
     g_assert_nonnull(strstr(dead->message, "/bin/false"));
 }
 

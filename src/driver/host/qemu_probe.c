@@ -440,7 +440,7 @@ static gboolean run_once(const char *binary, const char *accel, gint64 deadline_
     if (!ok) {
         g_autofree char *words = last_words(err);
 
-        error_set(error, VIR_ERR_OPERATION_FAILED, "cannot find out what '%s' can do: %s%s%s", binary, cause->message,
+        error_set(error, VIR_ERR_INTERNAL_ERROR, "cannot find out what '%s' can do: %s%s%s", binary, cause->message,
                   words[0] != '\0' ? ": " : "", words);
     }
     kill(pid, SIGKILL); /* it has nothing to lose */
