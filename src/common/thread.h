@@ -8,3 +8,8 @@
 GThread *thread_new(const char *name, GThreadFunc func, gpointer data, GError **error);
 /* Like it, for one that nobody joins. */
 gboolean thread_detached(const char *name, GThreadFunc func, gpointer data, GError **error);
+
+/* A thread that runs the loop, whose context is its thread default. Errors as above. */
+GThread *thread_run_loop(const char *name, GMainLoop *loop, GError **error);
+/* Ends such a thread and waits for it. g_main_loop_quit() alone would be lost on one that has not begun. */
+void thread_end_loop(GThread *thread, GMainLoop *loop);

@@ -190,34 +190,6 @@ Daemon *daemon_new(const DaemonOptions *options, GError **error)
 
 /* --- start ---------------------------------------------------------------------------------------------- */
 
-static gpointer vm_thread(gpointer data)
-{
-    Daemon *d = data;
-
-    g_main_context_push_thread_default(d->driver.vm_context);
-    g_main_loop_run(d->vm_loop);
-    g_main_context_pop_thread_default(d->driver.vm_context);
-    return NULL;
-}
-
-/* By a source of its own context: quitting from here would be lost on a loop that has not begun to run. */
-static gboolean end_vm_loop(gpointer data)
-{
-    g_main_loop_quit(data);
-    return G_SOURCE_REMOVE;
-}
-
-static void end_vm_thread(Daemon *d)
-{
-    GSource *source = g_idle_source_new();
-
-    g_source_set_priority(source, G_PRIORITY_DEFAULT);
-    g_source_set_callback(source, end_vm_loop, d->vm_loop, NULL);
-    g_source_attach(source, d->driver.vm_context);
-    g_source_unref(source);
-    g_thread_join(d->vm_thread);
-}
-
 static RpcServer *make_server(Daemon *d)
 {
     const DaemonConfig *c = d->config;
@@ -268,7 +240,7 @@ gboolean daemon_start(Daemon *d, GError **error)
     g_unix_signal_add(SIGINT, on_stop, d);
     g_unix_signal_add(SIGHUP, on_reload, d);
     d->vm_loop = g_main_loop_new(d->driver.vm_context, FALSE);
-    d->vm_thread = thread_new("vm", vm_thread, d, error);
+    d->vm_thread = thread_run_loop("vm", d->vm_loop, error);
     if (d->vm_thread == NULL)
         return FALSE;
     storage_load(d->driver.storage);
@@ -378,7 +350,7 @@ void daemon_free(Daemon *d)
         return;
     }
     if (d->vm_thread != NULL)
-        end_vm_thread(d);
+        thread_end_loop(d->vm_thread, d->vm_loop);
     g_clear_pointer(&d->vm_loop, g_main_loop_unref);
     g_clear_pointer(&d->driver.domains, domain_list_free);
     rpc_server_free(d->server);

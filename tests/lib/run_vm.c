@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/error.h"
+#include "common/thread.h"
 #include "driver/backend/backend.h"
 #include "driver/backend/monitor.h"
 #include "driver/backend/qemu_args.h"
@@ -50,13 +51,6 @@ static void on_exited(VmProcess *vm, const VmExit *end, gpointer opaque)
 }
 
 static const VmCallbacks callbacks = {on_event, on_exited};
-
-static gpointer vm_thread(gpointer data)
-{
-    g_main_context_push_thread_default(((GMainLoop *)data) ? g_main_loop_get_context(data) : NULL);
-    g_main_loop_run(data);
-    return NULL;
-}
 
 /* Reads the serial pty until the text shows up. */
 static gboolean wait_for_text(DomainDef *live)
@@ -248,10 +242,9 @@ int main(int argc, char **argv)
         config->user = (uid_t)user;
         config->group = (gid_t)user;
     }
-    thread = g_thread_new("vm", vm_thread, loop);
+    thread = thread_run_loop("vm", loop, NULL);
     status = args_only ? print_args(config, def) : run(config, argv[1], def);
-    g_main_loop_quit(loop);
-    g_thread_join(thread);
+    thread_end_loop(thread, loop);
     g_main_loop_unref(loop);
     g_main_context_unref(context);
     backend_config_free(config);

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/thread.h"
 #include "driver/backend/monitor.h"
 #include "driver/conf/domain_def.h"
 #include "driver/domain/domain_events.h"
@@ -96,14 +97,6 @@ static Driver driver;
 static GMainLoop *loop;
 static GThread *vm_thread;
 
-static gpointer run_loop(gpointer data)
-{
-    g_main_context_push_thread_default(driver.vm_context);
-    g_main_loop_run(loop);
-    g_main_context_pop_thread_default(driver.vm_context);
-    return NULL;
-}
-
 static void listen_to(EventKind kind, int id)
 {
     const EventRequest request = {.kind = kind, .style = EVENT_STYLE_CALLBACK, .event_id = id};
@@ -115,7 +108,7 @@ static void daemon_up(void)
 {
     driver.vm_context = g_main_context_new();
     loop = g_main_loop_new(driver.vm_context, FALSE);
-    vm_thread = g_thread_new("vm", run_loop, NULL);
+    vm_thread = thread_run_loop("vm", loop, NULL);
     driver.backend_config = backend_config_new(driver.vm_context, NULL, FALSE);
     driver.events = event_registry_new();
     driver.domains = domain_list_new(&driver);
@@ -136,8 +129,7 @@ static void daemon_down(void)
 {
     if (!domain_layer_stop(&driver)) /* a loaded machine */
         drain();
-    g_main_loop_quit(loop);
-    g_thread_join(vm_thread);
+    thread_end_loop(vm_thread, loop);
     g_main_loop_unref(loop);
     domain_list_free(driver.domains);
     event_registry_free(driver.events);

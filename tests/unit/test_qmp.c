@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/error.h"
+#include "common/thread.h"
 #include "driver/backend/monitor.h"
 #include "driver/backend/qmp_client.h"
 #include "fake_qmp.h"
@@ -42,12 +43,6 @@ static void on_lost(QmpClient *client, const char *why, gpointer opaque)
 
 static const QmpClientOps ops = {on_event, on_lost};
 
-static gpointer run_loop(gpointer data)
-{
-    g_main_loop_run(data);
-    return NULL;
-}
-
 static void begin(Fixture *f, const char *script)
 {
     int fd;
@@ -57,7 +52,7 @@ static void begin(Fixture *f, const char *script)
     f->loop = g_main_loop_new(f->context, FALSE);
     f->fake = fake_qmp_start(script, &fd);
     f->client = qmp_client_new(f->context, fd, &ops, f, NULL);
-    f->thread = g_thread_new("vm", run_loop, f->loop);
+    f->thread = thread_run_loop("vm", f->loop, NULL);
 }
 
 static void wait_lost(Fixture *f)
@@ -72,8 +67,7 @@ static void end(Fixture *f)
     qmp_client_close(f->client, NULL);
     wait_lost(f);
     qmp_client_unref(f->client);
-    g_main_loop_quit(f->loop);
-    g_thread_join(f->thread);
+    thread_end_loop(f->thread, f->loop);
     g_ptr_array_unref(fake_qmp_finish(f->fake));
     g_main_loop_unref(f->loop);
     g_main_context_unref(f->context);

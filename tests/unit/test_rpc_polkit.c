@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/error.h"
+#include "common/thread.h"
 #include "driver/rpc/private.h"
 
 /* Never reached: no call is made here. */
@@ -51,12 +52,6 @@ static void on_call(GDBusConnection *bus, const char *sender, const char *path, 
     g_dbus_method_invocation_return_value(invocation,
                                           g_variant_new("((bba{ss}))", g_str_has_suffix(action, ".yes"),
                                                         g_str_has_suffix(action, ".agent"), &builder));
-}
-
-static gpointer authority(gpointer opaque)
-{
-    g_main_loop_run(opaque);
-    return NULL;
 }
 
 static void check(const char *action, int code)
@@ -109,7 +104,7 @@ static void test_answers(void)
                                         G_DBUS_CALL_FLAGS_NONE, 5000, NULL, &error);
     g_assert_no_error(error);
     loop = g_main_loop_new(context, FALSE);
-    thread = g_thread_new("authority", authority, loop);
+    thread = thread_run_loop("authority", loop, NULL);
     check("org.libvirt.unix.yes", 0);
     check("org.libvirt.unix.no", VIR_ERR_AUTH_FAILED);
     check("org.libvirt.unix.agent", VIR_ERR_AUTH_UNAVAILABLE);
@@ -118,8 +113,7 @@ static void test_answers(void)
     check("org.libvirt.unix.end-of-bus", VIR_ERR_AUTH_UNAVAILABLE);
     while (g_main_context_iteration(NULL, FALSE))
         ;
-    g_main_loop_quit(loop);
-    g_thread_join(thread);
+    thread_end_loop(thread, loop);
     g_object_unref(dbus);
 }
 

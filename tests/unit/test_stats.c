@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/stats_page.h"
+#include "common/thread.h"
 #include "driver/backend/backend.h"
 #include "driver/backend/vm_process.h"
 #include "driver/conf/domain_def.h"
@@ -225,24 +226,17 @@ static Driver driver;
 static GMainLoop *loop;
 static GThread *vm_thread;
 
-static gpointer run_loop(gpointer data)
-{
-    g_main_loop_run(loop);
-    return NULL;
-}
-
 static void daemon_up(void)
 {
     driver.vm_context = g_main_context_new();
     loop = g_main_loop_new(driver.vm_context, FALSE);
-    vm_thread = g_thread_new("vm", run_loop, NULL);
+    vm_thread = thread_run_loop("vm", loop, NULL);
     driver.domains = domain_list_new(&driver);
 }
 
 static void daemon_down(void)
 {
-    g_main_loop_quit(loop);
-    g_thread_join(vm_thread);
+    thread_end_loop(vm_thread, loop);
     g_main_loop_unref(loop);
     domain_list_free(driver.domains);
     g_main_context_unref(driver.vm_context);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/error.h"
+#include "common/thread.h"
 #include "driver/backend/id_table.h"
 #include "driver/backend/port_table.h"
 #include "driver/backend/unix_socket.h"
@@ -26,12 +27,6 @@ typedef struct Fixture {
     gint exited;
     char *told;
 } Fixture;
-
-static gpointer run_loop(gpointer data)
-{
-    g_main_loop_run(data);
-    return NULL;
-}
 
 static void on_exited(VmProcess *vm, const VmExit *end, gpointer opaque)
 {
@@ -49,15 +44,14 @@ static void begin(Fixture *f)
     *f = (Fixture){0};
     f->context = g_main_context_new();
     f->loop = g_main_loop_new(f->context, FALSE);
-    f->thread = g_thread_new("vm", run_loop, f->loop);
+    f->thread = thread_run_loop("vm", f->loop, NULL);
     f->folder = g_dir_make_tmp("vm-XXXXXX", NULL);
     f->log = g_build_filename(f->folder, "log", NULL);
 }
 
 static void end(Fixture *f)
 {
-    g_main_loop_quit(f->loop);
-    g_thread_join(f->thread);
+    thread_end_loop(f->thread, f->loop);
     g_main_loop_unref(f->loop);
     g_main_context_unref(f->context);
     unlink(f->log);
