@@ -157,7 +157,7 @@ static void put_escaped(XmlWriter *w, const char *text, gboolean attribute)
 }
 
 /* The text that a format makes: in room if it fits, else *ret_long, which the caller frees. */
-static const char *printed(char room[PRINTED_SIZE], char **ret_long, const char *format, va_list args)
+G_GNUC_PRINTF(3, 0) static const char *printed(char room[PRINTED_SIZE], char **ret_long, const char *format, va_list args)
 {
     va_list again;
     int n;

@@ -36,10 +36,11 @@ static int stdio_and_die(FakeGuest *g, int terminal, int signum)
     Chardev *c = NULL;
     Err err;
 
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0});
+    signal(signum, SIG_DFL); /* who runs us in the background has SIGQUIT ignored */
     if (dup2(terminal, STDIN_FILENO) < 0 || chardev_new(props_from(object), g->loop, &c, &err) < 0 ||
         tcgetattr(STDIN_FILENO, &now) < 0 || (now.c_lflag & ICANON))
         return 1;
-    setrlimit(RLIMIT_CORE, &(struct rlimit){0});
     raise(signum);
     return 2;
 }
