@@ -155,11 +155,11 @@ static int rebase_to_another(World *w, Err *err)
 
     if (ret < 0 || strcmp(info.backing_name, "another") == 0)
         return ret; /* done in the attempt before, and what is below is not what is named */
-    file = mem_file_new();
+    mem_file_free(w->another); /* of an attempt that failed */
+    w->another = file = mem_file_new();
     fill(buf, sizeof buf, NEW_ID);
     mem_io.pwritev(file, &(struct iovec){buf, sizeof buf}, 1, 0);
     image = mem_open(file, IMAGE_FORMAT_RAW, IMAGE_OPEN_RDONLY, NULL);
-    w->another = file;
     ret = image_rebase(w->image, image, "another", "raw", err);
     if (ret < 0)
         image_close(image);

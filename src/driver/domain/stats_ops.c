@@ -482,8 +482,10 @@ static void write_records(Survey *survey, GArray *list, guint n, ConnectGetAllDo
     if (written < n)
         typed_params_clear(&params[written]);
     disk_stats_finish(params, &lookups);
-    for (guint i = 0; i < written; i++)
+    for (guint i = 0; i < written; i++) {
         ret->retStats[i].params = typed_params_steal(&params[i], &ret->retStats[i].params_len);
+        typed_params_clear(&params[i]);
+    }
     ret->retStats_len = written;
 }
 
