@@ -122,11 +122,11 @@ def measure(daemon, libvirt):
     begin = time.perf_counter()
     doms = [conn.defineXML(x) for x in xmls]
     figures["define, µs each"] = (time.perf_counter() - begin) / DEFINITIONS * 1e6
-    figures["list %d domains, ms" % DEFINITIONS] = median_of(20, conn.listAllDomains)
+    figures["list %d domains, ms" % DEFINITIONS] = median_of(200, conn.listAllDomains)
     figures["look-up by name, µs"] = median_of(500, lambda: conn.lookupByName("bench0500"), 1e6)
     figures["dumpxml, µs"] = median_of(500, lambda: doms[7].XMLDesc(0), 1e6)
     figures["dominfo, µs"] = median_of(500, doms[7].info, 1e6)
-    figures["statistics of %d domains, ms" % DEFINITIONS] = median_of(10, conn.getAllDomainStats)
+    figures["statistics of %d domains, ms" % DEFINITIONS] = median_of(30, conn.getAllDomainStats)
     figures["PSS with %d definitions, KiB" % DEFINITIONS] = daemon.pss_kib()
 
     guest = conn.defineXML(domain_xml("runner", "<graphics type='vnc'/>", serial_log=False))
@@ -145,7 +145,7 @@ def measure(daemon, libvirt):
     figures["start call (QEMU, TCG), ms"] = statistics.median(starts)
     figures["destroy call, ms"] = statistics.median(destroys)
     guest.create()
-    figures["statistics of all, one running, ms"] = median_of(10, conn.getAllDomainStats)
+    figures["statistics of all, one running, ms"] = median_of(30, conn.getAllDomainStats)
     guest.destroy()
     guest.undefine()
     begin = time.perf_counter()
