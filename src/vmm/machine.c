@@ -65,34 +65,28 @@ static void on_panicked(void *opaque, unsigned event)
     }
 }
 
-static void on_slot_ejected(void *opaque, unsigned slot)
+/* Any thread: one more of a set that handle_posts() looks through. */
+static void post_member(Machine *m, uint64_t *set, unsigned n)
 {
-    Machine *m = opaque;
-
     pthread_mutex_lock(&m->lock);
-    m->ejected[slot / 64] |= 1ull << slot % 64;
+    set[n / 64] |= 1ull << n % 64;
     pthread_mutex_unlock(&m->lock);
     loop_post(m->loop, &m->post);
+}
+
+static void on_slot_ejected(void *opaque, unsigned slot)
+{
+    post_member(opaque, ((Machine *)opaque)->ejected, slot);
 }
 
 static void on_cpu_ejected(void *opaque, unsigned cpu)
 {
-    Machine *m = opaque;
-
-    pthread_mutex_lock(&m->lock);
-    m->ejected_cpus[cpu / 64] |= 1ull << cpu % 64;
-    pthread_mutex_unlock(&m->lock);
-    loop_post(m->loop, &m->post);
+    post_member(opaque, ((Machine *)opaque)->ejected_cpus, cpu);
 }
 
 static void on_cpu_reported(void *opaque, unsigned cpu)
 {
-    Machine *m = opaque;
-
-    pthread_mutex_lock(&m->lock);
-    m->reported_cpus[cpu / 64] |= 1ull << cpu % 64;
-    pthread_mutex_unlock(&m->lock);
-    loop_post(m->loop, &m->post);
+    post_member(opaque, ((Machine *)opaque)->reported_cpus, cpu);
 }
 
 static void on_clock_set(void *opaque, int64_t seconds)
