@@ -231,7 +231,7 @@ static int drop_rights(void)
 }
 
 /*
- * qemu-storage-daemon filters no system calls itself (7.2 to 10.0 have no --sandbox). It cannot be told here what all that
+ * qemu-storage-daemon filters no system calls itself (7.2 to 11.1 have no --sandbox). It cannot be told here what all that
  * drivers and their libraries may call, so this is a list of what none of them has business with: other processes, mounts
  * and namespaces, keys, the kernel's own affairs. Such a call fails.
  */

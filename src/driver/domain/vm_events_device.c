@@ -2,7 +2,6 @@
 /* A VM's events about its disks, other devices and displays (qemu qapi/block-core.json, ui.json, ...): see vm_events.c. */
 #define LOG_SOURCE "domain.event"
 
-
 #include <stdio.h>
 
 #include "common/log.h"
@@ -247,7 +246,7 @@ static int family_of(json_t *peer)
     static const char *const families[] = {"ipv4", "ipv6", "unix", NULL};
 
     return vm_event_word(json_string_value(json_object_get(peer, "family")), families,
-                      VIR_DOMAIN_EVENT_GRAPHICS_ADDRESS_IPV4);
+                         VIR_DOMAIN_EVENT_GRAPHICS_ADDRESS_IPV4);
 }
 
 static void graphics(const VmEvent *event, int phase, const char *host_key, const char *port_key)
